@@ -1,0 +1,17 @@
+# clickmill as a small image: built on Debian 12, run on Debian 12.
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# librdkafka is built from source by its crate: a C compiler and make are in the image already.
+RUN cargo build --release --locked -p clickmill && cp target/release/clickmill /usr/local/bin/
+
+FROM debian:12-slim
+RUN useradd --system --create-home --home-dir /var/lib/clickmill clickmill
+COPY --from=build /usr/local/bin/clickmill /usr/local/bin/clickmill
+COPY queries /usr/share/clickmill/queries
+USER clickmill
+WORKDIR /var/lib/clickmill
+EXPOSE 5433
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["clickmill"]
+CMD ["serve", "--help"]

@@ -1,0 +1,15 @@
+//! The embedded broker as its clients see it: librdkafka, kcat, and frames written by hand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "these are tests"
+)]
+
+mod clients;
+mod groups;
+mod kcat;
+mod limits;
+mod support;
+mod versions;
+mod wire;

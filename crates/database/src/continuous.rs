@@ -1,0 +1,107 @@
+//! Plans continuous queries for views and SUBSCRIBE.
+
+use std::sync::Arc;
+
+use dataflow::{Error, Location, Micros, Result, SqlState};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::logical_expr::LogicalPlan;
+use engine::pipeline::Pipeline;
+use plan::{Emit, Node};
+use sql::ast;
+use sql::lower::LowerOptions;
+use sql::planner::plan_query;
+use sql::window::RunMode;
+use sqlparser::ast::Query;
+
+use crate::catalog::{Body, Catalog};
+use crate::database::Shared;
+use crate::relations::Streams;
+
+/// A planned continuous query.
+pub(crate) struct Planned {
+    /// The optimised logical plan.
+    pub(crate) logical: LogicalPlan,
+    pub(crate) node: Arc<Node>,
+    /// Its columns under the names that users see.
+    pub(crate) schema: SchemaRef,
+}
+
+/// What a continuous query says besides its text.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Manner {
+    pub(crate) emit: Option<ast::Emit>,
+    pub(crate) state_ttl: Option<Micros>,
+    pub(crate) unbounded_state: bool,
+}
+
+/// Plans `query` over the catalog's streams; errors without a place get `location`.
+pub(crate) fn plan_continuous(
+    shared: &Shared,
+    catalog: &Catalog,
+    query: &Query,
+    manner: Manner,
+    location: Option<Location>,
+) -> Result<Planned> {
+    sql::continuous::check_continuous(query)?;
+    let streams = Streams { state: &shared.state, catalog };
+    let plan = || -> Result<Planned> {
+        let logical = plan_query(&shared.state, &streams, RunMode::Continuous, query)?;
+        let names = sql::names::output_names(query, logical.schema().as_arrow());
+        let logical = sql::optimize::optimize(&shared.state, logical)?;
+        let options = LowerOptions {
+            emit: manner.emit.map(emit),
+            state_ttl: manner.state_ttl,
+            unbounded_state: manner.unbounded_state,
+        };
+        let node = sql::lower::lower(&logical, catalog, options)?;
+        // Building the operators finds what only they can refuse.
+        let table = |name: &str| catalog.get(name).and_then(|o| o.store().cloned());
+        Pipeline::new(&node, &table)?;
+        let schema = named(node.schema.inner(), &names);
+        Ok(Planned { logical, node, schema })
+    };
+    plan().map_err(|e| e.at(location))
+}
+
+fn emit(emit: ast::Emit) -> Emit {
+    match emit {
+        ast::Emit::OnWindowClose => Emit::OnWindowClose,
+        ast::Emit::OnUpdate { every } => Emit::OnUpdate { every },
+    }
+}
+
+/// The schema with other names.
+pub(crate) fn named(schema: &SchemaRef, names: &[String]) -> SchemaRef {
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .zip(names)
+        .map(|(field, name)| Field::new(name, field.data_type().clone(), field.is_nullable()))
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Column names must differ in a relation.
+pub(crate) fn check_distinct(schema: &Schema, location: Option<Location>) -> Result<()> {
+    for (i, field) in schema.fields().iter().enumerate() {
+        if schema.fields()[..i].iter().any(|f| f.name() == field.name()) {
+            let message = format!("column \"{}\" specified more than once", field.name());
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message)
+                .at(location)
+                .hint("give the column another name with AS"));
+        }
+    }
+    Ok(())
+}
+
+/// Relations that a query reads: those of its plan, and ordinary views by name.
+pub(crate) fn reads(node: &Node, catalog: &Catalog, query: &Query) -> Vec<String> {
+    let mut names = node.reads();
+    for name in sql::names::relation_names(query) {
+        let is_view = catalog.get(&name).is_some_and(|o| matches!(o.body, Body::View { .. } | Body::Materialized(_)));
+        if is_view && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}

@@ -1,0 +1,119 @@
+//! The database: one engine, one catalog, any number of sessions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+use dataflow::connector::Connectors;
+use dataflow::{Clock, Result};
+use datafusion::execution::SessionState;
+use engine::{Engine, Limits, MemoryCuts, Status};
+use parking_lot::RwLock;
+
+use crate::catalog::Catalog;
+use crate::query;
+use crate::session::Session;
+
+/// What a database is made of.
+pub struct Config {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The connectors that `CREATE SOURCE` may name.
+    pub connectors: Connectors,
+    /// clickmill's version, for `version()`.
+    pub version: &'static str,
+}
+
+/// Who opens a session.
+#[derive(Clone, Debug, Default)]
+pub struct SessionInit {
+    /// Role name.
+    pub user: String,
+    /// Database name.
+    pub database: String,
+    /// `application_name`, empty when not given; `psql` gets a bare SUBSCRIBE in COPY form.
+    pub application_name: String,
+    /// Further settings from the startup packet, name and value.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A database. Cheap to clone; the engine stops with [`Database::shutdown`] or with the last clone.
+#[derive(Clone)]
+pub struct Database(pub(crate) Arc<Shared>);
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) connectors: Connectors,
+    pub(crate) version: &'static str,
+    pub(crate) engine: Engine,
+    pub(crate) catalog: RwLock<Catalog>,
+    /// DDL of one session at a time.
+    pub(crate) ddl: Arc<tokio::sync::Mutex<()>>,
+    /// Functions and defaults for planning.
+    pub(crate) state: SessionState,
+    next_ephemeral: AtomicU64,
+    next_session: AtomicI32,
+}
+
+impl Database {
+    /// Starts the engine.
+    pub fn start(config: Config) -> Result<Self> {
+        let engine = Engine::start(Arc::clone(&config.clock), Box::new(MemoryCuts::default()), Limits::default())?;
+        Ok(Self(Arc::new(Shared {
+            clock: config.clock,
+            connectors: config.connectors,
+            version: config.version,
+            engine,
+            catalog: RwLock::new(Catalog::default()),
+            ddl: Arc::default(),
+            state: query::session_state(),
+            next_ephemeral: AtomicU64::new(1),
+            next_session: AtomicI32::new(1),
+        })))
+    }
+
+    /// Opens a session.
+    pub fn session(&self, init: SessionInit) -> Result<Session> {
+        let pid = self.0.next_session.fetch_add(1, Ordering::Relaxed);
+        Session::new(Arc::clone(&self.0), pid, init)
+    }
+
+    /// The engine's status: sources, partitions, views.
+    pub async fn status(&self) -> Result<Status> {
+        self.0.status().await
+    }
+
+    /// Stops the engine. Sessions that are still open get errors.
+    pub fn shutdown(&self) {
+        self.0.engine.stop();
+    }
+}
+
+impl Shared {
+    pub(crate) async fn status(&self) -> Result<Status> {
+        let answer = self.engine.status()?;
+        blocking(move || answer.recv()).await
+    }
+
+    /// A name for what a SUBSCRIBE runs; no user can write it.
+    pub(crate) fn ephemeral_name(&self) -> String {
+        format!("\u{0}subscribe{}", self.next_ephemeral.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Applies changes and waits until they can be seen.
+    pub(crate) async fn apply(&self, changes: Vec<engine::Change>) -> Result<u64> {
+        let answer = self.engine.apply(changes)?;
+        blocking(move || answer.recv()).await?
+    }
+}
+
+/// Waits for the engine's answer off the async threads.
+async fn blocking<T: Send + 'static>(
+    wait: impl FnOnce() -> std::result::Result<T, crossbeam_channel::RecvError> + Send + 'static,
+) -> Result<T> {
+    let stopped = || dataflow::Error::new(dataflow::SqlState::ADMIN_SHUTDOWN, "the engine has stopped");
+    match tokio::task::spawn_blocking(wait).await {
+        Ok(Ok(value)) => Ok(value),
+        _ => Err(stopped()),
+    }
+}

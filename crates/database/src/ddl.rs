@@ -1,0 +1,283 @@
+//! CREATE and DROP: checked and planned at once, gathered, and applied together at the end of the batch.
+
+use std::sync::Arc;
+
+use dataflow::options::Options;
+use dataflow::{Error, Result, SqlState};
+use engine::{Change, SourceSpec, Store, StoreOptions, TableSpec, ViewSpec};
+use plan::{Mode, Node};
+use sql::ast::{CreateSource, CreateTable, CreateView, Drop, Emit, Name, ObjectKind};
+
+use crate::catalog::{Body, Catalog, Materialized, Object, kind_name, missing};
+use crate::continuous::{Manner, Planned, check_distinct, named, plan_continuous, reads};
+use crate::database::Shared;
+use crate::options::{ViewOptions, source_options, view_options};
+use crate::session::Notice;
+
+/// What a DDL statement does: to the catalog at once, to the engine later.
+pub(crate) struct Ddl<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) catalog: &'a mut Catalog,
+    pub(crate) changes: &'a mut Vec<Change>,
+    pub(crate) notices: &'a mut Vec<Notice>,
+}
+
+impl Ddl<'_> {
+    /// Whether the object exists already and `IF NOT EXISTS` makes that right.
+    fn exists(&mut self, name: &Name, if_not_exists: bool) -> Result<bool> {
+        let Some(object) = self.catalog.get(&name.value) else { return Ok(false) };
+        let message = format!("relation \"{}\" already exists", name.value);
+        if !if_not_exists {
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, message)
+                .at(name.location)
+                .hint(format!("it is a {}", kind_name(object.kind()))));
+        }
+        self.notices.push(Notice::plain(format!("{message}, skipping")));
+        Ok(true)
+    }
+
+    pub(crate) fn create_source(&mut self, create: &CreateSource, statement: &str) -> Result<()> {
+        if self.exists(&create.name, create.if_not_exists)? {
+            return Ok(());
+        }
+        let connector = self.shared.connectors.get(&create.connector.value).ok_or_else(|| {
+            let message = format!("connector \"{}\" does not exist", create.connector.value);
+            let names = self.shared.connectors.names().join(", ");
+            Error::new(SqlState::UNDEFINED_OBJECT, message)
+                .at(create.connector.location)
+                .hint(format!("connectors: {names}"))
+        })?;
+        let mut options = Options::new(create.options.clone())?;
+        let own = source_options(&mut options)?;
+        let factory = connector.source(&mut options)?;
+        options.finish()?;
+        let spec = Arc::new(SourceSpec {
+            name: create.name.value.clone(),
+            schema: create.schema.clone(),
+            factory,
+            idle_after: own.idle_after,
+            fail_on_bad: own.fail_on_bad,
+        });
+        let schema = create.schema.arrow();
+        self.add(&create.name, statement, schema, Vec::new(), Body::Source(Arc::clone(&spec)));
+        self.changes.push(Change::CreateSource(spec));
+        Ok(())
+    }
+
+    pub(crate) fn create_table(&mut self, create: &CreateTable, statement: &str) -> Result<()> {
+        if self.exists(&create.name, create.if_not_exists)? {
+            return Ok(());
+        }
+        let schema = create.schema.arrow();
+        let store = Arc::new(Store::new(StoreOptions {
+            schema: Arc::clone(&schema),
+            mode: Mode::Append,
+            retention: None,
+            log_only: false,
+            log_bytes: engine::store::DEFAULT_LOG_BYTES,
+        })?);
+        let watermark = create.schema.watermark.as_ref().map(|w| (w.column, w.delay));
+        let body = Body::Table { store: Arc::clone(&store), declared: create.schema.clone() };
+        self.add(&create.name, statement, schema, Vec::new(), body);
+        self.changes.push(Change::CreateTable(TableSpec { name: create.name.value.clone(), store, watermark }));
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        name: &Name,
+        statement: &str,
+        schema: datafusion::arrow::datatypes::SchemaRef,
+        reads: Vec<String>,
+        body: Body,
+    ) {
+        let oid = self.catalog.new_oid();
+        let (name, statement) = (name.value.clone(), statement.to_owned());
+        self.catalog.insert(Object { oid, name, statement, schema, reads, body });
+    }
+
+    pub(crate) fn create_view(&mut self, create: &CreateView, statement: &str) -> Result<()> {
+        if self.exists(&create.name, create.if_not_exists)? {
+            return Ok(());
+        }
+        if create.materialized {
+            self.create_materialized(create, statement)
+        } else {
+            self.create_plain(create, statement)
+        }
+    }
+
+    /// An ordinary view is only a name for a query. It must plan as a query that ends.
+    fn create_plain(&mut self, create: &CreateView, statement: &str) -> Result<()> {
+        let state = &self.shared.state;
+        let plan = crate::query::plan_bounded(state, self.catalog, &create.query)?;
+        let names = sql::names::output_names(&create.query, plan.schema().as_arrow());
+        let schema = named(plan.schema().inner(), &self.column_names(create, names)?);
+        check_distinct(&schema, create.name.location)?;
+        let reads = sql::names::relation_names(&create.query)
+            .into_iter()
+            .filter(|n| self.catalog.get(n).is_some())
+            .collect();
+        let body = Body::View { query: create.query.clone(), text: create.query_text.clone() };
+        self.add(&create.name, statement, schema, reads, body);
+        Ok(())
+    }
+
+    fn create_materialized(&mut self, create: &CreateView, statement: &str) -> Result<()> {
+        let options = view_options(create.options.clone())?;
+        let manner = Manner {
+            emit: create.emit,
+            state_ttl: options.state_ttl,
+            unbounded_state: options.unbounded_state,
+        };
+        let Planned { logical, node, schema } =
+            plan_continuous(self.shared, self.catalog, &create.query, manner, create.name.location)?;
+        let names = schema.fields().iter().map(|f| f.name().clone()).collect();
+        let schema = named(&schema, &self.column_names(create, names)?);
+        check_distinct(&schema, create.name.location)?;
+        let time = node.times.first().map(|t| (t.index, t.offset));
+        if time.is_none() && options.retention_given {
+            return Err(Error::new(SqlState::INVALID_PARAMETER, "retention needs a column that follows the watermark")
+                .at(create.name.location)
+                .hint("select window_end, or the event-time column, in the view"));
+        }
+        let store = Arc::new(Store::new(StoreOptions {
+            schema: Arc::clone(&schema),
+            mode: node.mode,
+            retention: time.zip(options.retention).map(|((column, _), keep)| (column, keep)),
+            log_only: false,
+            log_bytes: engine::store::DEFAULT_LOG_BYTES,
+        })?);
+        self.announce(create, &node, &options);
+        let reads = reads(&node, self.catalog, &create.query);
+        let body = Body::Materialized(Box::new(Materialized {
+            text: create.query_text.clone(),
+            logical,
+            node: Arc::clone(&node),
+            store: Arc::clone(&store),
+        }));
+        self.add(&create.name, statement, schema, reads, body);
+        self.changes.push(Change::CreateView(ViewSpec {
+            name: create.name.value.clone(),
+            plan: node,
+            store,
+            time,
+            ephemeral: false,
+        }));
+        Ok(())
+    }
+
+    /// Column names of `CREATE VIEW v (a, b)`, else the query's.
+    fn column_names(&self, create: &CreateView, names: Vec<String>) -> Result<Vec<String>> {
+        if create.columns.is_empty() {
+            return Ok(names);
+        }
+        if create.columns.len() > names.len() {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "CREATE VIEW specifies more column names than columns")
+                .at(create.columns[names.len()].location));
+        }
+        let given = create.columns.iter().map(|c| c.value.clone());
+        Ok(given.chain(names.into_iter().skip(create.columns.len())).collect())
+    }
+
+    /// Tells when rows of a windowed view come out and how long they stay.
+    fn announce(&mut self, create: &CreateView, node: &Node, options: &ViewOptions) {
+        let name = &create.name.value;
+        let final_rows = node.mode == Mode::Append && !node.window.is_empty();
+        if final_rows && create.emit != Some(Emit::OnWindowClose) {
+            let notice = format!(
+                "view \"{name}\" gives the rows of a window once, when the watermark passes its end{}",
+                first_close(node)
+            );
+            self.notices.push(Notice::plain(notice).with_hint("EMIT ON UPDATE shows rows of open windows too"));
+        }
+        if let (Some(time), Some(retention), false) = (node.times.first(), options.retention, options.retention_given) {
+            let column = node.schema.field(time.index).name();
+            let notice = format!(
+                "view \"{name}\" keeps rows until \"{column}\" is {} behind the watermark",
+                plan::display::duration(retention)
+            );
+            self.notices.push(Notice::plain(notice).with_hint("WITH (retention = '…') changes that"));
+        }
+    }
+
+    pub(crate) fn drop(&mut self, drop: &Drop) -> Result<()> {
+        for name in &drop.names {
+            if self.catalog.get(&name.value).is_none() {
+                if drop.if_exists {
+                    let message = missing(name, drop.kind).message().to_owned();
+                    self.notices.push(Notice::plain(format!("{message}, skipping")));
+                    continue;
+                }
+                return Err(missing(name, drop.kind));
+            }
+            self.catalog.expect(name, drop.kind)?;
+            self.drop_one(name, drop)?;
+        }
+        Ok(())
+    }
+
+    fn drop_one(&mut self, name: &Name, drop: &Drop) -> Result<()> {
+        let dependents = self.catalog.dependents(&name.value);
+        let outside: Vec<String> = dependents
+            .iter()
+            .filter(|d| !drop.names.iter().any(|n| n.value == d.name))
+            .map(|d| format!("{} \"{}\"", kind_name(d.kind()), d.name))
+            .collect();
+        if !outside.is_empty() && !drop.cascade {
+            let message =
+                format!("cannot drop {} \"{}\" because other objects depend on it", kind_name(drop.kind), name.value);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message)
+                .at(name.location)
+                .detail(format!("{} depends on it", outside.join(", ")))
+                .hint("use DROP … CASCADE to drop the dependent objects too"));
+        }
+        if !outside.is_empty() {
+            self.notices.push(Notice::plain(format!("drop cascades to {}", outside.join(", "))));
+        }
+        for dependent in dependents.iter().rev() {
+            self.forget(&dependent.name);
+        }
+        self.forget(&name.value);
+        Ok(())
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.catalog.remove(name);
+        self.changes.push(Change::Drop(name.to_owned()));
+    }
+}
+
+/// `: for the first time …` when the plan's window and delay are plain.
+fn first_close(node: &Node) -> String {
+    fn window_of(node: &Node) -> Option<plan::Window> {
+        match &node.op {
+            plan::Op::PaneAgg { window, .. } => Some(*window),
+            _ => node.inputs.iter().find_map(|n| window_of(n)),
+        }
+    }
+    match window_of(node).and_then(|w| w.aligned()) {
+        Some((slide, _)) => format!(", every {} of event time", plan::display::duration(slide)),
+        None => String::new(),
+    }
+}
+
+/// What CREATE answers.
+pub(crate) fn create_tag(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Source => "CREATE SOURCE",
+        ObjectKind::Table => "CREATE TABLE",
+        ObjectKind::View => "CREATE VIEW",
+        ObjectKind::MaterializedView => "CREATE MATERIALIZED VIEW",
+    }
+}
+
+/// What DROP answers.
+pub(crate) fn drop_tag(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Source => "DROP SOURCE",
+        ObjectKind::Table => "DROP TABLE",
+        ObjectKind::View => "DROP VIEW",
+        ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
+    }
+}

@@ -1,0 +1,76 @@
+//! EXPLAIN: the continuous plan, and for a query that cannot run for ever why not, with the plan that ends.
+
+use std::sync::Arc;
+
+use dataflow::{Location, Result};
+use datafusion::arrow::array::{RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use sql::ast::{Explain, Statement};
+use sqlparser::ast::Query;
+
+use crate::continuous::{Manner, plan_continuous};
+use crate::database::Shared;
+use crate::options::view_options;
+
+/// The one column of EXPLAIN.
+pub(crate) fn explain_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)]))
+}
+
+/// The lines of EXPLAIN.
+pub(crate) fn explain(shared: &Shared, explain: &Explain, location: Option<Location>) -> Result<RecordBatch> {
+    let lines = match explain.statement.as_ref() {
+        Statement::CreateView(create) => {
+            let options = view_options(create.options.clone())?;
+            let manner = Manner {
+                emit: create.emit,
+                state_ttl: options.state_ttl,
+                unbounded_state: options.unbounded_state,
+            };
+            continuous(shared, &create.query, manner, explain.verbose, create.name.location)?
+        }
+        Statement::Subscribe(subscribe) => {
+            let manner = Manner { emit: subscribe.emit, state_ttl: None, unbounded_state: true };
+            continuous(shared, &subscribe.query, manner, explain.verbose, subscribe.location)?
+        }
+        Statement::Query(query) => of_query(shared, query, explain.verbose)?,
+        _ => return Err(dataflow::Error::unsupported("EXPLAIN of this statement").at(location)),
+    };
+    let text: Vec<String> = lines;
+    Ok(RecordBatch::try_new(explain_schema(), vec![Arc::new(StringArray::from(text))])?)
+}
+
+fn continuous(
+    shared: &Shared,
+    query: &Query,
+    manner: Manner,
+    verbose: bool,
+    location: Option<Location>,
+) -> Result<Vec<String>> {
+    let catalog = shared.catalog.read().clone();
+    let planned = plan_continuous(shared, &catalog, query, manner, location)?;
+    let mut lines = plan::display::lines(&planned.node);
+    if verbose {
+        lines.push("logical plan:".to_owned());
+        lines.extend(indented(&planned.logical));
+    }
+    Ok(lines)
+}
+
+fn of_query(shared: &Shared, query: &Query, verbose: bool) -> Result<Vec<String>> {
+    let catalog = shared.catalog.read().clone();
+    let bounded = crate::query::plan_bounded(&shared.state, &catalog, query)?;
+    match continuous(shared, query, Manner::default(), verbose, None) {
+        Ok(lines) => Ok(lines),
+        Err(error) => {
+            let optimized = shared.state.optimize(&bounded).map_err(sql::errors::from_datafusion)?;
+            let mut lines = vec![format!("a query that ends; as a continuous query: {}", error.message())];
+            lines.extend(indented(&optimized));
+            Ok(lines)
+        }
+    }
+}
+
+fn indented(plan: &datafusion::logical_expr::LogicalPlan) -> Vec<String> {
+    plan.display_indent().to_string().lines().map(|l| format!("  {l}")).collect()
+}

@@ -1,0 +1,21 @@
+//! The façade: catalog, jobs, sessions, snapshot queries and live results. Knows no wire protocol and no connector.
+
+mod catalog;
+mod continuous;
+mod ddl;
+mod dml;
+mod explain;
+mod live;
+mod options;
+mod query;
+mod relations;
+mod scan;
+mod settings;
+mod show;
+mod system;
+
+pub mod database;
+pub mod session;
+
+pub use database::{Config, Database, SessionInit};
+pub use session::{BatchStream, Cancel, Notice, Outcome, Prepared, Rows, Session, TransactionStatus};

@@ -1,0 +1,153 @@
+//! Queries that end: planned by DataFusion over one version of everything.
+
+use std::sync::Arc;
+
+use dataflow::{Result, SqlState};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use pgcatalog::CatalogSnapshot;
+use sql::errors::from_datafusion;
+use sql::planner::plan_query;
+use sql::window::RunMode;
+use sqlparser::ast::{Query, Statement};
+
+use crate::catalog::Catalog;
+use crate::continuous::named;
+use crate::database::Shared;
+use crate::relations::{Snapshots, snapshot_table};
+use crate::session::{BatchStream, Cancel};
+use crate::system;
+
+/// DataFusion's functions and clickmill's defaults.
+pub(crate) fn session_state() -> SessionState {
+    let mut config = SessionConfig::new().with_target_partitions(2).with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    SessionStateBuilder::new().with_config(config).with_default_features().build()
+}
+
+/// A planned query that ends.
+pub(crate) struct Bounded {
+    pub(crate) plan: LogicalPlan,
+    pub(crate) schema: SchemaRef,
+    state: SessionState,
+}
+
+/// Plans a query over the catalog alone, to check it and to know its columns.
+pub(crate) fn plan_bounded(state: &SessionState, catalog: &Catalog, query: &Query) -> Result<LogicalPlan> {
+    plan_query(state, &Snapshots::new(state, catalog), RunMode::Bounded, query)
+}
+
+/// Plans a query over the rows of one version.
+pub(crate) async fn plan(
+    shared: &Shared,
+    query: &Query,
+    catalog_view: impl FnOnce() -> CatalogSnapshot,
+) -> Result<Bounded> {
+    if pgcatalog::is_catalog_query(query) {
+        return plan_system(shared, query, catalog_view()).await;
+    }
+    let status = match sql::names::mentions_schema(query, "clickmill") {
+        true => Some(shared.status().await?),
+        false => None,
+    };
+    let state = SessionContext::new_with_state(shared.state.clone()).state();
+    let catalog = shared.catalog.read().clone();
+    let plan = {
+        let _version = shared.engine.published().read();
+        let mut relations = Snapshots::new(&state, &catalog);
+        if let Some(status) = status {
+            relations.system = system::tables(&status)?;
+        }
+        plan_query(&state, &relations, RunMode::Bounded, query)?
+    };
+    let names = sql::names::output_names(query, plan.schema().as_arrow());
+    Ok(Bounded { schema: named(plan.schema().inner(), &names), plan, state })
+}
+
+/// A query over `pg_catalog` and `information_schema`, and perhaps user relations beside them.
+async fn plan_system(shared: &Shared, query: &Query, snapshot: CatalogSnapshot) -> Result<Bounded> {
+    let config = shared.state.config().clone().with_target_partitions(1);
+    let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let context = SessionContext::new_with_state(state);
+    pgcatalog::register(&context, &Arc::new(snapshot)).map_err(from_datafusion)?;
+    for object in shared.catalog.read().iter() {
+        if let Some(store) = object.store() {
+            context.register_table(object.name.as_str(), snapshot_table(store)?).map_err(from_datafusion)?;
+        }
+    }
+    let names_of = query.clone();
+    let mut query = query.clone();
+    pgcatalog::rewrite(&mut query);
+    let state = context.state();
+    let statement = datafusion::sql::parser::Statement::Statement(Box::new(Statement::Query(Box::new(query))));
+    let plan = state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+    let names = sql::names::output_names(&names_of, plan.schema().as_arrow());
+    Ok(Bounded { schema: named(plan.schema().inner(), &names), plan, state })
+}
+
+impl Bounded {
+    /// Runs the query with values for its parameters.
+    pub(crate) async fn run(self, params: &[ScalarValue], cancel: &Cancel) -> Result<BatchStream> {
+        let plan = match params {
+            [] => self.plan,
+            params => self.plan.with_param_values(params.to_vec()).map_err(from_datafusion)?,
+        };
+        let state = self.state;
+        let physical = async { state.create_physical_plan(&plan).await.map_err(from_datafusion) };
+        let physical = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(canceled()),
+            physical = physical => physical?,
+        };
+        let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx()).map_err(from_datafusion)?;
+        let schema = self.schema;
+        let batches = stream.map(move |batch| rename(batch.map_err(from_datafusion)?, &schema));
+        Ok(until_canceled(Box::pin(batches), cancel.clone()))
+    }
+}
+
+/// The batch under the names and types that were announced.
+fn rename(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    engine::ops::updating_agg::batch_of(nullable(schema), batch.columns().to_vec(), rows)
+}
+
+/// Execution may give NULLs where planning saw none.
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    Arc::new(datafusion::arrow::datatypes::Schema::new(fields))
+}
+
+/// Ends the stream with `57014` when `cancel` fires.
+pub(crate) fn until_canceled(stream: BatchStream, cancel: Cancel) -> BatchStream {
+    let state = Some((stream, cancel));
+    Box::pin(futures::stream::unfold(state, |state| async move {
+        let (mut stream, cancel) = state?;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Some((Err(canceled()), None)),
+            next = stream.next() => next.map(|item| (item, Some((stream, cancel)))),
+        }
+    }))
+}
+
+pub(crate) fn canceled() -> dataflow::Error {
+    dataflow::Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+}
+
+/// All batches of a query.
+pub(crate) async fn collect(mut stream: BatchStream) -> Result<Vec<RecordBatch>> {
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await {
+        batches.push(batch?);
+    }
+    Ok(batches)
+}

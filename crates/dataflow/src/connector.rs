@@ -1,0 +1,143 @@
+//! What a source connector is to the engine: a factory of readers, and a reader that fills slabs.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::options::Options;
+use crate::slab::Slab;
+use crate::time::Micros;
+use crate::wake::Waker;
+
+/// A kind of source, named in `WITH (connector = '…')`.
+pub trait Connector: Send + Sync {
+    /// The name in `connector = '…'`.
+    fn name(&self) -> &'static str;
+
+    /// Reads its own options out of `options` (marking each as used) and gives the factory of readers. Must not block:
+    /// a broker that is away is found by the reader, not here.
+    fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>>;
+}
+
+/// The connectors that a process has, by name.
+#[derive(Clone, Default)]
+pub struct Connectors(Vec<Arc<dyn Connector>>);
+
+impl Connectors {
+    /// A registry of the given connectors.
+    pub fn new(connectors: Vec<Arc<dyn Connector>>) -> Self {
+        Self(connectors)
+    }
+
+    /// The connector called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Connector>> {
+        self.0.iter().find(|c| c.name() == name)
+    }
+
+    /// All names, for messages.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|c| c.name()).collect()
+    }
+}
+
+/// Opens readers of one declared source.
+pub trait SourceFactory: Send + Sync + Debug {
+    /// Opens a reader. Returns at once; connecting happens behind [`SourceReader::poll`].
+    fn open(&self, request: OpenRequest) -> Result<Box<dyn SourceReader>>;
+
+    /// Name of what is read, for status rows: the topic.
+    fn topic(&self) -> String;
+}
+
+/// Which optional parts of a record the reader must hand over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Record keys.
+    pub keys: bool,
+    /// Record headers.
+    pub headers: bool,
+}
+
+/// How to open a reader.
+#[derive(Clone, Debug)]
+pub struct OpenRequest {
+    /// Optional parts of the records.
+    pub wants: Wants,
+    /// Read up to the end offsets found when connecting, then stop (a `SELECT` on a source).
+    pub bounded: bool,
+    /// Start at these offsets (partition id, offset) instead of where the source's options say. Partitions that are not
+    /// listed start where the options say.
+    pub positions: Vec<(i32, i64)>,
+    /// Woken when an empty reader has something to poll, or its health changes.
+    pub waker: Waker,
+}
+
+/// Reads the records of one source. Used from one thread.
+pub trait SourceReader: Send {
+    /// The partitions known so far; grows, never shrinks, and indexes stay valid. Empty until connected.
+    fn partitions(&self) -> &[Partition];
+
+    /// Fills `slab` (cleared first) with the next records of one partition that is not paused; an empty slab means that
+    /// nothing is there now. Never waits. Moves that partition's `position` past the records handed over. Passing trouble
+    /// (a broker away) is not an error but a [`Health`]; an error is final for the source.
+    fn poll(&mut self, slab: &mut Slab, limits: PollLimits) -> Result<()>;
+
+    /// Stops or resumes handing over records of a partition (alignment of event times, hand-over between readers).
+    fn set_paused(&mut self, partition: usize, paused: bool);
+
+    /// Publishes positions under the source's consumer group, for lag tools; best effort.
+    fn commit(&mut self, positions: &[(i32, i64)]);
+
+    /// How the connection is doing.
+    fn health(&self) -> Health;
+}
+
+/// Bounds of one poll.
+#[derive(Clone, Copy, Debug)]
+pub struct PollLimits {
+    /// Most records in the slab.
+    pub max_records: usize,
+    /// Stop adding records once the slab's buffer holds this many bytes.
+    pub max_bytes: usize,
+}
+
+/// One partition as its reader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// The partition's number in the topic.
+    pub id: i32,
+    /// Offset of the next record that the reader will hand over.
+    pub position: i64,
+    /// Offset one past the last record known on the broker (its last stable offset), or -1 when not known yet.
+    pub end: i64,
+    /// Everything that was on the broker has been handed over (the broker said: end of partition).
+    pub at_end: bool,
+    /// A bounded reader stops here.
+    pub stop: Option<i64>,
+}
+
+impl Partition {
+    /// Whether a bounded reader has handed over all it will.
+    pub fn finished(&self) -> bool {
+        self.stop.is_some_and(|stop| self.position >= stop)
+    }
+}
+
+/// State of a reader's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Not connected yet.
+    Connecting {
+        /// What went wrong last, if anything did.
+        reason: Option<String>,
+    },
+    /// Reading.
+    Running,
+    /// Connected once, now retrying.
+    Retrying {
+        /// What went wrong last.
+        reason: String,
+        /// When it began, by the reader's clock in microseconds, or 0 when not known.
+        since: Micros,
+    },
+}

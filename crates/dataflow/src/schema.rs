@@ -1,0 +1,98 @@
+//! How a source's columns are declared: type, where in the record they come from, and which one is the event time.
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::sync::Arc;
+
+use crate::time::Micros;
+
+/// Timestamps with time zone, as clickmill holds them.
+pub fn timestamptz() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Timestamps without time zone.
+pub fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, None)
+}
+
+/// Where a column's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ColumnOrigin {
+    /// A field of the record, by path: `["user", "id"]`.
+    Field(Vec<String>),
+    /// The record's key, as text.
+    Key,
+    /// The partition's number.
+    Partition,
+    /// The record's offset.
+    Offset,
+    /// The broker's timestamp of the record.
+    Timestamp,
+    /// The record's headers as JSON text.
+    Headers,
+}
+
+/// How a timestamp is written in the record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TimestampFormat {
+    /// A number is milliseconds since 1970-01-01 UTC; a string is ISO 8601.
+    #[default]
+    Auto,
+    /// Numbers only: seconds since 1970-01-01 UTC, with a fraction allowed.
+    EpochSeconds,
+    /// Numbers only: milliseconds.
+    EpochMillis,
+    /// Numbers only: microseconds.
+    EpochMicros,
+    /// Strings only: ISO 8601 / RFC 3339; without a zone it is UTC.
+    Iso8601,
+}
+
+/// One declared column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Column {
+    /// Name, folded as Postgres folds identifiers.
+    pub name: String,
+    /// Arrow type of the column.
+    pub data_type: DataType,
+    /// NULL is allowed; otherwise a record without the value is a bad record.
+    pub nullable: bool,
+    /// Where the value comes from.
+    pub origin: ColumnOrigin,
+}
+
+/// `WATERMARK FOR column AS column - delay`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WatermarkDecl {
+    /// Index of the event-time column.
+    pub column: usize,
+    /// How far rows may lag behind the highest time seen, in microseconds.
+    pub delay: Micros,
+}
+
+/// The columns of a source or table, and its event time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SourceSchema {
+    /// Columns in their declared order.
+    pub columns: Vec<Column>,
+    /// The watermark, if one is declared.
+    pub watermark: Option<WatermarkDecl>,
+    /// How timestamps are written in records.
+    pub timestamps: TimestampFormat,
+}
+
+impl SourceSchema {
+    /// The Arrow schema of all columns. The event-time column is never NULL: rows without it are bad records.
+    pub fn arrow(&self) -> SchemaRef {
+        let time = self.watermark.as_ref().map(|w| w.column);
+        let field = |(i, c): (usize, &Column)| {
+            Field::new(&c.name, c.data_type.clone(), c.nullable && Some(i) != time)
+        };
+        Arc::new(Schema::new(self.columns.iter().enumerate().map(field).collect::<Vec<_>>()))
+    }
+
+    /// Index of the column called `name`.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+}

@@ -1,0 +1,113 @@
+//! Records as they come from a source: one buffer of bytes and lists of ranges beside it, never an object per record.
+
+use crate::time::MILLI;
+
+/// A range of bytes in a slab's buffer; [`Span::NULL`] stands for an absent key or value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// An absent key or value (a tombstone's value).
+    pub const NULL: Self = Self { start: u32::MAX, end: u32::MAX };
+
+    /// Whether the key or value is absent.
+    pub fn is_null(self) -> bool {
+        self.start == u32::MAX
+    }
+}
+
+/// Records of one partition in offset order. Readers fill it, decoders read it; its buffers are reused.
+///
+/// `values`, `offsets` and `timestamps` have one entry a record; `keys` and `headers` either have one entry a record or
+/// are empty, when nobody asked for them ([`crate::connector::Wants`]).
+#[derive(Debug, Default, Clone)]
+pub struct Slab {
+    /// Index into [`crate::connector::SourceReader::partitions`].
+    pub partition: usize,
+    /// All bytes that the spans point into.
+    pub data: Vec<u8>,
+    /// The records' payloads.
+    pub values: Vec<Span>,
+    /// The records' keys.
+    pub keys: Vec<Span>,
+    /// The records' headers, each span the UTF-8 text of one JSON object (name to text; bytes that are not UTF-8 as
+    /// `\x…` in hex; of a repeated name the last).
+    pub headers: Vec<Span>,
+    /// The records' offsets, ascending, possibly with gaps (compaction, transaction markers).
+    pub offsets: Vec<i64>,
+    /// The records' broker timestamps in milliseconds since 1970-01-01 UTC; -1 when the record has none.
+    pub timestamps: Vec<i64>,
+}
+
+impl Slab {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether the slab holds no records.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Forgets the records, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.values.clear();
+        self.keys.clear();
+        self.headers.clear();
+        self.offsets.clear();
+        self.timestamps.clear();
+    }
+
+    /// The bytes of a span, or `None` for [`Span::NULL`].
+    pub fn bytes(&self, span: Span) -> Option<&[u8]> {
+        if span.is_null() { None } else { Some(&self.data[span.start as usize..span.end as usize]) }
+    }
+
+    /// The payload of record `row`.
+    pub fn value(&self, row: usize) -> Option<&[u8]> {
+        self.bytes(self.values[row])
+    }
+
+    /// The key of record `row`; `None` also when keys were not asked for.
+    pub fn key(&self, row: usize) -> Option<&[u8]> {
+        self.keys.get(row).and_then(|span| self.bytes(*span))
+    }
+
+    /// The headers of record `row` as JSON text; `None` also when headers were not asked for.
+    pub fn header(&self, row: usize) -> Option<&[u8]> {
+        self.headers.get(row).and_then(|span| self.bytes(*span))
+    }
+
+    /// The broker's timestamp of record `row` in microseconds, if it has one.
+    pub fn timestamp_micros(&self, row: usize) -> Option<i64> {
+        let millis = self.timestamps[row];
+        (millis >= 0).then_some(millis * MILLI)
+    }
+
+    /// Copies `bytes` into the buffer and gives their span.
+    pub fn put(&mut self, bytes: Option<&[u8]>) -> Span {
+        let Some(bytes) = bytes else { return Span::NULL };
+        let start = self.data.len();
+        self.data.extend_from_slice(bytes);
+        Span { start: as_u32(start), end: as_u32(self.data.len()) }
+    }
+
+    /// Appends one record without key and headers (tests and small sources).
+    pub fn push(&mut self, value: Option<&[u8]>, offset: i64, timestamp_ms: i64) {
+        let span = self.put(value);
+        self.values.push(span);
+        self.offsets.push(offset);
+        self.timestamps.push(timestamp_ms);
+    }
+}
+
+fn as_u32(at: usize) -> u32 {
+    u32::try_from(at).expect("readers keep a slab far below 4 GiB (PollLimits::max_bytes)")
+}

@@ -1,0 +1,109 @@
+//! From plan nodes to operators: the one list of them.
+
+use std::sync::Arc;
+
+use dataflow::{Error, Micros, Result};
+use plan::{Node, Op};
+
+use crate::aggregates::Aggregates;
+use crate::expr::{compile, compile_all};
+use crate::operator::Operator;
+use crate::ops::calc::Calc;
+use crate::ops::pane_agg::PaneAgg;
+use crate::ops::session_agg::SessionAgg;
+use crate::ops::table_join::{JoinSpec, TableJoin};
+use crate::ops::top_n::{TopN, TopNSpec};
+use crate::ops::union::Union;
+use crate::ops::updating_agg::{Rules, UpdatingAgg};
+use crate::ops::window_assign::WindowAssign;
+use crate::store::Store;
+
+/// Finds the tables that joins read.
+pub type Tables<'a> = &'a dyn Fn(&str) -> Option<Arc<Store>>;
+
+/// The operator of a node; `None` for a leaf, which reads a relation.
+pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operator>>> {
+    let schema = Arc::clone(node.schema.inner());
+    Ok(Some(match &node.op {
+        Op::Read { .. } => return Ok(None),
+        Op::Calc { filter, exprs } => {
+            let input = input(node)?;
+            Box::new(Calc {
+                filter: filter.as_ref().map(|f| compile(f, &input.schema)).transpose()?,
+                exprs: exprs.as_ref().map(|e| compile_all(e, &input.schema)).transpose()?,
+                schema,
+            })
+        }
+        Op::WindowAssign { window, time } => {
+            Box::new(WindowAssign::new(*window, aligned(window)?, *time, schema))
+        }
+        Op::PaneAgg { window, time, spec } => {
+            let aggregates = Aggregates::new(spec, &input(node)?.schema)?;
+            Box::new(PaneAgg::new(*window, aligned(window)?, *time, spec, aggregates, schema))
+        }
+        Op::SessionAgg { gap, time, keep, spec, emit } => {
+            let input = input(node)?;
+            let keep = keep.as_ref().map(|k| compile(k, &input.schema)).transpose()?;
+            let aggregates = Aggregates::new(spec, &input.schema)?;
+            Box::new(SessionAgg::new((*gap, *time), keep, spec, *emit, aggregates, schema)?)
+        }
+        Op::UpdatingAgg { spec, expires, every, ttl } => {
+            let input = input(node)?;
+            let rules = Rules { every: *every, expires: *expires, ttl: *ttl };
+            let aggregates = Aggregates::new(spec, &input.schema)?;
+            Box::new(UpdatingAgg::new(spec, aggregates, rules, Arc::clone(input.schema.inner()), schema)?)
+        }
+        Op::TopN { partition, order, limit, expires, .. } => {
+            let input = input(node)?;
+            let order = order
+                .iter()
+                .map(|o| {
+                    let options = datafusion::arrow::compute::SortOptions {
+                        descending: !o.asc,
+                        nulls_first: o.nulls_first,
+                    };
+                    compile(&o.expr, &input.schema).map(|e| (e, options))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let spec = TopNSpec {
+                partition: compile_all(partition, &input.schema)?,
+                order,
+                limit: *limit,
+                expires: *expires,
+                mode: node.mode,
+            };
+            Box::new(TopN::new(spec, input.schema.inner(), schema)?)
+        }
+        Op::Union => Box::new(Union { schema }),
+        Op::TableJoin { .. } => table_join(node, tables)?,
+    }))
+}
+
+fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
+    let Op::TableJoin { table, columns, table_schema, table_filter, on, filter, outer, table_first } = &node.op
+    else {
+        return Err(Error::internal("not a join"));
+    };
+    let input = input(node)?;
+    let store = tables(table).ok_or_else(|| Error::internal(format!("table \"{table}\" has no rows")))?;
+    Ok(Box::new(TableJoin::new(JoinSpec {
+        table: store,
+        columns: columns.clone(),
+        table_schema: Arc::clone(table_schema.inner()),
+        table_filter: table_filter.as_ref().map(|f| compile(f, table_schema)).transpose()?,
+        stream_keys: compile_all(on.iter().map(|(s, _)| s), &input.schema)?,
+        table_keys: compile_all(on.iter().map(|(_, t)| t), table_schema)?,
+        filter: filter.as_ref().map(|f| compile(f, &node.schema)).transpose()?,
+        outer: *outer,
+        table_first: *table_first,
+        schema: Arc::clone(node.schema.inner()),
+    })?))
+}
+
+fn input(node: &Node) -> Result<&Node> {
+    node.inputs.first().map(AsRef::as_ref).ok_or_else(|| Error::internal("an operator without input"))
+}
+
+fn aligned(window: &plan::Window) -> Result<(Micros, Micros)> {
+    window.aligned().ok_or_else(|| Error::internal("a session among aligned windows"))
+}

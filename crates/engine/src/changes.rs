@@ -1,0 +1,41 @@
+//! Corrections: old rows taken back and new rows inserted, without those that did not change.
+
+use dataflow::{DeltaBatch, Result};
+use datafusion::arrow::array::{BooleanArray, RecordBatch};
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::arrow::compute::kernels::cmp::not_distinct;
+use datafusion::arrow::compute::{and, concat_batches, filter_record_batch};
+
+/// Which rows of two equally long batches are equal (NULLs equal each other). Columns that cannot be compared count as
+/// different.
+pub fn equal_rows(old: &RecordBatch, new: &RecordBatch) -> Result<BooleanArray> {
+    let mut equal = BooleanArray::new(BooleanBuffer::new_set(old.num_rows()), None);
+    for (a, b) in old.columns().iter().zip(new.columns()) {
+        let same = match not_distinct(a, b) {
+            Ok(same) => same,
+            Err(_) => BooleanArray::new(BooleanBuffer::new_unset(old.num_rows()), None),
+        };
+        equal = and(&equal, &same)?;
+    }
+    Ok(equal)
+}
+
+/// The change from `old` to `new`, rows that pair up in order; equal pairs are left out. `None` when nothing changed.
+pub fn correction(old: &RecordBatch, new: &RecordBatch) -> Result<Option<DeltaBatch>> {
+    let changed = datafusion::arrow::compute::not(&equal_rows(old, new)?)?;
+    if changed.true_count() == 0 {
+        return Ok(None);
+    }
+    let old = filter_record_batch(old, &changed)?;
+    let new = filter_record_batch(new, &changed)?;
+    concat_changes(&old, &new).map(Some)
+}
+
+/// `old` taken back, then `new` inserted.
+pub fn concat_changes(old: &RecordBatch, new: &RecordBatch) -> Result<DeltaBatch> {
+    let rows = concat_batches(&new.schema(), [old, new])?;
+    let mut weights = vec![-1_i8; old.num_rows()];
+    weights.resize(rows.num_rows(), 1);
+    Ok(DeltaBatch::new(rows, weights))
+}
+

@@ -1,0 +1,62 @@
+//! What the engine can be told, and how it answers.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use dataflow::{Micros, Result};
+use datafusion::arrow::array::RecordBatch;
+
+use crate::feed::SourceSpec;
+use crate::status::Status;
+use crate::store::Store;
+use crate::view::ViewSpec;
+
+/// Where an answer goes: the version at which the command can be seen, or why it failed.
+pub type Reply<T> = Sender<Result<T>>;
+
+/// A change of what runs. Changes of one command take effect at one tick, in order.
+pub enum Change {
+    /// A source exists; nothing is read before a view wants it.
+    CreateSource(Arc<SourceSpec>),
+    /// A table exists.
+    CreateTable(TableSpec),
+    /// A view runs.
+    CreateView(ViewSpec),
+    /// A source, table or view is gone, with its state.
+    Drop(String),
+    /// Rows are added to a table.
+    Insert {
+        /// The table.
+        table: String,
+        /// The rows, in the table's schema.
+        rows: RecordBatch,
+    },
+    /// A table's watermark moves, never back.
+    AdvanceWatermark {
+        /// The table.
+        table: String,
+        /// To this time: no row at or before it will come.
+        to: Micros,
+    },
+}
+
+/// Declares a table to the engine.
+#[derive(Clone)]
+pub struct TableSpec {
+    /// Its name.
+    pub name: String,
+    /// Its rows.
+    pub store: Arc<Store>,
+    /// Index of the event-time column and the delay of the watermark behind it, in microseconds.
+    pub watermark: Option<(usize, Micros)>,
+}
+
+/// A command to the engine.
+pub enum Command {
+    /// Changes what runs; answers when the tick that holds it is published.
+    Apply(Vec<Change>, Reply<u64>),
+    /// Asks for the status.
+    Status(Sender<Status>),
+    /// Ends the engine.
+    Stop,
+}

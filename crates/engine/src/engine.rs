@@ -1,0 +1,120 @@
+//! The engine's thread, and the handle by which sessions speak to it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use dataflow::wake::Waker;
+use dataflow::{Clock, Error, Result, SqlState};
+use parking_lot::Mutex;
+
+use crate::command::{Change, Command};
+use crate::core::{Core, Limits, Publication};
+use crate::cut::CutLog;
+use crate::status::Status;
+
+/// Commands that wait for the engine.
+const QUEUE: usize = 1024;
+/// Longest sleep between ticks when nothing is due.
+const MAX_SLEEP: Duration = Duration::from_millis(500);
+/// Shortest time from one tick to the next while little comes: small ticks cost more than they give.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// A running engine.
+pub struct Engine {
+    commands: Sender<Command>,
+    waker: Waker,
+    published: Publication,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts the engine's thread.
+    pub fn start(clock: Arc<dyn Clock>, cuts: Box<dyn CutLog>, limits: Limits) -> Result<Self> {
+        let (commands, received) = bounded(QUEUE);
+        let waker = Waker::default();
+        let core = Core::new(clock, cuts, waker.clone(), limits);
+        let published = core.published();
+        let sleeper = waker.clone();
+        let thread = std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || run(core, &received, &sleeper))
+            .map_err(|e| Error::internal(format!("the engine's thread did not start: {e}")))?;
+        Ok(Self { commands, waker, published, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Changes what runs, all at one tick. The receiver gets the version at which the changes can be seen.
+    pub fn apply(&self, changes: Vec<Change>) -> Result<Receiver<Result<u64>>> {
+        let (reply, answer) = bounded(1);
+        self.send(Command::Apply(changes, reply))?;
+        Ok(answer)
+    }
+
+    /// Asks for the status.
+    pub fn status(&self) -> Result<Receiver<Status>> {
+        let (reply, answer) = bounded(1);
+        self.send(Command::Status(reply))?;
+        Ok(answer)
+    }
+
+    /// Readers of several relations at one version hold this shared.
+    pub fn published(&self) -> &Publication {
+        &self.published
+    }
+
+    fn send(&self, command: Command) -> Result<()> {
+        let gone = |_| Error::new(SqlState::ADMIN_SHUTDOWN, "the engine has stopped");
+        self.commands.send(command).map_err(gone)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Stops the engine and waits for its thread.
+    pub fn stop(&self) {
+        let _ = self.send(Command::Stop);
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) {
+    loop {
+        while let Ok(command) = commands.try_recv() {
+            match command {
+                Command::Apply(changes, reply) => core.apply(changes, reply),
+                Command::Status(reply) => {
+                    let _ = reply.send(core.status());
+                }
+                Command::Stop => return,
+            }
+        }
+        let step = match core.step() {
+            Ok(step) => step,
+            Err(error) => {
+                tracing::error!(%error, "the engine stops: a tick could not be published");
+                return;
+            }
+        };
+        if step.records >= core.limits.tick_records {
+            continue;
+        }
+        if step.records > 0 {
+            // More is likely on its way: gather it instead of ticking for every few records.
+            std::thread::park_timeout(LINGER);
+            continue;
+        }
+        let sleep = core.next_deadline().map_or(MAX_SLEEP, |at| {
+            let left = at.saturating_sub(core.clock.now());
+            Duration::from_micros(u64::try_from(left).unwrap_or(0)).clamp(Duration::from_millis(1), MAX_SLEEP)
+        });
+        waker.sleep(sleep);
+    }
+}

@@ -1,0 +1,296 @@
+//! One read of one source: fetch, decode once, note event times, hand batches to every consumer.
+
+use std::sync::Arc;
+
+use dataflow::connector::{OpenRequest, PollLimits, SourceFactory, SourceReader, Wants};
+use dataflow::schema::{ColumnOrigin, SourceSchema};
+use dataflow::wake::Waker;
+use dataflow::{DeltaBatch, Error, Micros, Result, Slab, SqlState};
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::{filter_record_batch, max};
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use formats::Decoder;
+
+use crate::watermark::SourceTime;
+
+/// Most records of one poll.
+const POLL_RECORDS: usize = 8192;
+/// Most payload bytes of one poll.
+const POLL_BYTES: usize = 8 << 20;
+
+/// Declares a source to the engine.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    /// Its name.
+    pub name: String,
+    /// Its columns and watermark.
+    pub schema: SourceSchema,
+    /// Opens readers.
+    pub factory: Arc<dyn SourceFactory>,
+    /// A partition read to its end is idle after this long without rows, in microseconds.
+    pub idle_after: Micros,
+    /// A bad record fails the views that read the source; otherwise it is counted and dropped.
+    pub fail_on_bad: bool,
+}
+
+/// Who gets a feed's rows.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// The view.
+    pub view: u64,
+    /// Its leaf.
+    pub leaf: usize,
+    /// Columns that it wants, by index into the source's schema.
+    pub columns: Vec<usize>,
+    /// Schema of what it gets.
+    pub schema: SchemaRef,
+    /// Records below these offsets (by partition index) it has already.
+    pub skip: Vec<i64>,
+}
+
+/// Counts of a feed since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedCounts {
+    /// Records read.
+    pub records: u64,
+    /// Payload bytes read.
+    pub bytes: u64,
+    /// Records that could not be used.
+    pub bad: u64,
+    /// Records without a value.
+    pub tombstones: u64,
+    /// What the last bad record was.
+    pub last_bad: Option<String>,
+}
+
+/// Counts of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionCounts {
+    /// Records read.
+    pub records: u64,
+    /// Records that could not be used.
+    pub bad: u64,
+}
+
+/// A running read.
+pub struct Feed {
+    spec: Arc<SourceSpec>,
+    reader: Box<dyn SourceReader>,
+    decoder: Box<dyn Decoder>,
+    /// Columns decoded, by index into the source's schema.
+    wanted: Vec<usize>,
+    wants: Wants,
+    slab: Slab,
+    time: SourceTime,
+    /// Who gets the rows.
+    pub consumers: Vec<Consumer>,
+    counts: FeedCounts,
+    partition_counts: Vec<PartitionCounts>,
+}
+
+/// Rows for one consumer.
+pub struct Delivery {
+    /// The view.
+    pub view: u64,
+    /// Its leaf.
+    pub leaf: usize,
+    /// The rows, or why the view must fail.
+    pub batch: Result<DeltaBatch>,
+}
+
+impl Feed {
+    /// Opens a read for `consumers`, at `positions` where given, else where the source's options say.
+    pub fn open(spec: Arc<SourceSpec>, consumers: Vec<Consumer>, waker: Waker) -> Result<Self> {
+        let wanted = wanted_columns(&spec.schema, &consumers);
+        let wants = wants_of(&spec.schema, &wanted);
+        let request = OpenRequest { wants, bounded: false, positions: Vec::new(), waker };
+        let reader = spec.factory.open(request)?;
+        let decoder = decoder(&spec.schema, &wanted)?;
+        let delay = spec.schema.watermark.as_ref().map_or(0, |w| w.delay);
+        let time = SourceTime::new(delay, spec.idle_after);
+        Ok(Self {
+            spec,
+            reader,
+            decoder,
+            wanted,
+            wants,
+            slab: Slab::default(),
+            time,
+            consumers,
+            counts: FeedCounts::default(),
+            partition_counts: Vec::new(),
+        })
+    }
+
+    /// The source.
+    pub fn spec(&self) -> &Arc<SourceSpec> {
+        &self.spec
+    }
+
+    /// The reader.
+    pub fn reader(&self) -> &dyn SourceReader {
+        self.reader.as_ref()
+    }
+
+    /// Event time.
+    pub fn time(&self) -> &SourceTime {
+        &self.time
+    }
+
+    /// Counts.
+    pub fn counts(&self) -> &FeedCounts {
+        &self.counts
+    }
+
+    /// Counts of each partition.
+    pub fn partition_counts(&self) -> &[PartitionCounts] {
+        &self.partition_counts
+    }
+
+    /// Whether a consumer's columns can be had without opening the reader anew (keys and headers must be asked for).
+    pub fn can_serve(&self, columns: &[usize]) -> bool {
+        let wants = wants_of(&self.spec.schema, columns);
+        (!wants.keys || self.wants.keys) && (!wants.headers || self.wants.headers)
+    }
+
+    /// Adds a consumer at a tick's border.
+    pub fn add(&mut self, consumer: Consumer) -> Result<()> {
+        self.consumers.push(consumer);
+        self.recompile()
+    }
+
+    /// Removes a view's consumers at a tick's border.
+    pub fn remove(&mut self, view: u64) -> Result<()> {
+        self.consumers.retain(|c| c.view != view);
+        self.recompile()
+    }
+
+    fn recompile(&mut self) -> Result<()> {
+        let wanted = wanted_columns(&self.spec.schema, &self.consumers);
+        if wanted != self.wanted {
+            self.decoder = decoder(&self.spec.schema, &wanted)?;
+            self.wanted = wanted;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, at most one slab. Says how many records came; deliveries go to `out`.
+    pub fn poll(&mut self, wall: Micros, out: &mut Vec<Delivery>) -> Result<usize> {
+        let limits = PollLimits { max_records: POLL_RECORDS, max_bytes: POLL_BYTES };
+        self.reader.poll(&mut self.slab, limits)?;
+        let partitions = self.reader.partitions().len();
+        self.time.grow(partitions, wall);
+        self.partition_counts.resize(partitions, PartitionCounts::default());
+        if self.slab.is_empty() {
+            return Ok(0);
+        }
+        let records = self.slab.len();
+        let partition = self.slab.partition;
+        self.counts.records += records as u64;
+        self.counts.bytes += self.slab.data.len() as u64;
+        self.partition_counts[partition].records += records as u64;
+        let id = self.reader.partitions()[partition].id;
+        let decoded = self.decoder.decode(&self.slab, 0..records, id);
+        self.counts.tombstones += decoded.tombstones;
+        let failure = self.note_bad(partition, &decoded);
+        if let Some(highest) = self.highest(&decoded.batch) {
+            self.time.observe(partition, highest, wall);
+        }
+        for consumer in &self.consumers {
+            let batch = match &failure {
+                Some(error) => Err(error.clone()),
+                None => self.rows_for(consumer, &decoded),
+            };
+            out.push(Delivery { view: consumer.view, leaf: consumer.leaf, batch });
+        }
+        Ok(records)
+    }
+
+    /// Counts bad records; gives the error when they must fail the views.
+    fn note_bad(&mut self, partition: usize, decoded: &formats::Decoded) -> Option<Error> {
+        let first = decoded.bad.first()?;
+        self.counts.bad += decoded.bad.len() as u64;
+        self.partition_counts[partition].bad += decoded.bad.len() as u64;
+        let place = format!(
+            "{} partition {} offset {}",
+            self.spec.factory.topic(),
+            self.reader.partitions()[partition].id,
+            self.slab.offsets[first.row as usize]
+        );
+        let text = format!("{}: {} ({place})", first.reason.code(), first.message);
+        self.counts.last_bad = Some(text.clone());
+        self.spec.fail_on_bad.then(|| Error::new(SqlState::INVALID_TEXT, format!("bad record: {text}")))
+    }
+
+    fn highest(&self, batch: &RecordBatch) -> Option<Micros> {
+        let time = self.spec.schema.watermark.as_ref()?.column;
+        let at = self.wanted.iter().position(|c| *c == time)?;
+        max(batch.column(at).as_primitive_opt::<TimestampMicrosecondType>()?)
+    }
+
+    fn rows_for(&self, consumer: &Consumer, decoded: &formats::Decoded) -> Result<DeltaBatch> {
+        let columns: Vec<ArrayRef> = consumer
+            .columns
+            .iter()
+            .map(|c| {
+                let at = self.wanted.iter().position(|w| w == c);
+                at.map(|at| Arc::clone(decoded.batch.column(at)))
+                    .ok_or_else(|| Error::internal("a column that a consumer wants was not decoded"))
+            })
+            .collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(decoded.batch.num_rows()));
+        let mut rows = RecordBatch::try_new_with_options(Arc::clone(&consumer.schema), columns, &options)?;
+        let skip = consumer.skip.get(self.slab.partition).copied().unwrap_or(0);
+        if self.slab.offsets.first().is_some_and(|first| *first < skip) {
+            let offset = |i: usize| self.slab.offsets[decoded.slab_row(i, 0)];
+            let keep: BooleanArray = (0..rows.num_rows()).map(|i| Some(offset(i) >= skip)).collect();
+            rows = filter_record_batch(&rows, &keep)?;
+        }
+        Ok(DeltaBatch::inserts(rows))
+    }
+
+    /// Ends a tick: moves the watermark.
+    pub fn end_tick(&mut self, wall: Micros) {
+        let partitions = self.reader.partitions();
+        self.time.grow(partitions.len(), wall);
+        self.time.advance(wall, |i| partitions[i].at_end);
+    }
+
+    /// When a tick is needed without new rows, because a partition becomes idle.
+    pub fn next_idle(&self) -> Option<Micros> {
+        let partitions = self.reader.partitions();
+        self.time.next_idle(|i| partitions.get(i).is_some_and(|p| p.at_end))
+    }
+
+    /// Publishes the positions under the consumer group.
+    pub fn commit(&mut self) {
+        let positions: Vec<(i32, i64)> =
+            self.reader.partitions().iter().filter(|p| p.position >= 0).map(|p| (p.id, p.position)).collect();
+        self.reader.commit(&positions);
+    }
+
+    /// Records on the broker that have not been read, over all partitions.
+    pub fn lag(&self) -> i64 {
+        self.reader.partitions().iter().filter(|p| p.end >= 0).map(|p| (p.end - p.position).max(0)).sum()
+    }
+}
+
+/// The decoder of a source's records.
+fn decoder(schema: &SourceSchema, wanted: &[usize]) -> Result<Box<dyn Decoder>> {
+    formats::decoder("JSON", schema, wanted, formats::Limits::default())
+}
+
+/// Columns that someone wants, and the event time.
+fn wanted_columns(schema: &SourceSchema, consumers: &[Consumer]) -> Vec<usize> {
+    let mut wanted: Vec<usize> = consumers.iter().flat_map(|c| c.columns.iter().copied()).collect();
+    wanted.extend(schema.watermark.as_ref().map(|w| w.column));
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+}
+
+/// Parts of records that columns need.
+pub fn wants_of(schema: &SourceSchema, columns: &[usize]) -> Wants {
+    let has = |origin: &ColumnOrigin| columns.iter().any(|c| schema.columns[*c].origin == *origin);
+    Wants { keys: has(&ColumnOrigin::Key), headers: has(&ColumnOrigin::Headers) }
+}

@@ -1,0 +1,33 @@
+//! The engine: operators over batches with signed weights, ticks, versions, and the thread that runs them.
+//!
+//! It knows no SQL text, no connector and no wire protocol. It is told the time and never asks for it.
+
+pub mod aggregates;
+pub mod build;
+pub mod calendar;
+pub mod changes;
+pub mod command;
+pub mod core;
+pub mod cut;
+pub mod engine;
+pub mod expr;
+pub mod feed;
+pub mod operator;
+pub mod ops;
+pub mod pipeline;
+mod report;
+pub mod state;
+pub mod status;
+pub mod store;
+pub mod view;
+pub mod watermark;
+pub mod window;
+
+pub use command::{Change, TableSpec};
+pub use core::{Core, Limits, Publication};
+pub use cut::{Cut, CutLog, MemoryCuts};
+pub use engine::Engine;
+pub use feed::SourceSpec;
+pub use status::Status;
+pub use store::{Store, StoreOptions};
+pub use view::{ViewSpec, ViewState};

@@ -1,0 +1,10 @@
+//! The operators: one file each, built from plan nodes in one list (`crate::build`).
+
+pub mod calc;
+pub mod pane_agg;
+pub mod session_agg;
+pub mod table_join;
+pub mod top_n;
+pub mod union;
+pub mod updating_agg;
+pub mod window_assign;

@@ -1,0 +1,454 @@
+//! SESSION: rows of a key closer than the gap share a session; rows of a tick are taken in event-time order.
+//!
+//! A session is `[first, last + gap)`; a row at exactly `last + gap` begins the next one, so the result does not depend
+//! on when the watermark passes. A row is late when the session it would be in has ended by the watermark before its tick.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use dataflow::batch::Weights;
+use dataflow::time::MILLI;
+use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
+use datafusion::arrow::array::{BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::row::Rows;
+use plan::node::AggOutput;
+use plan::{AggSpec, Emit};
+
+use crate::aggregates::{Aggregates, Arguments};
+use crate::calendar::Calendar;
+use crate::changes::concat_changes;
+use crate::expr::{Compiled, evaluate_filter};
+use crate::operator::{Counters, Operator, Out, Tick};
+use crate::ops::pane_agg::assemble;
+use crate::ops::updating_agg::{batch_of, state_columns};
+use crate::state::keys::{KeyEncoder, KeyMap};
+use crate::state::rows::{RowStore, Slot};
+use crate::window::{timestamps, times};
+
+/// Aggregation of sessions.
+pub struct SessionAgg {
+    gap: Micros,
+    time: usize,
+    keep: Option<Compiled>,
+    emit: Emit,
+    aggregates: Aggregates,
+    output: Vec<AggOutput>,
+    schema: SchemaRef,
+    encoder: KeyEncoder,
+    sessions: KeyMap<Vec<Session>>,
+    states: RowStore,
+    /// Rows given for open sessions (`EMIT ON UPDATE`).
+    given: RowStore,
+    /// Rows given for sessions that were merged into another since the last emission.
+    retired: Vec<Slot>,
+    /// Keys with sessions that changed since the last emission.
+    dirty: HashSet<Box<[u8]>>,
+    pending: Vec<Pending>,
+    due: Calendar,
+    open: usize,
+    watermark: Watermark,
+    last_emission: Option<Micros>,
+    late: u64,
+}
+
+/// An open session of a key.
+#[derive(Clone)]
+struct Session {
+    first: Micros,
+    last: Micros,
+    state: Slot,
+    given: Option<Slot>,
+    /// Some row passed the condition.
+    passed: bool,
+    changed: bool,
+}
+
+/// A batch that waits for its tick.
+struct Pending {
+    keys: Option<Rows>,
+    arguments: Arguments,
+    at: Vec<Micros>,
+    keep: Option<BooleanArray>,
+}
+
+/// A row of a pending batch, in the order of (key, time).
+struct Row {
+    key: u32,
+    at: Micros,
+    batch: u32,
+    row: u32,
+}
+
+/// Sessions and rows that belong together after a tick.
+struct Segment {
+    key: u32,
+    first: Micros,
+    last: Micros,
+    old: Vec<Session>,
+    rows: std::ops::Range<usize>,
+    passed: bool,
+}
+
+const LATE: usize = usize::MAX;
+
+impl SessionAgg {
+    /// Over the time column `time`; rows that fail `keep` extend a session without being aggregated.
+    pub fn new(
+        (gap, time): (Micros, usize),
+        keep: Option<Compiled>,
+        spec: &AggSpec,
+        emit: Emit,
+        aggregates: Aggregates,
+        schema: SchemaRef,
+    ) -> Result<Self> {
+        Ok(Self {
+            gap,
+            time,
+            keep,
+            emit,
+            output: spec.output.clone(),
+            encoder: KeyEncoder::new(aggregates.key_fields())?,
+            sessions: KeyMap::default(),
+            states: RowStore::new(state_columns(&aggregates)),
+            given: RowStore::new(Arc::clone(&schema)),
+            aggregates,
+            schema,
+            retired: Vec::new(),
+            dirty: HashSet::new(),
+            pending: Vec::new(),
+            due: Calendar::default(),
+            open: 0,
+            watermark: Watermark::MIN,
+            last_emission: None,
+            late: 0,
+        })
+    }
+
+    /// Folds the tick's rows into sessions.
+    fn absorb(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let (rows, keys) = sorted_rows(&pending);
+        let mut segments = Vec::new();
+        let mut groups: Vec<Vec<usize>> = pending.iter().map(|p| vec![LATE; p.at.len()]).collect();
+        let mut from = 0;
+        while from < rows.len() {
+            let key = rows[from].key;
+            let to = from + rows[from..].partition_point(|r| r.key == key);
+            self.segment(&pending, &rows, from..to, &keys[key as usize], &mut segments);
+            from = to;
+        }
+        for (group, segment) in segments.iter().enumerate() {
+            for row in &rows[segment.rows.clone()] {
+                groups[row.batch as usize][row.row as usize] = group;
+            }
+        }
+        let states = self.aggregate(&pending, &segments, &groups)?;
+        self.store(segments, &keys, states)
+    }
+
+    /// Cuts one key's open sessions and new rows at the gaps.
+    fn segment(
+        &mut self,
+        pending: &[Pending],
+        all: &[Row],
+        range: std::ops::Range<usize>,
+        key: &[u8],
+        segments: &mut Vec<Segment>,
+    ) {
+        let mut open = self.sessions.get_mut(key).map(std::mem::take).unwrap_or_default().into_iter().peekable();
+        let mut untouched = Vec::new();
+        let mut next = range.start;
+        loop {
+            let row_at = (next < range.end).then(|| all[next].at);
+            let session_at = open.peek().map(|s| s.first);
+            let Some(first) = row_at.into_iter().chain(session_at).min() else { break };
+            let begin = next;
+            let mut old: Vec<Session> = Vec::new();
+            let mut last = first;
+            let mut passed = false;
+            loop {
+                if let Some(row) = all[..range.end].get(next).filter(|r| r.at == first || r.at < last + self.gap) {
+                    last = last.max(row.at);
+                    passed |= pending[row.batch as usize].keep.as_ref().is_none_or(|k| k.value(row.row as usize));
+                    next += 1;
+                } else if let Some(s) = open.next_if(|s| s.first == first || s.first < last + self.gap) {
+                    last = last.max(s.last);
+                    passed |= s.passed;
+                    old.push(s);
+                } else {
+                    break;
+                }
+            }
+            let rows = begin..next;
+            if rows.is_empty() {
+                untouched.append(&mut old);
+            } else if old.is_empty() && self.watermark.closes(last + self.gap) {
+                self.late += rows.len() as u64;
+            } else {
+                segments.push(Segment { key: all[begin].key, first, last, old, rows, passed });
+            }
+        }
+        if !untouched.is_empty() {
+            *self.sessions.entry(key, Vec::new) = untouched;
+        } else if self.sessions.get(key).is_some_and(Vec::is_empty) {
+            self.sessions.remove(key);
+        }
+    }
+
+    /// New states of the segments: old states merged, rows added.
+    fn aggregate(
+        &self,
+        pending: &[Pending],
+        segments: &[Segment],
+        groups: &[Vec<usize>],
+    ) -> Result<RecordBatch> {
+        let total = segments.len();
+        let mut accumulators = self.aggregates.accumulators()?;
+        let mut slots = Vec::new();
+        let mut targets = Vec::new();
+        for (group, segment) in segments.iter().enumerate() {
+            for session in &segment.old {
+                slots.push(session.state);
+                targets.push(group);
+            }
+        }
+        if !slots.is_empty() {
+            accumulators.merge(self.states.get(&slots)?.columns(), &targets, total)?;
+        }
+        for (batch, groups) in pending.iter().zip(groups) {
+            if !groups.contains(&LATE) {
+                accumulators.update(&batch.arguments, groups, total)?;
+                continue;
+            }
+            let (rows, groups): (Vec<u32>, Vec<usize>) =
+                (0..).zip(groups).filter(|(_, g)| **g != LATE).map(|(i, g)| (i, *g)).unzip();
+            if !rows.is_empty() {
+                accumulators.update(&batch.arguments.take(&UInt32Array::from(rows))?, &groups, total)?;
+            }
+        }
+        let states = if total == 0 { Vec::new() } else { accumulators.take_states()? };
+        let schema = state_columns(&self.aggregates);
+        if total == 0 { Ok(RecordBatch::new_empty(schema)) } else { batch_of(schema, states, total) }
+    }
+
+    fn store(&mut self, segments: Vec<Segment>, keys: &[Box<[u8]>], states: RecordBatch) -> Result<()> {
+        let mut slots = Vec::with_capacity(segments.len());
+        for segment in segments {
+            let key = &keys[segment.key as usize];
+            let mut old = segment.old.into_iter();
+            let kept = old.next();
+            let is_new = kept.is_none();
+            let (state, given) = match kept {
+                Some(session) => (session.state, session.given),
+                None => (self.states.reserve(), None),
+            };
+            for merged in old {
+                self.states.remove(merged.state);
+                self.retired.extend(merged.given);
+                self.open -= 1;
+            }
+            if is_new {
+                self.open += 1;
+                self.due.add(segment.last + self.gap, key);
+            }
+            let session = Session {
+                first: segment.first,
+                last: segment.last,
+                state,
+                given,
+                passed: segment.passed,
+                changed: true,
+            };
+            let of_key = self.sessions.entry(key, Vec::new);
+            let at = of_key.partition_point(|s| s.first < session.first);
+            of_key.insert(at, session);
+            if matches!(self.emit, Emit::OnUpdate { .. }) {
+                self.dirty.insert(key.clone());
+            }
+            slots.push(state);
+        }
+        self.states.put(&slots, states)
+    }
+
+    /// Takes out the sessions that the watermark has closed, in the order of (end, key).
+    fn close(&mut self) -> Vec<(Box<[u8]>, Session)> {
+        let now = self.watermark.shifted(1).0;
+        let mut closed = Vec::new();
+        let mut later = Vec::new();
+        while let Some((_, mut keys)) = self.due.pop_due(now) {
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
+                let Some(sessions) = self.sessions.get_mut(&key) else { continue };
+                for session in std::mem::take(sessions) {
+                    if self.watermark.closes(session.last + self.gap) {
+                        closed.push((key.clone(), session));
+                    } else {
+                        later.push((session.last + self.gap, key.clone()));
+                        sessions.push(session);
+                    }
+                }
+                if sessions.is_empty() {
+                    self.sessions.remove(&key);
+                }
+            }
+        }
+        for (at, key) in later {
+            self.due.add(at, &key);
+        }
+        closed.sort_by(|a, b| (a.1.last, &a.0, a.1.first).cmp(&(b.1.last, &b.0, b.1.first)));
+        closed
+    }
+
+    /// Output rows of sessions.
+    fn rows_of(&self, sessions: &[(Box<[u8]>, Session)]) -> Result<RecordBatch> {
+        let slots: Vec<Slot> = sessions.iter().map(|(_, s)| s.state).collect();
+        let identity: Vec<usize> = (0..slots.len()).collect();
+        let mut accumulators = self.aggregates.accumulators()?;
+        accumulators.merge(self.states.get(&slots)?.columns(), &identity, slots.len())?;
+        let results = accumulators.take_results()?;
+        let keys = self.encoder.decode(sessions.iter().map(|(key, _)| key.as_ref()))?;
+        assemble(&self.schema, &self.output, &keys, &results, |column, data_type| {
+            let values: Vec<Micros> =
+                sessions.iter().map(|(_, s)| column.value(s.first, s.last + self.gap)).collect();
+            timestamps(values, data_type)
+        })
+    }
+
+    /// Final rows once, when sessions close.
+    fn emit_closed(&mut self, closed: &[(Box<[u8]>, Session)], out: &mut Out) -> Result<()> {
+        let shown: Vec<_> = closed.iter().filter(|(_, s)| s.passed).cloned().collect();
+        if !shown.is_empty() {
+            out.push(DeltaBatch::inserts(self.rows_of(&shown)?));
+        }
+        Ok(())
+    }
+
+    /// Corrections for changed sessions, open or just closed.
+    fn emit_changes(&mut self, closed: &[(Box<[u8]>, Session)], out: &mut Out) -> Result<()> {
+        let mut changed: Vec<(Box<[u8]>, Session)> =
+            closed.iter().filter(|(_, s)| s.changed && s.passed).cloned().collect();
+        let mut dirty: Vec<_> = self.dirty.drain().collect();
+        dirty.sort_unstable();
+        for key in dirty {
+            for session in self.sessions.get_mut(&key).into_iter().flatten().filter(|s| s.changed && s.passed) {
+                session.changed = false;
+                changed.push((key.clone(), session.clone()));
+            }
+        }
+        let mut old: Vec<Slot> = std::mem::take(&mut self.retired);
+        old.extend(changed.iter().filter_map(|(_, s)| s.given));
+        let before = self.given.get(&old)?;
+        if changed.is_empty() && old.is_empty() {
+            return Ok(());
+        }
+        let after = if changed.is_empty() {
+            RecordBatch::new_empty(Arc::clone(&self.schema))
+        } else {
+            self.rows_of(&changed)?
+        };
+        out.push(concat_changes(&before, &after)?);
+        for slot in old {
+            self.given.remove(slot);
+        }
+        self.remember(&changed, after)
+    }
+
+    /// Stores what was given for the sessions that stay open.
+    fn remember(&mut self, changed: &[(Box<[u8]>, Session)], rows: RecordBatch) -> Result<()> {
+        let mut slots = Vec::with_capacity(changed.len());
+        for (key, session) in changed {
+            let slot = self.given.reserve();
+            slots.push(slot);
+            if let Some(stored) =
+                self.sessions.get_mut(key).and_then(|all| all.iter_mut().find(|s| s.state == session.state))
+            {
+                stored.given = Some(slot);
+            }
+        }
+        self.given.put(&slots, rows)?;
+        for (slot, (key, session)) in slots.iter().zip(changed) {
+            let open = self.sessions.get(key).is_some_and(|all| all.iter().any(|s| s.state == session.state));
+            if !open {
+                self.given.remove(*slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn free(&mut self, closed: Vec<(Box<[u8]>, Session)>) {
+        for (_, session) in closed {
+            self.open -= 1;
+            self.states.remove(session.state);
+            if !session.changed
+                && let Some(slot) = session.given
+            {
+                self.given.remove(slot);
+            }
+        }
+    }
+}
+
+/// Rows of all pending batches by (key, time, arrival), and the keys that their numbers mean.
+fn sorted_rows(pending: &[Pending]) -> (Vec<Row>, Vec<Box<[u8]>>) {
+    let mut numbers: KeyMap<u32> = KeyMap::default();
+    let mut keys: Vec<Box<[u8]>> = Vec::new();
+    let mut rows = Vec::with_capacity(pending.iter().map(|p| p.at.len()).sum());
+    for (batch, p) in (0..).zip(pending) {
+        for (row, at) in (0..).zip(&p.at) {
+            let bytes: &[u8] = p.keys.as_ref().map_or(&[], |k| k.row(row as usize).data());
+            let key = *numbers.entry(bytes, || {
+                keys.push(bytes.into());
+                u32::try_from(keys.len() - 1).expect("fewer than 2^32 keys in a tick")
+            });
+            rows.push(Row { key, at: *at, batch, row });
+        }
+    }
+    rows.sort_by_key(|r| (r.key, r.at));
+    (rows, keys)
+}
+
+impl Operator for SessionAgg {
+    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, _out: &mut Out) -> Result<()> {
+        if batch.weights != Weights::Ones {
+            return Err(Error::internal("a session got rows that are taken back"));
+        }
+        let keep = self.keep.as_ref().map(|k| evaluate_filter(k, &batch.rows)).transpose()?;
+        let keep = keep.map(|k| datafusion::arrow::compute::prep_null_mask_filter(&k));
+        let keys = self.aggregates.eval_keys(&batch.rows)?;
+        let arguments = self.aggregates.eval_arguments(&batch.rows, keep.as_ref())?;
+        let at = times(batch.rows.column(self.time))?.values().to_vec();
+        self.pending.push(Pending { keys: self.encoder.encode(&keys)?, arguments, at, keep });
+        Ok(())
+    }
+
+    fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
+        if !self.pending.is_empty() {
+            self.absorb()?;
+        }
+        self.watermark = self.watermark.max(tick.watermark);
+        let closed = self.close();
+        match self.emit {
+            Emit::OnWindowClose => self.emit_closed(&closed, out)?,
+            Emit::OnUpdate { every } => {
+                let waited = self.last_emission.is_none_or(|last| tick.wall.saturating_sub(last) >= every);
+                let due = waited || tick.flush || tick.last || !closed.is_empty();
+                if due && (!self.dirty.is_empty() || !closed.is_empty() || !self.retired.is_empty()) {
+                    self.last_emission = Some(tick.wall);
+                    self.emit_changes(&closed, out)?;
+                }
+            }
+        }
+        self.free(closed);
+        Ok(self.watermark.shifted(1 - MILLI))
+    }
+
+    fn waits(&self) -> bool {
+        !self.dirty.is_empty() || !self.retired.is_empty()
+    }
+
+    fn counters(&self) -> Counters {
+        Counters { late_rows: self.late, state_rows: self.open as u64, next_close: self.due.next() }
+    }
+}

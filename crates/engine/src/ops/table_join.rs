@@ -1,0 +1,168 @@
+//! Joins each row, when it comes, with the rows that a small table has then.
+
+use std::sync::Arc;
+
+use dataflow::batch::Weights;
+use dataflow::{DeltaBatch, Result};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::{concat_batches, filter_record_batch, take};
+use datafusion::arrow::datatypes::SchemaRef;
+
+use crate::aggregates::conform;
+use crate::expr::{Compiled, evaluate_all, evaluate_filter};
+use crate::operator::{Counters, Operator, Out};
+use crate::state::keys::{KeyEncoder, KeyMap};
+use crate::store::Store;
+
+/// What a join with a table is made of.
+pub struct JoinSpec {
+    /// The table.
+    pub table: Arc<Store>,
+    /// Columns of the table that take part.
+    pub columns: Vec<usize>,
+    /// Schema of those columns.
+    pub table_schema: SchemaRef,
+    /// Rows of the table that take part.
+    pub table_filter: Option<Compiled>,
+    /// Keys over the stream.
+    pub stream_keys: Vec<Compiled>,
+    /// The same keys over the table.
+    pub table_keys: Vec<Compiled>,
+    /// Further condition over the output's columns.
+    pub filter: Option<Compiled>,
+    /// Keep rows that match nothing.
+    pub outer: bool,
+    /// The table's columns come first.
+    pub table_first: bool,
+    /// Schema of the output.
+    pub schema: SchemaRef,
+}
+
+/// A join with a table.
+pub struct TableJoin {
+    spec: JoinSpec,
+    encoder: KeyEncoder,
+    index: Option<Index>,
+}
+
+/// The table's rows by key, as of one version.
+struct Index {
+    version: u64,
+    rows: RecordBatch,
+    by_key: KeyMap<Vec<u32>>,
+}
+
+impl TableJoin {
+    /// A join as `spec` says.
+    pub fn new(spec: JoinSpec) -> Result<Self> {
+        let fields = spec
+            .table_keys
+            .iter()
+            .map(|k| k.return_field(&spec.table_schema).map_err(crate::expr::from_datafusion))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { encoder: KeyEncoder::new(&fields)?, spec, index: None })
+    }
+
+    fn refresh(&mut self) -> Result<()> {
+        let version = self.spec.table.changed_at();
+        if self.index.as_ref().is_some_and(|i| i.version == version) {
+            return Ok(());
+        }
+        let batches = self.spec.table.snapshot()?;
+        let projected = batches
+            .iter()
+            .map(|b| conform(&self.spec.table_schema, self.spec.columns.iter().map(|c| Arc::clone(b.column(*c))).collect()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut rows = concat_batches(&self.spec.table_schema, &projected)?;
+        if let Some(filter) = &self.spec.table_filter {
+            rows = filter_record_batch(&rows, &evaluate_filter(filter, &rows)?)?;
+        }
+        let keys = evaluate_all(&self.spec.table_keys, &rows)?;
+        let mut by_key: KeyMap<Vec<u32>> = KeyMap::default();
+        let encoded = self.encoder.encode(&keys)?;
+        for row in (0..rows.num_rows()).filter(|row| keys.iter().all(|k| k.is_valid(*row))) {
+            let key: &[u8] = encoded.as_ref().map_or(&[], |e| e.row(row).data());
+            by_key.entry(key, Vec::new).push(u32::try_from(row).expect("a small table has fewer than 2^32 rows"));
+        }
+        self.index = Some(Index { version, rows, by_key });
+        Ok(())
+    }
+
+    /// Pairs of (stream row, table row) with equal keys.
+    fn pairs(&mut self, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>)> {
+        let keys = evaluate_all(&self.spec.stream_keys, batch)?;
+        let encoded = self.encoder.encode(&keys)?;
+        let mut pairs = (Vec::new(), Vec::new());
+        let Some(index) = &self.index else { return Ok(pairs) };
+        for row in 0..batch.num_rows() {
+            if keys.iter().any(|k| k.is_null(row)) {
+                continue;
+            }
+            let key: &[u8] = encoded.as_ref().map_or(&[], |e| e.row(row).data());
+            for other in index.by_key.get(key).into_iter().flatten() {
+                pairs.0.push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
+                pairs.1.push(*other);
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn combine(&self, stream: Vec<ArrayRef>, table: Vec<ArrayRef>) -> Result<RecordBatch> {
+        let columns = if self.spec.table_first {
+            table.into_iter().chain(stream).collect()
+        } else {
+            stream.into_iter().chain(table).collect()
+        };
+        conform(&self.spec.schema, columns)
+    }
+}
+
+fn take_all(batch: &RecordBatch, rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
+    batch.columns().iter().map(|c| take(c, rows, None).map_err(Into::into)).collect()
+}
+
+impl Operator for TableJoin {
+    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
+        self.refresh()?;
+        let (left, right) = self.pairs(&batch.rows)?;
+        let mut matched = vec![false; batch.len()];
+        let left_rows = UInt32Array::from(left);
+        if let Some(index) = self.index.as_ref().filter(|_| !left_rows.is_empty()) {
+            let table = take_all(&index.rows, &UInt32Array::from(right))?;
+            let mut joined = self.combine(take_all(&batch.rows, &left_rows)?, table)?;
+            let keep = match &self.spec.filter {
+                Some(filter) => evaluate_filter(filter, &joined)?,
+                None => BooleanArray::from(vec![true; joined.num_rows()]),
+            };
+            let mut weights = Vec::new();
+            for (i, row) in left_rows.values().iter().enumerate() {
+                if keep.is_valid(i) && keep.value(i) {
+                    matched[*row as usize] = true;
+                    weights.push(batch.weights.get(*row as usize));
+                }
+            }
+            joined = filter_record_batch(&joined, &keep)?;
+            out.push(DeltaBatch::new(joined, weights));
+        }
+        if self.spec.outer {
+            let alone: Vec<u32> = (0..).zip(&matched).filter(|(_, m)| !**m).map(|(i, _)| i).collect();
+            let weights = alone.iter().map(|r| batch.weights.get(*r as usize)).collect();
+            let rows = UInt32Array::from(alone);
+            let nulls = self
+                .spec
+                .table_schema
+                .fields()
+                .iter()
+                .map(|f| datafusion::arrow::array::new_null_array(f.data_type(), rows.len()))
+                .collect();
+            out.push(DeltaBatch::new(self.combine(take_all(&batch.rows, &rows)?, nulls)?, weights));
+        }
+        debug_assert!(matches!(batch.weights, Weights::Ones), "joins with tables take inserts only");
+        Ok(())
+    }
+
+    fn counters(&self) -> Counters {
+        let rows = self.index.as_ref().map_or(0, |i| i.rows.num_rows() as u64);
+        Counters { state_rows: rows, ..Counters::default() }
+    }
+}

@@ -1,0 +1,290 @@
+//! GROUP BY that never closes: changed groups are merged into their stored state and give corrections.
+
+use std::sync::Arc;
+
+use dataflow::batch::Weights;
+use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
+use plan::AggSpec;
+use plan::node::AggOutput;
+
+use crate::aggregates::{Aggregates, HotTable, conform};
+use crate::calendar::Calendar;
+use crate::changes::{concat_changes, correction};
+use crate::operator::{Counters, Operator, Out, Tick};
+use crate::ops::pane_agg::assemble;
+use crate::state::keys::{KeyEncoder, KeyMap};
+use crate::state::rows::{RowStore, Slot};
+
+/// Aggregation with corrections.
+pub struct UpdatingAgg {
+    aggregates: Aggregates,
+    output: Vec<AggOutput>,
+    schema: SchemaRef,
+    rules: Rules,
+    /// Changes since the last emission.
+    hot: HotTable,
+    encoder: KeyEncoder,
+    groups: KeyMap<Group>,
+    /// Partial states, without keys.
+    states: RowStore,
+    /// The rows that were given last.
+    given: RowStore,
+    by_watermark: Calendar,
+    by_age: Calendar,
+    watermark: Watermark,
+    last_emission: Option<Micros>,
+    /// An empty input batch, to make the one group of an aggregation without keys.
+    empty: Option<RecordBatch>,
+}
+
+/// When results come out and state goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Longest time that a change waits, in microseconds.
+    pub every: Micros,
+    /// A key that follows the watermark, with its offset: the group goes when watermark + offset reaches it.
+    pub expires: Option<(usize, Micros)>,
+    /// Groups untouched for so long are taken back and forgotten.
+    pub ttl: Option<Micros>,
+}
+
+struct Group {
+    state: Slot,
+    given: Slot,
+    touched: Micros,
+}
+
+impl UpdatingAgg {
+    /// Over rows of `input`; gives rows of `schema`.
+    pub fn new(
+        spec: &AggSpec,
+        aggregates: Aggregates,
+        rules: Rules,
+        input: SchemaRef,
+        schema: SchemaRef,
+    ) -> Result<Self> {
+        let states = state_columns(&aggregates);
+        Ok(Self {
+            hot: aggregates.table()?,
+            encoder: KeyEncoder::new(aggregates.key_fields())?,
+            groups: KeyMap::default(),
+            states: RowStore::new(states),
+            given: RowStore::new(Arc::clone(&schema)),
+            by_watermark: Calendar::default(),
+            by_age: Calendar::default(),
+            watermark: Watermark::MIN,
+            last_emission: None,
+            empty: (aggregates.key_count() == 0).then(|| RecordBatch::new_empty(input)),
+            output: spec.output.clone(),
+            aggregates,
+            schema,
+            rules,
+        })
+    }
+
+    /// Merges the hot table into the stored groups and gives the corrections.
+    fn emit(&mut self, wall: Micros, out: &mut Out) -> Result<()> {
+        let Some(run) = self.hot.take_run(&self.aggregates)? else { return Ok(()) };
+        let key_count = self.aggregates.key_count();
+        let keys = run.columns()[..key_count].to_vec();
+        let slots = self.slots_of(&keys, run.num_rows(), wall)?;
+        let (results, states) = self.merge(&run, &slots)?;
+        let all: Vec<Slot> = slots.iter().map(|s| s.state).collect();
+        self.states.put(&all, states)?;
+        let rows = assemble(&self.schema, &self.output, &keys, &results, |_, _| unreachable_window())?;
+        self.give(&slots, rows, out)
+    }
+
+    /// Stored groups of the run's keys, made when new.
+    fn slots_of(&mut self, keys: &[ArrayRef], rows: usize, wall: Micros) -> Result<Vec<Touched>> {
+        let encoded = self.encoder.encode(keys)?;
+        let deadline = match self.rules.expires {
+            Some((key, _)) => keys[key].as_primitive_opt::<TimestampMicrosecondType>().cloned(),
+            None => None,
+        };
+        let mut touched = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let bytes: &[u8] = encoded.as_ref().map_or(&[], |e| e.row(row).data());
+            let mut new = false;
+            let (states, given) = (&mut self.states, &mut self.given);
+            let group = self.groups.entry(bytes, || {
+                new = true;
+                Group { state: states.reserve(), given: given.reserve(), touched: wall }
+            });
+            group.touched = wall;
+            if new {
+                if let Some(times) = &deadline {
+                    self.by_watermark.add(times.value(row), bytes);
+                }
+                if let Some(ttl) = self.rules.ttl {
+                    self.by_age.add(wall.saturating_add(ttl), bytes);
+                }
+            }
+            touched.push(Touched { state: group.state, given: group.given, new });
+        }
+        Ok(touched)
+    }
+
+    /// Old state plus the run: results and new states. Taking results and taking states both empty an accumulator, so
+    /// each has its own.
+    fn merge(&mut self, run: &RecordBatch, slots: &[Touched]) -> Result<(Vec<ArrayRef>, RecordBatch)> {
+        let total = slots.len();
+        let old: Vec<(usize, Slot)> =
+            slots.iter().enumerate().filter(|(_, s)| !s.new).map(|(i, s)| (i, s.state)).collect();
+        let at: Vec<usize> = old.iter().map(|(i, _)| *i).collect();
+        let stored = self.states.get(&old.iter().map(|(_, s)| *s).collect::<Vec<_>>())?;
+        let partial = &run.columns()[self.aggregates.key_count()..];
+        let identity: Vec<usize> = (0..total).collect();
+        let fill = |aggregates: &Aggregates| {
+            let mut accumulators = aggregates.accumulators()?;
+            if !at.is_empty() {
+                accumulators.merge(stored.columns(), &at, total)?;
+            }
+            accumulators.merge(partial, &identity, total)?;
+            Ok::<_, Error>(accumulators)
+        };
+        let results = fill(&self.aggregates)?.take_results()?;
+        let states = fill(&self.aggregates)?.take_states()?;
+        Ok((results, batch_of(self.states_schema(), states, total)?))
+    }
+
+    fn states_schema(&self) -> SchemaRef {
+        state_columns(&self.aggregates)
+    }
+
+    fn give(&mut self, slots: &[Touched], rows: RecordBatch, out: &mut Out) -> Result<()> {
+        let pick = |new: bool| -> datafusion::arrow::array::BooleanArray {
+            slots.iter().map(|s| Some(s.new == new)).collect()
+        };
+        let fresh = datafusion::arrow::compute::filter_record_batch(&rows, &pick(true))?;
+        let changed = datafusion::arrow::compute::filter_record_batch(&rows, &pick(false))?;
+        let old: Vec<Slot> = slots.iter().filter(|s| !s.new).map(|s| s.given).collect();
+        if !old.is_empty() {
+            let before = self.given.get(&old)?;
+            if let Some(change) = correction(&before, &changed)? {
+                out.push(change);
+            }
+        }
+        out.push(DeltaBatch::inserts(fresh));
+        self.given.put(&slots.iter().map(|s| s.given).collect::<Vec<_>>(), rows)
+    }
+
+    /// Frees groups that the watermark has passed; their rows stay as they are.
+    fn expire_by_watermark(&mut self) {
+        let Some((_, offset)) = self.rules.expires else { return };
+        let Watermark(at) = self.watermark.shifted(offset);
+        while let Some((_, keys)) = self.by_watermark.pop_due(at) {
+            for key in keys {
+                if let Some(group) = self.groups.remove(&key) {
+                    self.states.remove(group.state);
+                    self.given.remove(group.given);
+                }
+            }
+        }
+    }
+
+    /// Takes back and frees groups that nobody touched for the time to live.
+    fn expire_by_age(&mut self, wall: Micros, out: &mut Out) -> Result<()> {
+        let Some(ttl) = self.rules.ttl else { return Ok(()) };
+        let mut gone = Vec::new();
+        while let Some((_, keys)) = self.by_age.pop_due(wall) {
+            for key in keys {
+                let Some(group) = self.groups.get(&key) else { continue };
+                let due = group.touched.saturating_add(ttl);
+                if due > wall {
+                    self.by_age.add(due, &key);
+                } else if let Some(group) = self.groups.remove(&key) {
+                    gone.push(group);
+                }
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let rows = self.given.get(&gone.iter().map(|g| g.given).collect::<Vec<_>>())?;
+        let nothing = RecordBatch::new_empty(Arc::clone(&self.schema));
+        out.push(concat_changes(&rows, &nothing)?);
+        for group in gone {
+            self.states.remove(group.state);
+            self.given.remove(group.given);
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, tick: &Tick) -> bool {
+        tick.flush
+            || tick.last
+            || self.last_emission.is_none_or(|last| tick.wall.saturating_sub(last) >= self.rules.every)
+            || self.expires_now(tick.watermark)
+    }
+
+    fn expires_now(&self, watermark: Watermark) -> bool {
+        let Some((_, offset)) = self.rules.expires else { return false };
+        self.by_watermark.next().is_some_and(|next| next <= watermark.shifted(offset).0)
+    }
+}
+
+struct Touched {
+    state: Slot,
+    given: Slot,
+    new: bool,
+}
+
+fn unreachable_window() -> ArrayRef {
+    // Window columns of an updating aggregation are ordinary keys, so `AggOutput::Window` does not occur.
+    datafusion::arrow::array::new_null_array(&datafusion::arrow::datatypes::DataType::Null, 0)
+}
+
+/// The state columns without the keys.
+pub fn state_columns(aggregates: &Aggregates) -> SchemaRef {
+    Arc::new(Schema::new(aggregates.state_schema().fields()[aggregates.key_count()..].to_vec()))
+}
+
+/// A batch of `rows` rows, also without columns.
+pub fn batch_of(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    if columns.is_empty() {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        return Ok(RecordBatch::try_new_with_options(schema, columns, &options)?);
+    }
+    conform(&schema, columns)
+}
+
+impl Operator for UpdatingAgg {
+    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, _out: &mut Out) -> Result<()> {
+        if batch.weights != Weights::Ones {
+            return Err(Error::internal("an aggregation got rows that are taken back"));
+        }
+        let keys = self.aggregates.eval_keys(&batch.rows)?;
+        let arguments = self.aggregates.eval_arguments(&batch.rows, None)?;
+        self.hot.update(&keys, &arguments, batch.len())
+    }
+
+    fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
+        if let Some(empty) = self.empty.take() {
+            let arguments = self.aggregates.eval_arguments(&empty, None)?;
+            self.hot.update(&[], &arguments, 0)?;
+        }
+        if !self.hot.is_empty() && self.is_due(&tick) {
+            self.last_emission = Some(tick.wall);
+            self.emit(tick.wall, out)?;
+        }
+        self.watermark = self.watermark.max(tick.watermark);
+        self.expire_by_watermark();
+        self.expire_by_age(tick.wall, out)?;
+        Ok(self.watermark)
+    }
+
+    fn waits(&self) -> bool {
+        !self.hot.is_empty() || self.rules.ttl.is_some()
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            late_rows: 0,
+            state_rows: (self.groups.len() + self.hot.len()) as u64,
+            next_close: self.by_watermark.next(),
+        }
+    }
+}

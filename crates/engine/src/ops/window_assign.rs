@@ -1,0 +1,78 @@
+//! Adds `window_start, window_end, window_time`; a row appears once for each of its windows that is still open.
+
+use std::sync::Arc;
+
+use dataflow::{DeltaBatch, Micros, Result, Watermark};
+use dataflow::batch::Weights;
+use datafusion::arrow::array::{RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use plan::{Window, WindowColumn};
+
+use crate::operator::{Counters, Operator, Out, Tick};
+use crate::window::{timestamps, times};
+
+/// Assigns aligned windows.
+pub struct WindowAssign {
+    window: Window,
+    slide: Micros,
+    size: Micros,
+    time: usize,
+    schema: SchemaRef,
+    watermark: Watermark,
+    late: u64,
+}
+
+impl WindowAssign {
+    /// `slide` and `size` of `window`, over the time column `time`; `schema` is the output's.
+    pub fn new(window: Window, (slide, size): (Micros, Micros), time: usize, schema: SchemaRef) -> Self {
+        Self { window, slide, size, time, schema, watermark: Watermark::MIN, late: 0 }
+    }
+
+    fn time_type(&self) -> &DataType {
+        self.schema.field(self.schema.fields().len() - 1).data_type()
+    }
+}
+
+impl Operator for WindowAssign {
+    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
+        let mut rows: Vec<u32> = Vec::with_capacity(batch.len());
+        let mut starts: Vec<Micros> = Vec::with_capacity(batch.len());
+        for (row, at) in (0..).zip(times(batch.rows.column(self.time))?.values()) {
+            let before = starts.len();
+            let mut start = self.window.last_start(*at, self.slide);
+            while start + self.size > *at {
+                if self.watermark.closes(start + self.size) {
+                    break;
+                }
+                starts.push(start);
+                rows.push(row);
+                start -= self.slide;
+            }
+            self.late += u64::from(starts.len() == before);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let weights = match &batch.weights {
+            Weights::Ones => Weights::Ones,
+            Weights::Each(each) => Weights::Each(rows.iter().map(|r| each[*r as usize]).collect()),
+        };
+        let mut columns = take_record_batch(&batch.rows, &UInt32Array::from(rows))?.columns().to_vec();
+        for column in WindowColumn::ALL {
+            let values: Vec<Micros> = starts.iter().map(|s| column.value(*s, s + self.size)).collect();
+            columns.push(timestamps(values, self.time_type()));
+        }
+        out.push(DeltaBatch { rows: RecordBatch::try_new(Arc::clone(&self.schema), columns)?, weights });
+        Ok(())
+    }
+
+    fn on_tick(&mut self, tick: Tick, _out: &mut Out) -> Result<Watermark> {
+        self.watermark = self.watermark.max(tick.watermark);
+        Ok(self.watermark)
+    }
+
+    fn counters(&self) -> Counters {
+        Counters { late_rows: self.late, ..Counters::default() }
+    }
+}

@@ -1,0 +1,174 @@
+//! The operators of one view as a tree in one list, children before parents; batches are pushed from leaf to root.
+
+use std::sync::Arc;
+
+use dataflow::{DeltaBatch, Result, Watermark};
+use datafusion::arrow::datatypes::SchemaRef;
+use plan::{Node, Op, RelationKind};
+
+use crate::build::{Tables, operator};
+use crate::operator::{Counters, Operator, Out, Tick};
+
+/// Where a node's rows go: the parent's index and input port; `None` at the root.
+type Target = Option<(usize, usize)>;
+
+/// A running plan.
+pub struct Pipeline {
+    steps: Vec<Step>,
+    leaves: Vec<Leaf>,
+    schema: SchemaRef,
+    output: Vec<DeltaBatch>,
+    root_leaf_watermark: Watermark,
+}
+
+struct Step {
+    operator: Box<dyn Operator>,
+    target: Target,
+    inputs: Vec<Input>,
+    watermark: Watermark,
+}
+
+#[derive(Clone, Copy)]
+enum Input {
+    Step(usize),
+    Leaf(usize),
+}
+
+/// A place where a relation's rows come in.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// The relation.
+    pub relation: String,
+    /// Its kind.
+    pub kind: RelationKind,
+    /// The columns that it wants, by index into the relation's schema.
+    pub columns: Vec<usize>,
+    /// Schema of what is pushed.
+    pub schema: SchemaRef,
+    target: Target,
+}
+
+impl Pipeline {
+    /// Builds the operators of `root`.
+    pub fn new(root: &Node, tables: Tables<'_>) -> Result<Self> {
+        let mut pipeline = Self {
+            steps: Vec::new(),
+            leaves: Vec::new(),
+            schema: Arc::clone(root.schema.inner()),
+            output: Vec::new(),
+            root_leaf_watermark: Watermark::MIN,
+        };
+        pipeline.add(root, tables)?;
+        Ok(pipeline)
+    }
+
+    fn add(&mut self, node: &Node, tables: Tables<'_>) -> Result<Input> {
+        if let Op::Read { relation, kind, columns } = &node.op {
+            self.leaves.push(Leaf {
+                relation: relation.clone(),
+                kind: *kind,
+                columns: columns.clone(),
+                schema: Arc::clone(node.schema.inner()),
+                target: None,
+            });
+            return Ok(Input::Leaf(self.leaves.len() - 1));
+        }
+        let inputs = node.inputs.iter().map(|n| self.add(n, tables)).collect::<Result<Vec<_>>>()?;
+        let operator =
+            operator(node, tables)?.ok_or_else(|| dataflow::Error::internal("only leaves have no operator"))?;
+        let index = self.steps.len();
+        for (port, input) in inputs.iter().enumerate() {
+            match input {
+                Input::Step(i) => self.steps[*i].target = Some((index, port)),
+                Input::Leaf(i) => self.leaves[*i].target = Some((index, port)),
+            }
+        }
+        self.steps.push(Step { operator, target: None, inputs, watermark: Watermark::MIN });
+        Ok(Input::Step(index))
+    }
+
+    /// Where rows come in.
+    pub fn leaves(&self) -> &[Leaf] {
+        &self.leaves
+    }
+
+    /// Schema of the output.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Pushes rows into a leaf; the batch has the leaf's columns.
+    pub fn push(&mut self, leaf: usize, batch: DeltaBatch) -> Result<()> {
+        let target = self.leaves[leaf].target;
+        self.deliver(target, vec![batch])
+    }
+
+    fn deliver(&mut self, target: Target, batches: Vec<DeltaBatch>) -> Result<()> {
+        let Some((step, port)) = target else {
+            self.output.extend(batches);
+            return Ok(());
+        };
+        for batch in batches {
+            let mut out = Out::default();
+            self.steps[step].operator.on_batch(port, batch, &mut out)?;
+            let given = out.take();
+            if !given.is_empty() {
+                self.deliver(self.steps[step].target, given)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a tick; `watermarks` has one entry a leaf and `tick.watermark` is not used.
+    pub fn tick(&mut self, watermarks: &[Watermark], tick: Tick) -> Result<()> {
+        for index in 0..self.steps.len() {
+            let watermark = self.steps[index]
+                .inputs
+                .iter()
+                .map(|input| match input {
+                    Input::Step(i) => self.steps[*i].watermark,
+                    Input::Leaf(i) => watermarks[*i],
+                })
+                .min()
+                .unwrap_or(Watermark::MIN);
+            let mut out = Out::default();
+            let step = &mut self.steps[index];
+            let given = step.operator.on_tick(Tick { watermark, ..tick }, &mut out)?;
+            step.watermark = step.watermark.max(given);
+            let batches = out.take();
+            if !batches.is_empty() {
+                self.deliver(self.steps[index].target, batches)?;
+            }
+        }
+        if self.steps.is_empty() {
+            let own = watermarks.first().copied().unwrap_or(Watermark::MIN);
+            self.root_leaf_watermark = self.root_leaf_watermark.max(own);
+        }
+        Ok(())
+    }
+
+    /// The rows given since the last call.
+    pub fn take_output(&mut self) -> Vec<DeltaBatch> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// The watermark of the output.
+    pub fn watermark(&self) -> Watermark {
+        self.steps.last().map_or(self.root_leaf_watermark, |s| s.watermark)
+    }
+
+    /// Whether some operator waits for time to pass.
+    pub fn waits(&self) -> bool {
+        self.steps.iter().any(|s| s.operator.waits())
+    }
+
+    /// Moves hot state into runs.
+    pub fn flush(&mut self) -> Result<()> {
+        self.steps.iter_mut().try_for_each(|s| s.operator.flush())
+    }
+
+    /// Counters of all operators together.
+    pub fn counters(&self) -> Counters {
+        self.steps.iter().fold(Counters::default(), |sum, s| sum.plus(s.operator.counters()))
+    }
+}

@@ -1,0 +1,77 @@
+//! Puts the engine's status together.
+
+use dataflow::Watermark;
+
+use crate::core::Core;
+use crate::feed::Feed;
+use crate::status::{PartitionStatus, SourceStatus, Status, ViewStatus};
+
+impl Core {
+    /// The status of everything that runs, as of the last tick.
+    pub fn status(&self) -> Status {
+        let mut sources: Vec<SourceStatus> =
+            self.sources.values().map(|spec| self.source_status(&spec.name, spec.factory.topic())).collect();
+        sources.sort_by(|a, b| a.name.cmp(&b.name));
+        let views = self
+            .views
+            .iter()
+            .filter(|(_, v)| !v.spec.ephemeral)
+            .map(|(id, v)| ViewStatus {
+                name: v.spec.name.clone(),
+                state: v.state.clone(),
+                watermark: v.pipeline.watermark(),
+                rows_out: v.rows_out,
+                rows: v.spec.store.len() as u64,
+                behind: self.behind_of(*id),
+                counters: v.counters(),
+            })
+            .collect();
+        Status { version: self.version, sources, views }
+    }
+
+    /// Records that a view's own read is behind the end of its topics.
+    fn behind_of(&self, id: u64) -> i64 {
+        let own = self.feeds.iter().filter(|f| f.feed.consumers.iter().any(|c| c.view == id));
+        own.map(|f| f.feed.lag()).sum()
+    }
+
+    fn source_status(&self, name: &str, topic: String) -> SourceStatus {
+        let slot = self.feeds.iter().find(|f| f.shared && f.feed.spec().name == name);
+        let Some(slot) = slot else {
+            return SourceStatus {
+                name: name.to_owned(),
+                topic,
+                health: None,
+                watermark: Watermark::MIN,
+                counts: Default::default(),
+                partitions: Vec::new(),
+            };
+        };
+        SourceStatus {
+            name: name.to_owned(),
+            topic,
+            health: Some(slot.feed.reader().health()),
+            watermark: slot.feed.time().watermark(),
+            counts: slot.feed.counts().clone(),
+            partitions: partitions(&slot.feed),
+        }
+    }
+}
+
+fn partitions(feed: &Feed) -> Vec<PartitionStatus> {
+    let times = feed.time().partitions().iter().zip(feed.partition_counts());
+    feed.reader()
+        .partitions()
+        .iter()
+        .zip(times)
+        .map(|(p, (t, counts))| PartitionStatus {
+            id: p.id,
+            position: p.position,
+            end: p.end,
+            watermark: feed.time().watermark_of(t),
+            idle_since: t.idle.then_some(t.last_row),
+            records: counts.records,
+            bad: counts.bad,
+        })
+        .collect()
+}

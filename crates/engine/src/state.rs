@@ -1,0 +1,4 @@
+//! State of operators: rows under stable slots, and maps by key.
+
+pub mod keys;
+pub mod rows;

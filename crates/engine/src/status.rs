@@ -1,0 +1,74 @@
+//! What the engine tells about itself: sources with their partitions, views with their state.
+
+use dataflow::connector::Health;
+use dataflow::{Micros, Watermark};
+
+use crate::feed::FeedCounts;
+use crate::operator::Counters;
+use crate::view::ViewState;
+
+/// Status of everything that runs.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The newest version.
+    pub version: u64,
+    /// Declared sources.
+    pub sources: Vec<SourceStatus>,
+    /// Views, without SUBSCRIBE's.
+    pub views: Vec<ViewStatus>,
+}
+
+/// A source.
+#[derive(Clone, Debug)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// The connection, or `None` while no view reads it.
+    pub health: Option<Health>,
+    /// Its watermark.
+    pub watermark: Watermark,
+    /// Counts since reading began.
+    pub counts: FeedCounts,
+    /// Its partitions.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// A partition of a source.
+#[derive(Clone, Debug)]
+pub struct PartitionStatus {
+    /// Its number in the topic.
+    pub id: i32,
+    /// Offset of the next record to read.
+    pub position: i64,
+    /// Offset one past the last record on the broker, or -1.
+    pub end: i64,
+    /// Its own watermark.
+    pub watermark: Watermark,
+    /// Since when nothing came, in microseconds, when it is idle.
+    pub idle_since: Option<Micros>,
+    /// Records read.
+    pub records: u64,
+    /// Records that could not be used.
+    pub bad: u64,
+}
+
+/// A view.
+#[derive(Clone, Debug)]
+pub struct ViewStatus {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub state: ViewState,
+    /// Watermark of its output.
+    pub watermark: Watermark,
+    /// Rows given, corrections included.
+    pub rows_out: u64,
+    /// Rows kept.
+    pub rows: u64,
+    /// Records still to read before it has caught up.
+    pub behind: i64,
+    /// Late rows, state, next close.
+    pub counters: Counters,
+}

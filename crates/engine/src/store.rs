@@ -1,0 +1,399 @@
+//! The rows of a view or table, by version, for snapshots and for followers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use dataflow::{DeltaBatch, Error, Micros, Result, SqlState};
+use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use parking_lot::Mutex;
+use plan::Mode;
+
+use crate::state::keys::{KeyEncoder, KeyMap};
+
+/// What a store keeps, and for how long.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Columns.
+    pub schema: SchemaRef,
+    /// Append-only or updating.
+    pub mode: Mode,
+    /// Index of an event-time column and how far behind its watermark rows are kept, in microseconds.
+    pub retention: Option<(usize, Micros)>,
+    /// Keep only the log of changes, no rows (a SUBSCRIBE to a query).
+    pub log_only: bool,
+    /// Bytes of changes kept for followers.
+    pub log_bytes: usize,
+}
+
+/// Bytes of changes kept for followers of a view unless said otherwise.
+pub const DEFAULT_LOG_BYTES: usize = 64 << 20;
+
+/// Called when a store has a new version.
+pub type Listener = Arc<dyn Fn() + Send + Sync>;
+
+/// A view's or table's rows.
+pub struct Store {
+    options: StoreOptions,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// The version at which rows last changed.
+    changed_at: u64,
+    /// The version up to which everything is known.
+    version: u64,
+    rows: Rows,
+    log: VecDeque<LogEntry>,
+    log_bytes: usize,
+    /// Changes at or below this version are gone from the log.
+    forgotten: u64,
+    listeners: Vec<(u64, Listener)>,
+    next_listener: u64,
+    ended: Option<Error>,
+    /// Rows at or before this time were looked for last.
+    expired_to: Micros,
+}
+
+struct LogEntry {
+    version: u64,
+    batch: DeltaBatch,
+    bytes: usize,
+}
+
+enum Rows {
+    None,
+    Append(Vec<Run>),
+    Updating(Box<Updating>),
+}
+
+struct Run {
+    rows: RecordBatch,
+    newest: Option<Micros>,
+}
+
+/// Rows by their bytes, with how often each occurs.
+struct Updating {
+    encoder: KeyEncoder,
+    counts: KeyMap<i64>,
+    /// All keys with a count, in no order; rebuilt when half are gone.
+    keys: Vec<Box<[u8]>>,
+    snapshot: Option<Vec<RecordBatch>>,
+}
+
+/// A follower's view of what happened after a version.
+pub struct Changes {
+    /// Changes in order, each with its version.
+    pub batches: Vec<(u64, DeltaBatch)>,
+    /// The version up to which these are all.
+    pub version: u64,
+    /// Nothing further will come, for this reason.
+    pub ended: Option<Error>,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(options: StoreOptions) -> Result<Self> {
+        let rows = match (options.log_only, options.mode) {
+            (true, _) => Rows::None,
+            (false, Mode::Append) => Rows::Append(Vec::new()),
+            (false, Mode::Updating) => Rows::Updating(Box::new(Updating {
+                encoder: KeyEncoder::new(options.schema.fields())?,
+                counts: KeyMap::default(),
+                keys: Vec::new(),
+                snapshot: None,
+            })),
+        };
+        let inner = Inner {
+            changed_at: 0,
+            version: 0,
+            rows,
+            log: VecDeque::new(),
+            log_bytes: 0,
+            forgotten: 0,
+            listeners: Vec::new(),
+            next_listener: 0,
+            ended: None,
+            expired_to: Micros::MIN,
+        };
+        Ok(Self { options, inner: Mutex::new(inner) })
+    }
+
+    /// Columns of the rows.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.options.schema
+    }
+
+    /// Append-only or updating.
+    pub fn mode(&self) -> Mode {
+        self.options.mode
+    }
+
+    /// Applies the changes of `version`, which is above all before. `watermark` is that of the retention column.
+    pub fn apply(&self, version: u64, batches: Vec<DeltaBatch>, watermark: Option<Micros>) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.version = version;
+        for batch in batches {
+            inner.changed_at = version;
+            inner.add(&batch, &self.options)?;
+            let bytes = batch.rows.get_array_memory_size();
+            inner.log_bytes += bytes;
+            inner.log.push_back(LogEntry { version, batch, bytes });
+        }
+        inner.trim_log(self.options.log_bytes);
+        if let (Some((column, keep)), Some(watermark)) = (self.options.retention, watermark) {
+            let before = watermark.saturating_sub(keep);
+            // Looking costs, so rows may stay a sixty-fourth of the retention longer.
+            if before > inner.expired_to.saturating_add(keep / 64) {
+                inner.expired_to = before;
+                inner.expire(column, before);
+            }
+        }
+        let listeners: Vec<Listener> = inner.listeners.iter().map(|(_, l)| Arc::clone(l)).collect();
+        drop(inner);
+        listeners.iter().for_each(|l| l());
+        Ok(())
+    }
+
+    /// Ends the store: followers get `reason` after the last change.
+    pub fn end(&self, reason: Error) {
+        let mut inner = self.inner.lock();
+        inner.ended.get_or_insert(reason);
+        let listeners: Vec<Listener> = inner.listeners.iter().map(|(_, l)| Arc::clone(l)).collect();
+        drop(inner);
+        listeners.iter().for_each(|l| l());
+    }
+
+    /// The version at which rows last changed.
+    pub fn changed_at(&self) -> u64 {
+        self.inner.lock().changed_at
+    }
+
+    /// The version of the rows.
+    pub fn version(&self) -> u64 {
+        self.inner.lock().version
+    }
+
+    /// All rows.
+    pub fn snapshot(&self) -> Result<Vec<RecordBatch>> {
+        self.inner.lock().rows.snapshot(&self.options.schema)
+    }
+
+    /// All rows and the version they are of.
+    pub fn snapshot_at(&self) -> Result<(Vec<RecordBatch>, u64)> {
+        let mut inner = self.inner.lock();
+        let rows = inner.rows.snapshot(&self.options.schema)?;
+        Ok((rows, inner.version))
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match &self.inner.lock().rows {
+            Rows::None => 0,
+            Rows::Append(runs) => runs.iter().map(|r| r.rows.num_rows()).sum(),
+            Rows::Updating(rows) => rows.counts.len(),
+        }
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The changes after `version`, at most about `max_rows` rows; an error when they are not kept any more.
+    pub fn changes_after(&self, version: u64, max_rows: usize) -> Result<Changes> {
+        let inner = self.inner.lock();
+        if version < inner.forgotten {
+            return Err(Error::new(
+                SqlState::CONFIGURATION_LIMIT,
+                format!("this reader fell behind: changes up to version {} are no longer kept", inner.forgotten),
+            )
+            .hint("read faster, or subscribe again: it begins with the rows that are there"));
+        }
+        let from = inner.log.partition_point(|e| e.version <= version);
+        let mut batches = Vec::new();
+        let mut rows = 0;
+        let mut complete = inner.version.max(version);
+        for entry in inner.log.range(from..) {
+            let last = batches.last().map(|(v, _): &(u64, DeltaBatch)| *v);
+            if rows >= max_rows && last != Some(entry.version) {
+                complete = last.unwrap_or(version);
+                break;
+            }
+            rows += entry.batch.len();
+            batches.push((entry.version, entry.batch.clone()));
+        }
+        let ended = if complete >= inner.version { inner.ended.clone() } else { None };
+        Ok(Changes { batches, version: complete, ended })
+    }
+
+    /// Rows in the log after `version`: how far a follower is behind.
+    pub fn backlog(&self, version: u64) -> usize {
+        let inner = self.inner.lock();
+        let from = inner.log.partition_point(|e| e.version <= version);
+        inner.log.range(from..).map(|e| e.batch.len()).sum()
+    }
+
+    /// Forgets changes up to `version`: the only follower has read them.
+    pub fn forget(&self, version: u64) {
+        let mut inner = self.inner.lock();
+        while inner.log.front().is_some_and(|e| e.version <= version) {
+            inner.forget_first();
+        }
+    }
+
+    /// Calls `listener` at each new version, until [`Store::unlisten`].
+    pub fn listen(&self, listener: Listener) -> u64 {
+        let mut inner = self.inner.lock();
+        inner.next_listener += 1;
+        let id = inner.next_listener;
+        inner.listeners.push((id, listener));
+        id
+    }
+
+    /// Stops calling a listener.
+    pub fn unlisten(&self, id: u64) {
+        self.inner.lock().listeners.retain(|(i, _)| *i != id);
+    }
+}
+
+impl Inner {
+    fn add(&mut self, batch: &DeltaBatch, options: &StoreOptions) -> Result<()> {
+        match &mut self.rows {
+            Rows::None => Ok(()),
+            Rows::Append(runs) => append(runs, batch, options),
+            Rows::Updating(rows) => rows.add(batch),
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(entry) = self.log.pop_front() {
+            self.log_bytes -= entry.bytes;
+            self.forgotten = entry.version;
+        }
+    }
+
+    /// Drops the oldest changes beyond the bound; a version is dropped whole.
+    fn trim_log(&mut self, limit: usize) {
+        while self.log_bytes > limit && self.log.len() > 1 {
+            self.forget_first();
+        }
+        while self.log.front().is_some_and(|e| e.version == self.forgotten) {
+            self.forget_first();
+        }
+    }
+
+    fn expire(&mut self, column: usize, before: Micros) {
+        match &mut self.rows {
+            Rows::Append(runs) => runs.retain(|run| run.newest.is_none_or(|newest| newest > before)),
+            Rows::Updating(rows) => rows.expire(column, before),
+            Rows::None => {}
+        }
+    }
+}
+
+impl Rows {
+    fn snapshot(&mut self, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Append(runs) => Ok(runs.iter().map(|r| r.rows.clone()).collect()),
+            Self::Updating(rows) => rows.snapshot(schema),
+        }
+    }
+}
+
+/// Adds a run; small runs are merged while the last is at least half as large as the one before it.
+fn append(runs: &mut Vec<Run>, batch: &DeltaBatch, options: &StoreOptions) -> Result<()> {
+    let newest = |rows: &RecordBatch| {
+        let (column, _) = options.retention?;
+        let times = rows.column(column).as_primitive_opt::<TimestampMicrosecondType>()?;
+        datafusion::arrow::compute::max(times)
+    };
+    runs.push(Run { newest: newest(&batch.rows), rows: batch.rows.clone() });
+    const MERGED_ROWS: usize = 1 << 16;
+    while let [.., before, last] = runs.as_slice() {
+        let (a, b) = (before.rows.num_rows(), last.rows.num_rows());
+        if b * 2 < a || a + b > MERGED_ROWS {
+            break;
+        }
+        let rows = concat_batches(&options.schema, [&before.rows, &last.rows])?;
+        let newest = before.newest.max(last.newest);
+        runs.truncate(runs.len() - 2);
+        runs.push(Run { rows, newest });
+    }
+    Ok(())
+}
+
+impl Updating {
+    fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
+        self.snapshot = None;
+        let Some(rows) = self.encoder.encode(batch.rows.columns())? else { return Ok(()) };
+        for row in 0..batch.len() {
+            let bytes = rows.row(row);
+            let mut new = false;
+            let count = self.counts.entry(bytes.data(), || {
+                new = true;
+                0
+            });
+            *count += i64::from(batch.weights.get(row));
+            let gone = *count == 0;
+            if gone {
+                self.counts.remove(bytes.data());
+            } else if new {
+                self.keys.push(bytes.data().into());
+            }
+        }
+        if self.keys.len() > 1024 && self.keys.len() > 2 * self.counts.len() {
+            self.tidy();
+        }
+        Ok(())
+    }
+
+    /// Keeps each key that has a count once.
+    fn tidy(&mut self) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        let counts = &self.counts;
+        self.keys.retain(|k| counts.get(k).is_some());
+    }
+
+    fn snapshot(&mut self, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+        if let Some(done) = &self.snapshot {
+            return Ok(done.clone());
+        }
+        self.tidy();
+        let mut batches = Vec::new();
+        for keys in self.keys.chunks(8192) {
+            let rows = keys.iter().flat_map(|k| {
+                let times = self.counts.get(k).copied().unwrap_or(0);
+                std::iter::repeat_n(k.as_ref(), usize::try_from(times).unwrap_or(0))
+            });
+            let columns = self.encoder.decode(rows)?;
+            batches.push(crate::aggregates::conform(schema, columns)?);
+        }
+        self.snapshot = Some(batches.clone());
+        Ok(batches)
+    }
+
+    fn expire(&mut self, column: usize, before: Micros) {
+        // Whole rows are keys here, so expiry decodes them; it runs only when something can have expired.
+        let Ok(columns) = self.encoder.decode(self.keys.iter().map(AsRef::as_ref)) else { return };
+        let Some(times) = columns[column].as_primitive_opt::<TimestampMicrosecondType>() else { return };
+        let old: BooleanArray = times.iter().map(|t| Some(t.is_some_and(|t| t <= before))).collect();
+        if old.true_count() == 0 {
+            return;
+        }
+        self.snapshot = None;
+        let mut kept = Vec::with_capacity(self.keys.len());
+        for (i, key) in std::mem::take(&mut self.keys).into_iter().enumerate() {
+            if old.value(i) {
+                self.counts.remove(&key);
+            } else {
+                kept.push(key);
+            }
+        }
+        self.keys = kept;
+    }
+}
+

@@ -1,0 +1,110 @@
+//! A running view: its pipeline, its store, and what became of it.
+
+use std::sync::Arc;
+
+use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
+use plan::Node;
+
+use crate::operator::{Counters, Tick};
+use crate::pipeline::Pipeline;
+use crate::store::Store;
+
+/// Declares a view to the engine.
+#[derive(Clone)]
+pub struct ViewSpec {
+    /// Its name; unique among relations.
+    pub name: String,
+    /// Its plan.
+    pub plan: Arc<Node>,
+    /// Where its rows go.
+    pub store: Arc<Store>,
+    /// Index of an event-time column of the output and its offset, for retention.
+    pub time: Option<(usize, Micros)>,
+    /// A SUBSCRIBE to a query: when its only reader is slow, its reading of history waits.
+    pub ephemeral: bool,
+}
+
+/// What a view does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ViewState {
+    /// Reads its source's history on its own.
+    CatchingUp,
+    /// Follows its inputs.
+    Running,
+    /// Stopped by an error of its query or its input.
+    Failed(Error),
+}
+
+/// A view at work.
+pub(crate) struct View {
+    pub(crate) spec: ViewSpec,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) state: ViewState,
+    pub(crate) rows_out: u64,
+    /// What this tick gave, for the views that read it.
+    pub(crate) fresh: Vec<DeltaBatch>,
+    /// Rows were pushed in this tick.
+    pub(crate) touched: bool,
+}
+
+impl View {
+    pub(crate) fn new(spec: ViewSpec, pipeline: Pipeline) -> Self {
+        Self {
+            spec,
+            pipeline,
+            state: ViewState::Running,
+            rows_out: 0,
+            fresh: Vec::new(),
+            touched: false,
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        !matches!(self.state, ViewState::Failed(_))
+    }
+
+    /// Pushes rows into a leaf; an error fails the view.
+    pub(crate) fn push(&mut self, leaf: usize, batch: Result<DeltaBatch>) {
+        if !self.is_alive() {
+            return;
+        }
+        self.touched = true;
+        if let Err(error) = batch.and_then(|b| if b.is_empty() { Ok(()) } else { self.pipeline.push(leaf, b) }) {
+            self.fail(error);
+        }
+    }
+
+    /// Ends a tick; afterwards `fresh` has what came out.
+    pub(crate) fn tick(&mut self, watermarks: &[Watermark], tick: Tick) {
+        self.fresh.clear();
+        self.touched = false;
+        if !self.is_alive() {
+            return;
+        }
+        match self.pipeline.tick(watermarks, tick) {
+            Ok(()) => {
+                self.fresh = self.pipeline.take_output();
+                self.rows_out += self.fresh.iter().map(|b| b.len() as u64).sum::<u64>();
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    pub(crate) fn fail(&mut self, error: Error) {
+        tracing::warn!(view = %self.spec.name, %error, "view failed");
+        self.pipeline.take_output();
+        self.spec.store.end(error.clone());
+        self.state = ViewState::Failed(error);
+    }
+
+    /// The watermark of the retention column.
+    pub(crate) fn retention_watermark(&self) -> Option<Micros> {
+        let (_, offset) = self.spec.time?;
+        let watermark = self.pipeline.watermark();
+        (watermark.is_known() && watermark != Watermark::MAX).then(|| watermark.shifted(offset).0)
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.pipeline.counters()
+    }
+}

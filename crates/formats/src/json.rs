@@ -1,0 +1,186 @@
+//! `ENCODE JSON`: one JSON object a record, RFC 8259 to the letter.
+//!
+//! - A record is good only when all of it is: valid UTF-8, one JSON object, nothing after it, nested no deeper than the
+//!   limit; every value that a declared column takes fits that column; NOT NULL columns and the event time are there.
+//! - Of a repeated key the last value counts. A field that is absent, or NULL, or whose parent is absent or NULL, is NULL.
+//! - TEXT takes a string's text, and of every other value its JSON text as it stands in the record. Integers take numbers
+//!   without fraction and exponent; NUMERIC is exact and rounds halves away from zero; numbers in strings are refused.
+//! - Numbers are times as `timestamp.format` says, a fraction allowed; digits beyond microseconds are cut off. ISO 8601
+//!   text with a zone is converted to UTC, also for TIMESTAMP without time zone.
+
+mod convert;
+mod field;
+mod number;
+mod scan;
+mod shape;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use dataflow::schema::SourceSchema;
+use dataflow::{Result, Slab};
+
+use crate::bad::{Bad, BadReason, BadRecord};
+use crate::payloads::{Good, Payloads, as_u32};
+use crate::{Decoded, Decoder, Limits};
+use convert::{Converter, not_json};
+use field::{Field, Record};
+use scan::Kind;
+use shape::Shapes;
+
+/// Decodes JSON objects.
+pub struct JsonDecoder {
+    shapes: Shapes,
+    converter: Converter,
+    /// All declared columns in their order, so that what is good does not depend on what is wanted.
+    fields: Vec<Field>,
+    /// The output's columns as indexes into `fields`.
+    wanted: Vec<usize>,
+    schema: SchemaRef,
+    limits: Limits,
+}
+
+/// The maker for the list of formats.
+pub(crate) fn make(
+    schema: &SourceSchema,
+    wanted: &[usize],
+    limits: Limits,
+) -> Result<Box<dyn Decoder>> {
+    Ok(Box::new(JsonDecoder::new(schema, wanted, limits)?))
+}
+
+impl JsonDecoder {
+    /// A decoder with the columns `wanted` (indexes into `schema.columns`, in output order, repeats allowed) as output.
+    ///
+    /// # Errors
+    /// `0A000` when a declared column has a type that JSON values are not decoded to, or a type other than that of its
+    /// origin: TEXT for keys and headers, an integer for the partition, BIGINT for the offset, a timestamp for the time.
+    pub fn new(schema: &SourceSchema, wanted: &[usize], limits: Limits) -> Result<Self> {
+        let mut shapes = Shapes::new();
+        let mut fields = Vec::with_capacity(schema.columns.len());
+        let event_time = schema.watermark.as_ref().map(|watermark| watermark.column);
+        for (at, declared) in schema.columns.iter().enumerate() {
+            let mut field = Field::new(declared, wanted.contains(&at), &mut shapes)?;
+            if event_time == Some(at) {
+                field.required = Some("the event time");
+            }
+            fields.push(field);
+        }
+        Ok(Self {
+            shapes,
+            converter: Converter::new(schema.timestamps),
+            fields,
+            wanted: wanted.to_vec(),
+            schema: Arc::new(schema.arrow().project(wanted)?),
+            limits,
+        })
+    }
+
+    /// Appends one record's row after `rows` others, or leaves the columns as they were.
+    fn record(&mut self, record: Record<'_>, rows: usize) -> Result<(), Bad> {
+        match self.shapes.scan(record.text, self.limits.max_depth) {
+            Ok(None) => {}
+            Ok(Some(kind)) => return Err(no_object(kind)),
+            Err(fault) => return Err(not_json(fault, record.text, self.limits.max_depth)),
+        }
+        for at in 0..self.fields.len() {
+            let field = &mut self.fields[at];
+            if let Err(bad) = field.fill(record, &self.shapes, &mut self.converter) {
+                for field in &mut self.fields[..=at] {
+                    field.column.truncate(if field.kept { rows } else { 0 });
+                }
+                return Err(bad);
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, rows: usize) -> RecordBatch {
+        let mut arrays: Vec<Option<ArrayRef>> = vec![None; self.fields.len()];
+        let columns = self.wanted.iter().map(|at| {
+            let field = &mut self.fields[*at];
+            let array = arrays[*at].get_or_insert_with(|| {
+                field.bytes_a_row = field.column.text_bytes().div_ceil(rows.max(1));
+                field.column.finish()
+            });
+            Arc::clone(array)
+        });
+        let columns = columns.collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .expect("every column has a row per good record and the declared type")
+    }
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, slab: &Slab, rows: Range<usize>, partition: i32) -> Decoded {
+        for field in self.fields.iter_mut().filter(|field| field.kept) {
+            // The bound keeps one large record from asking for its size times the rows.
+            let bytes = (field.bytes_a_row * rows.len()).min(slab.data.len());
+            field.column.reserve(rows.len(), bytes);
+        }
+        let payloads = Payloads::new(slab, rows.clone());
+        let mut good = Good::new(rows.start);
+        let mut bad = Vec::new();
+        let mut tombstones = 0;
+        for row in rows.clone() {
+            let span = slab.values[row];
+            if span.is_null() {
+                tombstones += 1;
+                good.skip();
+                continue;
+            }
+            let decoded = payloads
+                .get(span, self.limits.max_record_bytes)
+                .and_then(|text| {
+                    self.record(
+                        Record {
+                            slab,
+                            row,
+                            partition,
+                            text,
+                        },
+                        good.count,
+                    )
+                });
+            match decoded {
+                Ok(()) => good.push(row),
+                Err(Bad { reason, message }) => {
+                    good.skip();
+                    bad.push(BadRecord {
+                        row: as_u32(row),
+                        reason,
+                        message,
+                    });
+                }
+            }
+        }
+        Decoded {
+            batch: self.batch(good.count),
+            good: good.listed,
+            bad,
+            tombstones,
+        }
+    }
+}
+
+#[cold]
+fn no_object(kind: Kind) -> Bad {
+    let found = match kind {
+        Kind::Array => "an array",
+        Kind::Plain | Kind::Escaped => "a string",
+        Kind::Integer | Kind::Number => "a number",
+        Kind::True | Kind::False => "a boolean",
+        _ => "null",
+    };
+    Bad::new(
+        BadReason::WrongType,
+        format!("the record is {found}, not an object"),
+    )
+}

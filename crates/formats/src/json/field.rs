@@ -1,0 +1,219 @@
+//! A declared column, and how a record fills it: from a field of the JSON object or from the slab beside it.
+
+use dataflow::schema::{Column as Declared, ColumnOrigin};
+use dataflow::time::MILLI;
+use dataflow::{Error, Result, Slab};
+
+use super::convert::{Converter, shown};
+use super::scan::{Kind, Token};
+use super::shape::Shapes;
+use super::time;
+use crate::bad::{Bad, BadReason};
+use crate::columns::{Cells, Column};
+
+/// A declared column and how it is filled.
+pub(super) struct Field {
+    from: From,
+    /// What messages call it: `field "user.id"`.
+    source: String,
+    /// Why it may not be NULL, if so: `a NOT NULL column`.
+    pub(super) required: Option<&'static str>,
+    /// Whether it is in the output; otherwise its values are checked and forgotten.
+    pub(super) kept: bool,
+    pub(super) column: Column,
+    /// Bytes of text a row in the last batch, rounded up.
+    pub(super) bytes_a_row: usize,
+}
+
+/// Where a column's values come from.
+#[derive(Clone, Copy)]
+enum From {
+    /// The token with this slot.
+    Field(usize),
+    Key,
+    Partition,
+    Offset,
+    Timestamp,
+    Headers,
+}
+
+/// One record with its surroundings.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) slab: &'a Slab,
+    pub(super) row: usize,
+    pub(super) partition: i32,
+    /// The payload, valid UTF-8.
+    pub(super) text: &'a [u8],
+}
+
+impl Field {
+    /// The field of a column; `kept` when it is in the output.
+    pub(super) fn new(declared: &Declared, kept: bool, shapes: &mut Shapes) -> Result<Self> {
+        let name = &declared.name;
+        let refused = |from: &str| {
+            let what = format!(
+                "type {} for column \"{name}\" from {from}",
+                declared.data_type
+            );
+            Error::unsupported(what)
+        };
+        let column = Column::new(&declared.data_type).ok_or_else(|| refused("JSON"))?;
+        let is_text = matches!(column.cells, Cells::Text(_));
+        let is_integer = matches!(column.cells, Cells::Int32(_) | Cells::Int64(_));
+        let (from, source, fits) = match &declared.origin {
+            ColumnOrigin::Field(path) if path.is_empty() => {
+                return Err(Error::internal(format!(
+                    "column \"{name}\" has an empty path"
+                )));
+            }
+            ColumnOrigin::Field(path) => {
+                let source = format!("field \"{}\"", shown(path.join(".").as_bytes()));
+                (From::Field(shapes.want(path)), source, true)
+            }
+            ColumnOrigin::Key => (From::Key, "the record's key".to_owned(), is_text),
+            ColumnOrigin::Headers => (From::Headers, "the record's headers".to_owned(), is_text),
+            ColumnOrigin::Partition => (
+                From::Partition,
+                "the record's partition".to_owned(),
+                is_integer,
+            ),
+            ColumnOrigin::Offset => {
+                let fits = matches!(column.cells, Cells::Int64(_));
+                (From::Offset, "the record's offset".to_owned(), fits)
+            }
+            ColumnOrigin::Timestamp => {
+                let fits = matches!(column.cells, Cells::Timestamp(_));
+                (From::Timestamp, "the record's timestamp".to_owned(), fits)
+            }
+        };
+        if !fits {
+            return Err(refused(&source));
+        }
+        let required = (!declared.nullable).then_some("a NOT NULL column");
+        Ok(Self {
+            from,
+            source,
+            required,
+            kept,
+            column,
+            bytes_a_row: 0,
+        })
+    }
+
+    /// Appends this column's value of a record, or checks it only.
+    #[inline]
+    pub(super) fn fill(
+        &mut self,
+        record: Record<'_>,
+        shapes: &Shapes,
+        converter: &mut Converter,
+    ) -> Result<(), Bad> {
+        match self.from {
+            From::Field(slot) => {
+                let token = shapes.token(slot);
+                if !self.kept && self.takes_anyway(token.kind) {
+                    return Ok(());
+                }
+                self.fill_field(token, record.text, converter)?;
+            }
+            _ => self.fill_meta(record)?,
+        }
+        if !self.kept {
+            self.column.truncate(0);
+        }
+        Ok(())
+    }
+
+    /// Whether a value of this kind is good for the column, whatever it is.
+    #[inline]
+    fn takes_anyway(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Missing | Kind::Null => self.required.is_none(),
+            Kind::Blocked | Kind::Escaped => false,
+            _ => matches!(self.column.cells, Cells::Text(_)),
+        }
+    }
+
+    #[inline]
+    fn fill_field(
+        &mut self,
+        token: Token,
+        text: &[u8],
+        converter: &mut Converter,
+    ) -> Result<(), Bad> {
+        let cells = &mut self.column.cells;
+        let fit = match token.kind {
+            Kind::Missing => return self.fill_null("missing"),
+            Kind::Null => return self.fill_null("NULL"),
+            Kind::Blocked => Err(BadReason::WrongType),
+            _ => converter.put(cells, token, text),
+        };
+        match fit {
+            Ok(()) => {
+                self.column.valid();
+                Ok(())
+            }
+            Err(reason) => Err(converter.refusal(reason, &self.source, cells, token, text)),
+        }
+    }
+
+    fn fill_null(&mut self, found: &str) -> Result<(), Bad> {
+        if let Some(why) = self.required {
+            let message = format!("{} is {found}; it is {why}", self.source);
+            return Err(Bad::new(BadReason::Missing, message));
+        }
+        self.column.push_null();
+        Ok(())
+    }
+
+    fn fill_meta(&mut self, record: Record<'_>) -> Result<(), Bad> {
+        let Record { slab, row, .. } = record;
+        match (self.from, &mut self.column.cells) {
+            (From::Partition, Cells::Int32(values)) => values.push(record.partition),
+            (From::Partition, Cells::Int64(values)) => values.push(record.partition.into()),
+            (From::Offset, Cells::Int64(values)) => values.push(slab.offsets[row]),
+            (From::Timestamp, Cells::Timestamp(values)) => {
+                let millis = slab.timestamps[row];
+                if millis < 0 {
+                    return self.fill_null("missing");
+                }
+                let micros = millis.checked_mul(MILLI).filter(|at| time::in_range(*at));
+                let Some(micros) = micros else {
+                    let message = format!("{} is out of range: {millis}", self.source);
+                    return Err(Bad::new(BadReason::OutOfRange, message));
+                };
+                values.push(micros);
+            }
+            (From::Key, _) => return self.fill_text(slab.key(row), slab.keys.is_empty()),
+            (From::Headers, _) => return self.fill_text(slab.header(row), slab.headers.is_empty()),
+            _ => unreachable!("Field::new has refused other types"),
+        }
+        self.column.valid();
+        Ok(())
+    }
+
+    fn fill_text(&mut self, bytes: Option<&[u8]>, not_asked_for: bool) -> Result<(), Bad> {
+        if not_asked_for && !self.kept {
+            return Ok(());
+        }
+        let Some(bytes) = bytes else {
+            return self.fill_null("missing");
+        };
+        if std::str::from_utf8(bytes).is_err() {
+            return Err(Bad::new(
+                BadReason::NotUtf8,
+                format!("{} is not UTF-8", self.source),
+            ));
+        }
+        if bytes.contains(&0) {
+            let message = format!("{} has the character U+0000", self.source);
+            return Err(Bad::new(BadReason::NulCharacter, message));
+        }
+        if let Cells::Text(out) = &mut self.column.cells {
+            out.push(bytes);
+        }
+        self.column.valid();
+        Ok(())
+    }
+}

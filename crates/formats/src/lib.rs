@@ -1,0 +1,98 @@
+//! Formats of records: from a slab of bytes to Arrow columns, and an account of every record that is not good.
+//!
+//! A format is one file with a [`Decoder`] in it and one line in [`FORMATS`].
+#![warn(missing_docs)]
+
+mod bad;
+mod columns;
+mod json;
+mod payloads;
+
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+use dataflow::schema::SourceSchema;
+use dataflow::{Error, Result, Slab};
+
+pub use bad::{BadReason, BadRecord};
+pub use json::JsonDecoder;
+
+/// Turns records of one source into rows. Used from one thread; it keeps buffers and guesses from call to call, never
+/// results: what a record decodes to does not depend on what was decoded before.
+pub trait Decoder: Send {
+    /// Decodes the records `rows` of `slab`; `partition` is the number of the slab's partition in its topic.
+    ///
+    /// # Panics
+    /// When `rows` reaches beyond the slab.
+    fn decode(&mut self, slab: &Slab, rows: Range<usize>, partition: i32) -> Decoded;
+}
+
+/// What became of a range of a slab's records: each is a row of `batch`, or in `bad`, or a tombstone.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The good records in the slab's order, with the wanted columns in the wanted order.
+    pub batch: RecordBatch,
+    /// The slab row of every row of `batch`, ascending; `None` when they are the whole range.
+    pub good: Option<Vec<u32>>,
+    /// The bad records, ascending by row.
+    pub bad: Vec<BadRecord>,
+    /// Number of records without a payload; they are neither rows nor bad.
+    pub tombstones: u64,
+}
+
+impl Decoded {
+    /// The slab row of row `index` of `batch`, where the decoded range began at `first`.
+    pub fn slab_row(&self, index: usize, first: usize) -> usize {
+        self.good
+            .as_ref()
+            .map_or(first + index, |good| good[index] as usize)
+    }
+}
+
+/// Bounds of one record; a record beyond them is a bad record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of a payload.
+    pub max_record_bytes: usize,
+    /// Most levels of objects and arrays inside each other, the record itself being the first.
+    pub max_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_record_bytes: 4 << 20,
+            max_depth: 128,
+        }
+    }
+}
+
+/// Makes a decoder of one format; the arguments are those of [`decoder`].
+pub type MakeDecoder = fn(&SourceSchema, &[usize], Limits) -> Result<Box<dyn Decoder>>;
+
+/// The formats, by the name in `ENCODE …`.
+pub const FORMATS: &[(&str, MakeDecoder)] = &[("JSON", json::make)];
+
+/// A decoder of the format called `format` (any case) for a source.
+///
+/// `wanted` are the columns of the output: indexes into `schema.columns`, in output order. Whether a record is good is
+/// judged on all declared columns, so that it does not depend on `wanted`.
+///
+/// # Errors
+/// `0A000` when there is no such format, or it cannot fill a declared column.
+pub fn decoder(
+    format: &str,
+    schema: &SourceSchema,
+    wanted: &[usize],
+    limits: Limits,
+) -> Result<Box<dyn Decoder>> {
+    let found = FORMATS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(format));
+    let Some((_, make)) = found else {
+        let names: Vec<&str> = FORMATS.iter().map(|(name, _)| *name).collect();
+        let hint = format!("the formats are: {}", names.join(", "));
+        return Err(Error::unsupported(format!("ENCODE {format}")).hint(hint));
+    };
+    make(schema, wanted, limits)
+}

@@ -1,0 +1,92 @@
+//! What every format needs around its records: the payloads as checked text, and the list of good rows.
+
+use std::ops::Range;
+
+use dataflow::{Slab, Span};
+
+use crate::bad::{Bad, BadReason};
+
+/// The payloads of a range of records, checked for UTF-8 at one go if they are all well.
+pub(crate) struct Payloads<'a> {
+    slab: &'a Slab,
+    /// Where `all` begins in the slab's buffer.
+    start: usize,
+    /// The bytes from the first payload to the last, if they are UTF-8.
+    all: Option<&'a str>,
+}
+
+impl<'a> Payloads<'a> {
+    /// The payloads of the records `rows`.
+    pub(crate) fn new(slab: &'a Slab, rows: Range<usize>) -> Self {
+        let there = slab.values[rows].iter().filter(|span| !span.is_null());
+        let (start, end) = there.fold((u32::MAX, 0), |(start, end), span| {
+            (start.min(span.start), end.max(span.end))
+        });
+        let bytes = slab
+            .data
+            .get(start as usize..end as usize)
+            .unwrap_or_default();
+        Self {
+            slab,
+            start: start as usize,
+            all: std::str::from_utf8(bytes).ok(),
+        }
+    }
+
+    /// The payload at `span` (not NULL), of at most `limit` bytes.
+    #[inline]
+    pub(crate) fn get(&self, span: Span, limit: usize) -> Result<&'a [u8], Bad> {
+        let (start, end) = (span.start as usize, span.end as usize);
+        if end - start > limit {
+            let message = format!("the record has {} bytes, more than {limit}", end - start);
+            return Err(Bad::new(BadReason::TooLarge, message));
+        }
+        let text = match self.all {
+            Some(all) => all.get(start - self.start..end - self.start),
+            None => std::str::from_utf8(&self.slab.data[start..end]).ok(),
+        };
+        match text {
+            Some(text) => Ok(text.as_bytes()),
+            None => Err(Bad::new(BadReason::NotUtf8, "the record is not UTF-8")),
+        }
+    }
+}
+
+/// The good rows of a range.
+pub(crate) struct Good {
+    first: usize,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// The rows one by one, once one was skipped.
+    pub(crate) listed: Option<Vec<u32>>,
+}
+
+impl Good {
+    /// No rows yet of a range that begins at `first`.
+    pub(crate) fn new(first: usize) -> Self {
+        Self {
+            first,
+            count: 0,
+            listed: None,
+        }
+    }
+
+    /// The next record is good.
+    pub(crate) fn push(&mut self, row: usize) {
+        self.count += 1;
+        if let Some(listed) = &mut self.listed {
+            listed.push(as_u32(row));
+        }
+    }
+
+    /// The next record is no row.
+    pub(crate) fn skip(&mut self) {
+        let all = self.first..self.first + self.count;
+        self.listed.get_or_insert_with(|| all.map(as_u32).collect());
+    }
+}
+
+/// A row as reports have it.
+pub(crate) fn as_u32(row: usize) -> u32 {
+    u32::try_from(row).expect("a slab has fewer than 2^32 records")
+}

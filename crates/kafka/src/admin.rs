@@ -1,0 +1,104 @@
+//! Creating and deleting topics.
+
+use std::time::Duration;
+
+use dataflow::{Error, Result, SqlState};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaResult;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, ClientContext};
+
+/// How long the brokers may take for one call.
+const ANSWER: Duration = Duration::from_secs(10);
+
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        crate::context::log(level, facility, message);
+    }
+
+    fn error(&self, _error: rdkafka::error::KafkaError, reason: &str) {
+        tracing::debug!(target: "kafka", "{reason}");
+    }
+}
+
+/// Creates `topic` with `partitions` partitions and the brokers' default replication. `false` when it exists already
+/// (with whatever partitions it has). Waits for the brokers, at most ten seconds.
+///
+/// # Errors
+/// `08006` when the brokers do not answer, `22023` when they refuse.
+pub fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result<bool> {
+    let client = client(brokers)?;
+    let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+    let done = futures::executor::block_on(client.create_topics([&wanted], &options()));
+    outcome(done, topic, "create", RDKafkaErrorCode::TopicAlreadyExists)
+}
+
+/// Deletes `topic`. `false` when there is no such topic. Waits for the brokers, at most ten seconds.
+///
+/// # Errors
+/// `08006` when the brokers do not answer, `22023` when they refuse.
+pub fn delete_topic(brokers: &str, topic: &str) -> Result<bool> {
+    let client = client(brokers)?;
+    let done = futures::executor::block_on(client.delete_topics(&[topic], &options()));
+    outcome(
+        done,
+        topic,
+        "delete",
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+    )
+}
+
+fn client(brokers: &str) -> Result<AdminClient<Quiet>> {
+    let mut config = ClientConfig::new();
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+        .set("bootstrap.servers", brokers)
+        .set("client.id", "clickmill")
+        .set("log.connection.close", "false");
+    config.create_with_context(Quiet).map_err(|error| {
+        Error::new(
+            SqlState::INVALID_PARAMETER,
+            format!("cannot make a Kafka client: {error}"),
+        )
+    })
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(ANSWER))
+        .operation_timeout(Some(ANSWER))
+}
+
+/// Whether the one topic was changed; `needless` is the broker's way to say that nothing was to be done.
+fn outcome(
+    done: KafkaResult<Vec<TopicResult>>,
+    topic: &str,
+    verb: &str,
+    needless: RDKafkaErrorCode,
+) -> Result<bool> {
+    let results = done.map_err(|error| {
+        let reason = match &error {
+            rdkafka::error::KafkaError::AdminOp(code) => crate::describe_code(*code),
+            other => crate::describe(other),
+        };
+        Error::new(
+            SqlState::CONNECTION_FAILURE,
+            format!("cannot {verb} topic \"{topic}\": {reason}"),
+        )
+    })?;
+    match results.into_iter().next() {
+        Some(Ok(_)) => Ok(true),
+        Some(Err((_, code))) if code == needless => Ok(false),
+        Some(Err((_, code))) => {
+            let message = format!(
+                "cannot {verb} topic \"{topic}\": {}",
+                crate::describe_code(code)
+            );
+            Err(Error::new(SqlState::INVALID_PARAMETER, message))
+        }
+        None => Err(Error::internal("the brokers answered about no topic")),
+    }
+}

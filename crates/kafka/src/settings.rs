@@ -1,0 +1,155 @@
+//! The options of a Kafka source, read and checked.
+
+use std::time::Duration;
+
+use dataflow::options::{OptionEntry, Options, bad_value};
+use dataflow::{Error, Result, SqlState};
+use rdkafka::ClientConfig;
+
+use crate::properties;
+use crate::start::Start;
+
+/// How often a reader looks for new partitions unless told otherwise.
+const DISCOVERY: Duration = Duration::from_secs(30);
+
+/// A source as it was declared.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) topic: String,
+    pub(crate) brokers: String,
+    pub(crate) start: Start,
+    /// Offsets are committed under this group when it is given.
+    pub(crate) group: Option<String>,
+    /// How often to look for new partitions; never when zero.
+    pub(crate) discovery: Duration,
+    pub(crate) config: ClientConfig,
+}
+
+/// Options of the dialect and of Flink's Kafka connector that clickmill knows and does not have.
+const UNSUPPORTED: [&str; 7] = [
+    "stop",
+    "topic-pattern",
+    "scan.bounded.specific-offsets",
+    "scan.bounded.timestamp-millis",
+    "scan.startup.specific-offsets",
+    "scan.parallelism",
+    "scan.check.duplicated.group.id",
+];
+
+impl Settings {
+    /// Takes the connector's own options.
+    pub(crate) fn take(options: &mut Options) -> Result<Self> {
+        if let Some(entry) = options
+            .entries()
+            .find(|entry| UNSUPPORTED.contains(&entry.name.as_str()))
+        {
+            return Err(
+                Error::unsupported(format_args!("option \"{}\"", entry.name)).at(entry.location),
+            );
+        }
+        let topic = take_topic(options)?;
+        let brokers = take_brokers(options)?;
+        let start = Start::take(options)?;
+        if let Some(mode) = options.take_any("scan.bounded.mode", &[])?
+            && !mode.value.eq_ignore_ascii_case("unbounded")
+        {
+            return Err(
+                Error::unsupported(format_args!("'scan.bounded.mode' = '{}'", mode.value))
+                    .at(mode.location)
+                    .hint("a SELECT on the source reads what is there now and ends"),
+            );
+        }
+        let discovery = options
+            .take_duration("scan.topic-partition-discovery.interval", &[])?
+            .unwrap_or(DISCOVERY);
+        let group = options.take_any("group.id", &["properties.group.id"])?;
+        if let Some(entry) = group.as_ref().filter(|entry| entry.value.is_empty()) {
+            return Err(bad_value(entry, "is empty"));
+        }
+        let group = group.map(|entry| entry.value);
+        let config = properties::take_config(options, &brokers, group.as_deref())?;
+        Ok(Self {
+            topic,
+            brokers,
+            start,
+            group,
+            discovery,
+            config,
+        })
+    }
+}
+
+fn take_topic(options: &mut Options) -> Result<String> {
+    let entry = require(options, "topic", &[], "topic = 'clicks'")?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if entry.value.contains([';', ',']) {
+        return Err(
+            Error::unsupported(format_args!("a list of topics ('{}')", entry.value))
+                .at(entry.location)
+                .hint("declare one source for each topic and unite them by UNION ALL"),
+        );
+    }
+    if entry.value.is_empty()
+        || entry.value.len() > 249
+        || matches!(entry.value.as_str(), "." | "..")
+        || !entry.value.chars().all(allowed)
+    {
+        return Err(bad_value(&entry, "is not a name of a Kafka topic")
+            .hint("1 to 249 ASCII letters, digits, '.', '_' and '-'"));
+    }
+    Ok(entry.value)
+}
+
+fn take_brokers(options: &mut Options) -> Result<String> {
+    let entry = require(
+        options,
+        "brokers",
+        &["properties.bootstrap.servers"],
+        "brokers = '127.0.0.1:9092'",
+    )?;
+    for broker in entry.value.split(',') {
+        check_broker(broker.trim(), &entry)?;
+    }
+    Ok(entry.value)
+}
+
+fn check_broker(broker: &str, entry: &OptionEntry) -> Result<()> {
+    let address = match broker.split_once("://") {
+        Some((scheme, _)) if scheme.to_ascii_lowercase().ends_with("ssl") => {
+            return Err(
+                Error::unsupported(format_args!("TLS to Kafka ('{broker}')")).at(entry.location),
+            );
+        }
+        Some((_, address)) => address,
+        None => broker,
+    };
+    let (host, port) = match address.rsplit_once(':') {
+        // An IPv6 address in brackets may have colons and no port.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (address, None),
+    };
+    let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if host.is_empty() || host.contains(char::is_whitespace) || !port_is_good {
+        return Err(bad_value(entry, "is not a list of brokers")
+            .hint("write host:port, several of them with commas between"));
+    }
+    Ok(())
+}
+
+fn require(
+    options: &mut Options,
+    name: &'static str,
+    synonyms: &[&'static str],
+    example: &str,
+) -> Result<OptionEntry> {
+    options.take_any(name, synonyms)?.ok_or_else(|| {
+        Error::new(
+            SqlState::INVALID_PARAMETER,
+            format!("option \"{name}\" is missing"),
+        )
+        .hint(format!("add {example} to WITH (…)"))
+    })
+}
+
+#[cfg(test)]
+mod tests;

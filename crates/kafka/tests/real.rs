@@ -1,0 +1,263 @@
+//! Against real Apache Kafka: transactions, times, new partitions, deleted records and topics. Ignored unless asked for:
+//! `CLICKMILL_TEST_KAFKA=127.0.0.1:9092 cargo test -p kafka --test real -- --ignored`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use futures::executor::block_on;
+use kafka::{Producer, Record, admin};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use support::{Open, PATIENCE, Reading, open_topic, reason};
+
+/// The broker to use, and a topic of `partitions` partitions that nobody else has; deleted when dropped.
+struct Scratch {
+    brokers: String,
+    topic: String,
+}
+
+impl Scratch {
+    fn new(name: &str, partitions: i32) -> Self {
+        let brokers = std::env::var("CLICKMILL_TEST_KAFKA")
+            .expect("CLICKMILL_TEST_KAFKA names a broker, host:port");
+        let topic = format!("kafka-test-{name}-{}", std::process::id());
+        assert!(admin::create_topic(&brokers, &topic, partitions).unwrap());
+        Self { brokers, topic }
+    }
+
+    fn open(&self, how: Open<'_>) -> Reading {
+        open_topic(&self.brokers, &self.topic, how)
+    }
+
+    fn fill(&self, partition: i32, values: &[&str]) {
+        let producer = Producer::new(&self.brokers, &self.topic, &[("linger.ms", "0")]).unwrap();
+        for (at, value) in (1_000..).zip(values) {
+            let record = Record {
+                payload: Some(value.as_bytes()),
+                partition: Some(partition),
+                timestamp_ms: Some(at),
+                ..Record::default()
+            };
+            producer.send(&record).unwrap();
+        }
+        assert_eq!(producer.flush(PATIENCE).delivered, values.len() as u64);
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()
+            .unwrap()
+    }
+
+    fn transactional(&self) -> BaseProducer {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("transactional.id", &self.topic)
+            .create()
+            .unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer
+    }
+
+    fn send(&self, producer: &BaseProducer, value: &str) {
+        producer
+            .send(
+                BaseRecord::<str, str>::to(&self.topic)
+                    .payload(value)
+                    .partition(0),
+            )
+            .unwrap();
+        producer.flush(PATIENCE).unwrap();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        assert!(
+            admin::delete_topic(&self.brokers, &self.topic).unwrap() || std::thread::panicking()
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn only_committed_records_come_and_markers_count_as_read() {
+    let scratch = Scratch::new("transactions", 1);
+    let producer = scratch.transactional();
+    let mut reading = scratch.open(Open::default());
+    reading.until_at_end();
+    producer.begin_transaction().unwrap();
+    scratch.send(&producer, "committed");
+    producer.commit_transaction(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    scratch.send(&producer, "aborted");
+    producer.abort_transaction(PATIENCE).unwrap();
+    // Two records and two markers.
+    reading.until("position 4", |reading| {
+        reading.reader.partitions()[0].position == 4
+    });
+    reading.until_at_end();
+    assert_eq!(reading.values(), ["committed"]);
+
+    let bounded = Open {
+        bounded: true,
+        ..Open::default()
+    };
+    let mut bounded = scratch.open(bounded);
+    bounded.until("finished", |reading| {
+        reading.reader.partitions().iter().any(|p| p.finished())
+    });
+    assert_eq!(
+        (bounded.values(), bounded.reader.partitions()[0].stop),
+        (vec!["committed"], Some(4))
+    );
+
+    // An open transaction holds the end back, for readers and for bounds.
+    producer.begin_transaction().unwrap();
+    scratch.send(&producer, "open");
+    let mut bounded = scratch.open(Open {
+        bounded: true,
+        ..Open::default()
+    });
+    bounded.until("finished", |reading| {
+        reading.reader.partitions().iter().any(|p| p.finished())
+    });
+    assert_eq!(
+        (bounded.values(), bounded.reader.partitions()[0].stop),
+        (vec!["committed"], Some(4))
+    );
+    let uncommitted = [("properties.isolation.level", "read_uncommitted")];
+    let mut uncommitted = scratch.open(Open {
+        options: &uncommitted,
+        ..Open::default()
+    });
+    uncommitted.until_rows(3);
+    assert_eq!(uncommitted.values(), ["committed", "aborted", "open"]);
+    assert_eq!(reading.reader.partitions()[0].end, 4);
+    producer.commit_transaction(PATIENCE).unwrap();
+    reading.until_rows(2);
+    reading.until("position 6", |reading| {
+        reading.reader.partitions()[0].position == 6
+    });
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn a_time_as_start() {
+    let scratch = Scratch::new("times", 2);
+    scratch.fill(0, &["a", "b", "c"]);
+    let mut reading = scratch.open(Open {
+        options: &[("start", "1001")],
+        ..Open::default()
+    });
+    reading.until_at_end();
+    assert_eq!(reading.values(), ["b", "c"]);
+    let mut later = scratch.open(Open {
+        options: &[("start", "2000")],
+        ..Open::default()
+    });
+    later.until_at_end();
+    assert!(later.rows.is_empty());
+    scratch.fill(0, &["d"]);
+    later.until_rows(1);
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn partitions_added_later_are_read_from_their_start_also_with_latest() {
+    let scratch = Scratch::new("growth", 1);
+    scratch.fill(0, &["old"]);
+    let options = [
+        ("start", "latest"),
+        ("scan.topic-partition-discovery.interval", "200 ms"),
+    ];
+    let mut reading = scratch.open(Open {
+        options: &options,
+        ..Open::default()
+    });
+    reading.until_at_end();
+    let more = NewPartitions::new(&scratch.topic, 3);
+    block_on(
+        scratch
+            .admin()
+            .create_partitions([&more], &AdminOptions::new()),
+    )
+    .unwrap()[0]
+        .as_ref()
+        .unwrap();
+    scratch.fill(2, &["new"]);
+    reading.until("three partitions", |reading| {
+        reading.reader.partitions().len() == 3
+    });
+    reading.until_at_end();
+    assert_eq!(reading.values(), ["new"]);
+    scratch.fill(0, &["more"]);
+    reading.until_rows(2);
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn records_deleted_by_the_broker_are_skipped_and_told() {
+    let scratch = Scratch::new("retention", 1);
+    scratch.fill(0, &["a", "b", "c", "d"]);
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&scratch.topic, 0, Offset::Offset(3))
+        .unwrap();
+    block_on(scratch.admin().delete_records(&list, &AdminOptions::new())).unwrap();
+    let mut reading = scratch.open(Open {
+        positions: vec![(0, 1)],
+        ..Open::default()
+    });
+    reading.until_rows(1);
+    assert_eq!(reading.rows[0].offset, 3);
+    reading.until("a note in the health", |reading| {
+        reading
+            .healths
+            .iter()
+            .any(|health| reason(health).is_some_and(|reason| reason.contains("records are gone")))
+    });
+    let mut earliest = scratch.open(Open::default());
+    earliest.until_at_end();
+    assert_eq!(earliest.rows[0].offset, 3);
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn a_deleted_topic_is_waited_for_and_read_again() {
+    let scratch = Scratch::new("deleted", 1);
+    scratch.fill(0, &["a", "b"]);
+    let mut reading = scratch.open(Open::default());
+    reading.until_at_end();
+    assert!(admin::delete_topic(&scratch.brokers, &scratch.topic).unwrap());
+    reading.until("a reason", |reading| {
+        reason(&reading.reader.health()).is_some()
+    });
+    assert!(admin::create_topic(&scratch.brokers, &scratch.topic, 1).unwrap());
+    scratch.fill(0, &["c"]);
+    reading.until_rows(3);
+    assert_eq!(reading.values(), ["a", "b", "c"]);
+    reading.until("running", |reading| reading.is_running());
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn a_record_is_there_a_moment_after_it_was_sent() {
+    let scratch = Scratch::new("latency", 4);
+    let mut reading = scratch.open(Open::default());
+    reading.until_at_end();
+    let mut times = Vec::new();
+    for i in 0..50 {
+        let begun = std::time::Instant::now();
+        scratch.fill(i % 4, &["x"]);
+        let sent = begun.elapsed();
+        reading.until_rows(times.len() + 1);
+        times.push(begun.elapsed().saturating_sub(sent));
+    }
+    times.sort_unstable();
+    assert!(times[25] < Duration::from_millis(100), "{times:?}");
+}

@@ -1,0 +1,123 @@
+//! psql itself, where it is installed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::raw::{PATIENCE, server};
+use crate::PgServer;
+
+/// A running psql whose output is read line by line.
+struct Psql {
+    child: Child,
+    lines: mpsc::UnboundedReceiver<String>,
+}
+
+impl Psql {
+    /// Starts psql on the server; `None`, said aloud, where there is none.
+    fn start(server: &PgServer, arguments: &[&str]) -> Option<Self> {
+        if Command::new("psql").arg("--version").output().is_err() {
+            eprintln!("psql is not installed: skipped");
+            return None;
+        }
+        let connection = format!("host=127.0.0.1 port={} user=ann dbname=db", server.address().port());
+        let mut child = Command::new("stdbuf")
+            .args(["-oL", "psql", "-X", "-d", &connection])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::unbounded_channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        Some(Self { child, lines })
+    }
+
+    fn input(&mut self, text: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        timeout(PATIENCE, self.lines.recv()).await.expect("psql is silent")
+    }
+
+    fn interrupt(&self) {
+        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The rest of its output, and what it said beside it.
+    async fn end(mut self) -> (Vec<String>, String) {
+        drop(self.child.stdin.take());
+        let mut rest = Vec::new();
+        while let Some(line) = self.line().await {
+            rest.push(line);
+        }
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        self.child.wait().unwrap();
+        (rest, errors)
+    }
+}
+
+impl Drop for Psql {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_errors_and_notices() {
+    let (server, _) = server().await;
+    let Some(psql) = Psql::start(&server, &["-At", "-c", "rows 2; notice hello; fail; rows 3"]) else { return };
+    let (lines, errors) = psql.end().await;
+    assert_eq!(lines, ["0|name 0", "1|name 1", "NOTICE"]);
+    let wanted = "NOTICE:  hello\nHINT:  a hint\nERROR:  column \"x\" does not exist\n\
+        LINE 1: rows 2; notice hello; fail; rows 3\n                                ^\nHINT:  Try y.\n";
+    assert_eq!(errors, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watch_repeats_until_interrupted() {
+    let (server, _) = server().await;
+    let Some(mut psql) = Psql::start(&server, &["-At"]) else { return };
+    psql.input("rows 1 \\watch 0.01\n");
+    let mut seen = 0;
+    while seen < 3 {
+        seen += usize::from(psql.line().await.unwrap() == "0|name 0");
+    }
+    psql.interrupt();
+    psql.input("rows 2;\n");
+    assert_eq!(psql.end().await.0.last().unwrap(), "1|name 1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interrupt_ends_a_live_copy_and_the_session_goes_on() {
+    let (server, state) = server().await;
+    let Some(mut psql) = Psql::start(&server, &["-At", "-v", "VERBOSITY=verbose"]) else { return };
+    psql.input("copy live 5;\n");
+    for wanted in ["0\tname 0", "1\tname 1", "2\tname 2"] {
+        assert_eq!(psql.line().await.unwrap(), wanted);
+    }
+    psql.interrupt();
+    state.open_results(0).await;
+    psql.input("rows 2;\n");
+    let (lines, errors) = psql.end().await;
+    assert_eq!(lines.last().unwrap(), "1|name 1");
+    assert!(errors.starts_with("ERROR:  57014: canceling statement due to user request"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_psql_ends_its_query() {
+    let (server, state) = server().await;
+    let Some(mut psql) = Psql::start(&server, &[]) else { return };
+    psql.input("copy quiet;\n");
+    state.open_results(1).await;
+    psql.child.kill().unwrap();
+    state.open_results(0).await;
+}

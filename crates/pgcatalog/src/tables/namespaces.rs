@@ -1,0 +1,29 @@
+//! `pg_namespace` and `information_schema.schemata`: the schemas.
+
+use super::Rows;
+use crate::relations::{INFORMATION_SCHEMA, PG_CATALOG, oid};
+use crate::snapshot::CatalogSnapshot;
+
+/// Oid and name of every schema.
+pub(crate) const NAMESPACES: [(u32, &str); 3] = [
+    (oid::PG_CATALOG, PG_CATALOG),
+    (oid::PUBLIC, "public"),
+    (oid::INFORMATION_SCHEMA, INFORMATION_SCHEMA),
+];
+
+pub(super) fn rows(_: &CatalogSnapshot) -> Rows {
+    let namespace = |(oid, name): (u32, &str)| [oid.into(), name.into(), oid::OWNER.into()];
+    Rows::of(["oid", "nspname", "nspowner"], NAMESPACES.map(namespace))
+}
+
+pub(super) fn schemata(snapshot: &CatalogSnapshot) -> Rows {
+    let columns = ["catalog_name", "schema_name", "schema_owner"];
+    let schema = |(_, name): (u32, &str)| {
+        [
+            snapshot.database.as_str().into(),
+            name.into(),
+            snapshot.user.as_str().into(),
+        ]
+    };
+    Rows::of(columns, NAMESPACES.map(schema))
+}

@@ -1,0 +1,132 @@
+//! The one text form of a plan, for EXPLAIN and the tests' expectations.
+
+use std::fmt::{self, Write};
+
+use dataflow::Micros;
+use dataflow::time::{MILLI, MINUTE, SECOND};
+use datafusion::logical_expr::Expr;
+
+use crate::node::{AggSpec, Emit, Mode, Node, Op, StateRule};
+use crate::window::{Window, WindowKind};
+
+/// A duration as people write it: `90 s`, `5 min`, `250 ms`.
+pub fn duration(of: Micros) -> String {
+    const HOUR: Micros = 60 * MINUTE;
+    const DAY: Micros = 24 * HOUR;
+    for (unit, name) in [(DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"), (MILLI, "ms")] {
+        if of != 0 && of % unit == 0 {
+            return format!("{} {name}", of / unit);
+        }
+    }
+    if of == 0 { "0 s".to_owned() } else { format!("{of} us") }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            WindowKind::Tumble { size } => write!(f, "TUMBLE {}", duration(size))?,
+            WindowKind::Hop { slide, size } => write!(f, "HOP slide {} size {}", duration(slide), duration(size))?,
+            WindowKind::Session { gap } => write!(f, "SESSION gap {}", duration(gap))?,
+        }
+        if self.offset == 0 { Ok(()) } else { write!(f, " offset {}", duration(self.offset)) }
+    }
+}
+
+/// The plan as indented lines, root first.
+pub fn lines(root: &Node) -> Vec<String> {
+    let mut out = Vec::new();
+    walk(root, 0, &mut out);
+    out
+}
+
+fn walk(node: &Node, depth: usize, out: &mut Vec<String>) {
+    let mut line = "  ".repeat(depth);
+    if depth > 0 {
+        line.push_str("-> ");
+    }
+    line.push_str(&describe(node));
+    out.push(line);
+    let pad = "  ".repeat(depth) + if depth > 0 { "     " } else { "  " };
+    out.push(format!("{pad}{}", properties(node)));
+    for input in &node.inputs {
+        walk(input, depth + 1, out);
+    }
+}
+
+fn describe(node: &Node) -> String {
+    match &node.op {
+        Op::Read { relation, kind, columns } => {
+            let names: Vec<_> = node.schema.fields().iter().map(|f| f.name().as_str()).collect();
+            debug_assert_eq!(names.len(), columns.len());
+            format!("Read {} {relation} [{}]", format!("{kind:?}").to_lowercase(), names.join(", "))
+        }
+        Op::Calc { filter, exprs } => calc(filter.as_ref(), exprs.as_deref()),
+        Op::WindowAssign { window, .. } => format!("WindowAssign {window}"),
+        Op::PaneAgg { window, spec, .. } => format!("PaneAgg {window} {}", agg(spec)),
+        Op::SessionAgg { gap, spec, keep, emit, .. } => {
+            let keep = keep.as_ref().map(|k| format!(" keep {k}")).unwrap_or_default();
+            format!("SessionAgg gap {} {}{keep}{}", duration(*gap), agg(spec), emission(*emit))
+        }
+        Op::UpdatingAgg { spec, every, .. } => format!("UpdatingAgg {} every {}", agg(spec), duration(*every)),
+        Op::TopN { partition, order, limit, .. } => {
+            let order: Vec<_> = order.iter().map(ToString::to_string).collect();
+            format!("TopN {limit} by [{}] order [{}]", list(partition), order.join(", "))
+        }
+        Op::Union => "Union".to_owned(),
+        Op::TableJoin { table, on, outer, .. } => {
+            let on: Vec<_> = on.iter().map(|(l, r)| format!("{l} = {r}")).collect();
+            format!("TableJoin {} {table} on [{}]", if *outer { "left" } else { "inner" }, on.join(", "))
+        }
+    }
+}
+
+fn calc(filter: Option<&Expr>, exprs: Option<&[Expr]>) -> String {
+    let mut text = "Calc".to_owned();
+    if let Some(exprs) = exprs {
+        let _ = write!(text, " [{}]", list(exprs));
+    }
+    if let Some(filter) = filter {
+        let _ = write!(text, " where {filter}");
+    }
+    text
+}
+
+fn agg(spec: &AggSpec) -> String {
+    format!("keys [{}] aggregates [{}]", list(&spec.keys), list(&spec.aggs))
+}
+
+fn emission(emit: Emit) -> String {
+    match emit {
+        Emit::OnWindowClose => String::new(),
+        Emit::OnUpdate { every } => format!(" every {}", duration(every)),
+    }
+}
+
+fn list(exprs: &[Expr]) -> String {
+    exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn properties(node: &Node) -> String {
+    let mode = match node.mode {
+        Mode::Append => "append",
+        Mode::Updating => "updating",
+    };
+    let times: Vec<_> = node
+        .times
+        .iter()
+        .map(|t| node.schema.field(t.index).name().clone())
+        .collect();
+    let watermark = if times.is_empty() { "none".to_owned() } else { times.join(", ") };
+    format!("mode {mode}; watermark {watermark}; state {}", state(&node.state))
+}
+
+fn state(rule: &StateRule) -> String {
+    match rule {
+        StateRule::None => "none".to_owned(),
+        StateRule::Window => "until the watermark passes the window".to_owned(),
+        StateRule::Fixed(what) => (*what).to_owned(),
+        StateRule::Ttl(ttl) => format!("groups untouched for {} are forgotten", duration(*ttl)),
+        StateRule::Unbounded => "unbounded, as the view says".to_owned(),
+        StateRule::Input => "as large as its input".to_owned(),
+    }
+}

@@ -1,0 +1,10 @@
+//! The continuous plan as data: what SQL gives to the engine. Expressions are DataFusion's, nodes are ours.
+
+pub mod display;
+pub mod node;
+pub mod relation;
+pub mod window;
+
+pub use node::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, Weight};
+pub use relation::{Relation, RelationKind, ViewShape};
+pub use window::{Window, WindowColumn, WindowKind};

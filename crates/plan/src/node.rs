@@ -1,0 +1,225 @@
+//! Nodes of a continuous plan, each with its schema, change mode, event-time columns and state rule.
+
+use std::sync::Arc;
+
+use dataflow::Micros;
+use datafusion::common::DFSchemaRef;
+use datafusion::logical_expr::{Expr, SortExpr};
+
+use crate::window::{Window, WindowColumn};
+
+pub use dataflow::batch::Weights as Weight;
+
+/// How the rows of a node change over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Rows are only added.
+    Append,
+    /// Rows are added and taken back.
+    Updating,
+}
+
+/// When windows give rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Emit {
+    /// Final rows when the window closes.
+    OnWindowClose,
+    /// Open windows too; changes are gathered for `every` microseconds at most.
+    OnUpdate {
+        /// Longest time that a change waits.
+        every: Micros,
+    },
+}
+
+/// A column whose values follow the watermark: no later row has a value at or below watermark + `offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimeColumn {
+    /// Index in the node's schema.
+    pub index: usize,
+    /// What to add to the node's watermark to get the column's.
+    pub offset: Micros,
+}
+
+/// Why a node's state is bounded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateRule {
+    /// It keeps nothing.
+    None,
+    /// Freed when the watermark passes the window's end.
+    Window,
+    /// A fixed number of rows.
+    Fixed(&'static str),
+    /// Rows untouched for this long (microseconds of processing ticks' wall time) are forgotten.
+    Ttl(Micros),
+    /// Grows with the number of keys; the user said so.
+    Unbounded,
+    /// As large as its input's own state.
+    Input,
+}
+
+/// Aggregation: keys, aggregates and, when windowed, the window.
+#[derive(Clone, Debug)]
+pub struct AggSpec {
+    /// Group keys over the input's schema, without window columns.
+    pub keys: Vec<Expr>,
+    /// Aggregate functions over the input's schema.
+    pub aggs: Vec<Expr>,
+    /// Output column by column: where each comes from, in the order of the node's schema.
+    pub output: Vec<AggOutput>,
+}
+
+/// Where an output column of an aggregation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AggOutput {
+    /// A key.
+    Key(usize),
+    /// An aggregate.
+    Agg(usize),
+    /// A column of the window.
+    Window(WindowColumn),
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Rows of a source or table as they come; columns by index into its schema.
+    Read {
+        /// Name of the relation.
+        relation: String,
+        /// Its kind.
+        kind: crate::relation::RelationKind,
+        /// Columns read.
+        columns: Vec<usize>,
+    },
+    /// Filter, then project. Without `exprs` all columns pass.
+    Calc {
+        /// Rows to keep.
+        filter: Option<Expr>,
+        /// Output columns.
+        exprs: Option<Vec<Expr>>,
+    },
+    /// Adds window columns; a row appears once for each of its windows.
+    WindowAssign {
+        /// The window.
+        window: Window,
+        /// Event-time column of the input.
+        time: usize,
+    },
+    /// Aggregates panes of aligned windows; gives final rows at their close.
+    PaneAgg {
+        /// The window.
+        window: Window,
+        /// Event-time column of the input.
+        time: usize,
+        /// Keys and aggregates.
+        spec: AggSpec,
+    },
+    /// Aggregates sessions.
+    SessionAgg {
+        /// The pause that ends a session.
+        gap: Micros,
+        /// Event-time column of the input.
+        time: usize,
+        /// Rows that fail this extend the session but are not aggregated; sessions without a passing row give nothing.
+        keep: Option<Expr>,
+        /// Keys and aggregates.
+        spec: AggSpec,
+        /// When rows come out.
+        emit: Emit,
+    },
+    /// Aggregates without closing; gives corrections.
+    UpdatingAgg {
+        /// Keys and aggregates; windows' columns are ordinary keys here.
+        spec: AggSpec,
+        /// A key that follows the watermark, with its offset: a group goes when watermark + offset reaches the key.
+        expires: Option<(usize, Micros)>,
+        /// Longest time that a change waits, in microseconds.
+        every: Micros,
+        /// Forget groups untouched for so long.
+        ttl: Option<Micros>,
+    },
+    /// The first `limit` rows of each partition, numbered from 1 in the last column when `numbered`.
+    TopN {
+        /// Partition columns of the input.
+        partition: Vec<Expr>,
+        /// Order inside a partition.
+        order: Vec<SortExpr>,
+        /// Rows kept.
+        limit: usize,
+        /// Whether the row number is the last output column.
+        numbered: bool,
+        /// A partition column that follows the watermark, with its offset: a partition is final and goes when watermark +
+        /// offset reaches it.
+        expires: Option<(usize, Micros)>,
+    },
+    /// All rows of all inputs.
+    Union,
+    /// Joins each row, when it comes, to the rows that the table has then.
+    TableJoin {
+        /// The table.
+        table: String,
+        /// Columns of the table, by index.
+        columns: Vec<usize>,
+        /// Schema of those columns, qualified.
+        table_schema: DFSchemaRef,
+        /// Rows of the table that take part, over `table_schema`.
+        table_filter: Option<Expr>,
+        /// Equal expressions: over the input, over the table.
+        on: Vec<(Expr, Expr)>,
+        /// Further condition over both (stream columns and table columns in output order).
+        filter: Option<Expr>,
+        /// Keep rows of the stream that match nothing.
+        outer: bool,
+        /// The table's columns come first in the output.
+        table_first: bool,
+    },
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it does.
+    pub op: Op,
+    /// What it reads.
+    pub inputs: Vec<Arc<Node>>,
+    /// Its columns.
+    pub schema: DFSchemaRef,
+    /// How its rows change.
+    pub mode: Mode,
+    /// Its event-time columns.
+    pub times: Vec<TimeColumn>,
+    /// Columns that name the window whose close gave the row.
+    pub window: Vec<(usize, WindowColumn)>,
+    /// Why its state is bounded.
+    pub state: StateRule,
+}
+
+impl Node {
+    /// The offset of column `index` when it is an event time.
+    pub fn time_offset(&self, index: usize) -> Option<Micros> {
+        self.times.iter().find(|t| t.index == index).map(|t| t.offset)
+    }
+
+    /// Names of the relations that the plan reads, each once, in order of first use.
+    pub fn reads(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.collect_reads(&mut names);
+        names
+    }
+
+    fn collect_reads(&self, names: &mut Vec<String>) {
+        let mut add = |name: &String| {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        };
+        match &self.op {
+            Op::Read { relation, .. } => add(relation),
+            Op::TableJoin { table, .. } => add(table),
+            _ => {}
+        }
+        for input in &self.inputs {
+            input.collect_reads(names);
+        }
+    }
+}

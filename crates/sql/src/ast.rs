@@ -1,0 +1,244 @@
+//! clickmill's statements: what the parser gives and the database carries out.
+
+use dataflow::options::OptionEntry;
+use dataflow::schema::SourceSchema;
+use dataflow::{Location, Micros};
+use sqlparser::ast::{Expr, Query};
+
+/// One statement of a text, with its own text and the place where it begins.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What to do.
+    pub statement: Statement,
+    /// The statement as written, without the semicolon.
+    pub text: String,
+    /// Where it begins in the whole text. Every location inside is relative to the whole text.
+    pub location: Location,
+}
+
+/// A name as written, folded as Postgres folds identifiers. A schema other than `public` is refused by the parser for
+/// names of user objects; in queries schemas stay in the `Query`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The folded identifier.
+    pub value: String,
+    /// Where it stands.
+    pub location: Option<Location>,
+}
+
+/// Everything that clickmill carries out.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// `CREATE SOURCE`, or Flink's `CREATE TABLE … WITH ('connector' = …)`.
+    CreateSource(CreateSource),
+    /// `CREATE TABLE` without a connector: a small table, in tests with a watermark also a stream.
+    CreateTable(CreateTable),
+    /// `CREATE [MATERIALIZED] VIEW`.
+    CreateView(CreateView),
+    /// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`.
+    Drop(Drop),
+    /// `INSERT INTO table [(columns)] query`.
+    Insert(Insert),
+    /// `ADVANCE WATERMARK FOR table TO time`: moves the event time of a table by hand.
+    AdvanceWatermark {
+        /// The table.
+        name: Name,
+        /// A constant timestamp.
+        to: Expr,
+    },
+    /// A query that ends.
+    Query(Box<Query>),
+    /// `SUBSCRIBE …`, which never ends by itself.
+    Subscribe(Subscribe),
+    /// `COPY … TO STDOUT`.
+    CopyTo(CopyTo),
+    /// `EXPLAIN`.
+    Explain(Explain),
+    /// `SHOW …`.
+    Show(Show),
+    /// `SET [SESSION | LOCAL] name { = | TO } value`; the value as text, `None` for `DEFAULT`.
+    Set {
+        /// Setting, lower-case.
+        name: Name,
+        /// New value.
+        value: Option<String>,
+        /// `SET LOCAL`.
+        local: bool,
+    },
+    /// `RESET name`, or `RESET ALL` (`None`).
+    Reset(Option<Name>),
+    /// `DISCARD ALL`.
+    DiscardAll,
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin,
+    /// `COMMIT`, `END`.
+    Commit,
+    /// `ROLLBACK`, `ABORT`.
+    Rollback,
+}
+
+/// `CREATE SOURCE`.
+#[derive(Clone, Debug)]
+pub struct CreateSource {
+    /// Its name.
+    pub name: Name,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// Columns, including those of `INCLUDE`, and the watermark.
+    pub schema: SourceSchema,
+    /// `WITH (…)` as written, except `connector` and what the parser consumed (`timestamp.format`, Flink's `format`).
+    pub options: Vec<OptionEntry>,
+    /// The connector's name and where it stands.
+    pub connector: Name,
+}
+
+/// `CREATE TABLE` without a connector.
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    /// Its name.
+    pub name: Name,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// Columns and, optionally, a watermark: then windows over the table work.
+    pub schema: SourceSchema,
+}
+
+/// `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …]`.
+#[derive(Clone, Debug)]
+pub struct CreateView {
+    /// Its name.
+    pub name: Name,
+    /// `MATERIALIZED`.
+    pub materialized: bool,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// Names for the columns, or empty.
+    pub columns: Vec<Name>,
+    /// `WITH (…)` as written.
+    pub options: Vec<OptionEntry>,
+    /// The query.
+    pub query: Box<Query>,
+    /// The query's text as written, without EMIT.
+    pub query_text: String,
+    /// `EMIT …`, if written.
+    pub emit: Option<Emit>,
+    /// Where EMIT stands.
+    pub emit_location: Option<Location>,
+}
+
+/// When results of windows come out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Emit {
+    /// Final rows, once: `EMIT ON WINDOW CLOSE`, `EMIT FINAL`, `EMIT AFTER WINDOW CLOSE`.
+    OnWindowClose,
+    /// Open windows too, corrected by retraction: `EMIT ON UPDATE`, `EMIT CHANGES`, `EMIT EVERY INTERVAL …`.
+    OnUpdate {
+        /// How long changes are gathered at most; 1 second unless `EVERY` says otherwise.
+        every: Micros,
+    },
+}
+
+/// Kinds of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectKind {
+    /// `SOURCE`.
+    Source,
+    /// `TABLE`.
+    Table,
+    /// `VIEW`.
+    View,
+    /// `MATERIALIZED VIEW`.
+    MaterializedView,
+}
+
+/// `DROP`.
+#[derive(Clone, Debug)]
+pub struct Drop {
+    /// What kind of object.
+    pub kind: ObjectKind,
+    /// Which ones.
+    pub names: Vec<Name>,
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// `CASCADE`: what depends on them goes too.
+    pub cascade: bool,
+}
+
+/// `INSERT INTO table [(columns)] query`.
+#[derive(Clone, Debug)]
+pub struct Insert {
+    /// The table.
+    pub table: Name,
+    /// Columns, or empty for all in order.
+    pub columns: Vec<Name>,
+    /// `VALUES …` or `SELECT …`.
+    pub query: Box<Query>,
+}
+
+/// `SUBSCRIBE [TO] target [WITH (snapshot = …, progress = …)] [EMIT …]`.
+#[derive(Clone, Debug)]
+pub struct Subscribe {
+    /// A query; `SUBSCRIBE name` is the query `SELECT * FROM name`.
+    pub query: Box<Query>,
+    /// The name when the target is a plain name.
+    pub name: Option<Name>,
+    /// Begin with the rows that are there (default true).
+    pub snapshot: bool,
+    /// Send progress rows (default false).
+    pub progress: bool,
+    /// `EMIT …` of a subscribed query.
+    pub emit: Option<Emit>,
+    /// Where the target begins.
+    pub location: Option<Location>,
+}
+
+/// `COPY source TO STDOUT [WITH (…)]`.
+#[derive(Clone, Debug)]
+pub struct CopyTo {
+    /// What to send: a `Query` or a `Subscribe` statement (`COPY name TO` is the query `SELECT … FROM name`).
+    pub source: Box<Statement>,
+    /// How.
+    pub format: CopyFormat,
+}
+
+/// Format of COPY.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// PostgreSQL's text format (tab, `\N`).
+    Text,
+    /// CSV.
+    Csv {
+        /// First line names the columns.
+        header: bool,
+    },
+}
+
+/// `EXPLAIN [VERBOSE] statement`. ANALYZE is refused.
+#[derive(Clone, Debug)]
+pub struct Explain {
+    /// `VERBOSE`.
+    pub verbose: bool,
+    /// A `Query`, `Subscribe` or `CreateView` statement.
+    pub statement: Box<Statement>,
+}
+
+/// `SHOW …`.
+#[derive(Clone, Debug)]
+pub enum Show {
+    /// `SHOW SOURCES`.
+    Sources,
+    /// `SHOW TABLES`.
+    Tables,
+    /// `SHOW VIEWS`.
+    Views,
+    /// `SHOW MATERIALIZED VIEWS`.
+    MaterializedViews,
+    /// `SHOW JOBS`.
+    Jobs,
+    /// `SHOW CREATE kind name`.
+    Create(ObjectKind, Name),
+    /// `SHOW setting` (`TIME ZONE` is `timezone`, `TRANSACTION ISOLATION LEVEL` is `transaction_isolation`).
+    Setting(Name),
+    /// `SHOW ALL`.
+    AllSettings,
+}

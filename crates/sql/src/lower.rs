@@ -1,0 +1,187 @@
+//! From an optimised logical plan to a continuous plan: recognises windows, Top-N and table joins, refuses the rest.
+
+mod aggregate;
+mod join;
+mod properties;
+mod topn;
+mod windowed;
+
+use std::sync::Arc;
+
+use dataflow::{Error, Micros, Result, SqlState};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use plan::{Emit, Mode, Node, Op, Relation, RelationKind, StateRule};
+
+use crate::errors::from_datafusion;
+use crate::window::WindowNode;
+
+/// Relations that a continuous plan may read.
+pub trait Catalog {
+    /// The relation called `name`.
+    fn relation(&self, name: &str) -> Option<Relation>;
+
+    /// For a view that emits on update: its logical plan, to be read with final rows by a window over it.
+    fn view_plan(&self, name: &str) -> Option<LogicalPlan>;
+}
+
+/// What the statement says about emission and state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowerOptions {
+    /// `EMIT`, or `None` when not written.
+    pub emit: Option<Emit>,
+    /// `WITH (state_ttl = …)` in microseconds.
+    pub state_ttl: Option<Micros>,
+    /// `WITH (unbounded_state = true)`.
+    pub unbounded_state: bool,
+}
+
+/// Default of how long changes are gathered.
+pub const DEFAULT_EVERY: Micros = dataflow::time::SECOND;
+
+/// Lowers an optimised plan.
+pub fn lower(plan: &LogicalPlan, catalog: &dyn Catalog, options: LowerOptions) -> Result<Arc<Node>> {
+    let lowering = Lowering { catalog, options };
+    let root = lowering.node(plan)?;
+    if options.emit == Some(Emit::OnWindowClose) && !uses_window(&root) {
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "EMIT ON WINDOW CLOSE needs a window")
+            .hint("a query without windows is updating: leave EMIT out or write EMIT ON UPDATE"));
+    }
+    Ok(root)
+}
+
+fn uses_window(node: &Node) -> bool {
+    matches!(node.op, Op::PaneAgg { .. } | Op::SessionAgg { .. } | Op::WindowAssign { .. })
+        || node.inputs.iter().any(|n| uses_window(n))
+}
+
+pub(crate) struct Lowering<'a> {
+    pub(crate) catalog: &'a dyn Catalog,
+    pub(crate) options: LowerOptions,
+}
+
+impl Lowering<'_> {
+    pub(crate) fn node(&self, plan: &LogicalPlan) -> Result<Arc<Node>> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::Projection(p) => {
+                let input = self.node(&p.input)?;
+                Ok(properties::project(input, p.expr.clone(), Arc::clone(&p.schema)))
+            }
+            LogicalPlan::Filter(f) => match topn::recognise(self, f)? {
+                Some(node) => Ok(node),
+                None => Ok(properties::filter(self.node(&f.input)?, f.predicate.clone())),
+            },
+            LogicalPlan::SubqueryAlias(alias) => {
+                let input = self.node(&alias.input)?;
+                Ok(properties::relabel(&input, Arc::clone(&alias.schema)))
+            }
+            LogicalPlan::Aggregate(aggregate) => aggregate::lower(self, aggregate),
+            LogicalPlan::Union(union) => self.union(union),
+            LogicalPlan::Join(join) => join::lower(self, join),
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowNode>() {
+                Some(window) => windowed::assign(self, window),
+                None => Err(refused(extension.node.name())),
+            },
+            other => Err(refused(kind_of(other))),
+        }
+    }
+
+    fn scan(&self, scan: &TableScan) -> Result<Arc<Node>> {
+        let name = scan.table_name.table();
+        let relation = self.catalog.relation(name).ok_or_else(|| {
+            Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("a continuous query cannot read \"{}\"", scan.table_name))
+                .hint("it can read sources, tables and materialized views")
+        })?;
+        if scan.fetch.is_some() {
+            return Err(refused("LIMIT"));
+        }
+        let columns: Vec<usize> =
+            scan.projection.clone().unwrap_or_else(|| (0..relation.schema.fields().len()).collect());
+        let at = |index: usize| columns.iter().position(|c| *c == index);
+        let times = relation
+            .shape
+            .times
+            .iter()
+            .filter_map(|t| at(t.index).map(|index| plan::TimeColumn { index, offset: t.offset }))
+            .collect();
+        let window = relation.shape.window.iter().filter_map(|(i, c)| at(*i).map(|i| (i, *c))).collect();
+        let mut node = Arc::new(Node {
+            op: Op::Read { relation: relation.name, kind: relation.kind, columns },
+            inputs: Vec::new(),
+            schema: Arc::clone(&scan.projected_schema),
+            mode: relation.shape.mode,
+            times,
+            window,
+            state: StateRule::None,
+        });
+        for filter in &scan.filters {
+            node = properties::filter(node, filter.clone());
+        }
+        Ok(node)
+    }
+
+    fn union(&self, union: &datafusion::logical_expr::Union) -> Result<Arc<Node>> {
+        let inputs = union.inputs.iter().map(|i| self.node(i)).collect::<Result<Vec<_>>>()?;
+        let mode = if inputs.iter().all(|i| i.mode == Mode::Append) { Mode::Append } else { Mode::Updating };
+        let times = inputs[0]
+            .times
+            .iter()
+            .filter(|t| inputs.iter().all(|i| i.time_offset(t.index) == Some(t.offset)))
+            .copied()
+            .collect();
+        let window =
+            inputs[0].window.iter().filter(|w| inputs.iter().all(|i| i.window.contains(w))).copied().collect();
+        Ok(Arc::new(Node {
+            op: Op::Union,
+            inputs,
+            schema: Arc::clone(&union.schema),
+            mode,
+            times,
+            window,
+            state: StateRule::None,
+        }))
+    }
+
+    /// Whether `plan` is a scan of a small table (through aliases, projections of columns and filters).
+    pub(crate) fn is_table(&self, plan: &LogicalPlan) -> bool {
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                self.catalog.relation(scan.table_name.table()).is_some_and(|r| r.kind == RelationKind::Table)
+            }
+            LogicalPlan::SubqueryAlias(a) => self.is_table(&a.input),
+            LogicalPlan::Projection(p) => self.is_table(&p.input),
+            LogicalPlan::Filter(f) => self.is_table(&f.input),
+            _ => false,
+        }
+    }
+}
+
+pub(crate) fn refused(what: impl std::fmt::Display) -> Error {
+    Error::unsupported(format!("{what} in a continuous query"))
+}
+
+/// What a user calls a logical node.
+fn kind_of(plan: &LogicalPlan) -> &'static str {
+    match plan {
+        LogicalPlan::Window(_) => "a window function (OVER) other than ROW_NUMBER() … <= n",
+        LogicalPlan::Sort(_) => "ORDER BY",
+        LogicalPlan::Limit(_) => "LIMIT",
+        LogicalPlan::Distinct(_) => "DISTINCT ON",
+        LogicalPlan::Values(_) => "VALUES",
+        LogicalPlan::EmptyRelation(_) => "SELECT without FROM",
+        LogicalPlan::Unnest(_) => "UNNEST",
+        LogicalPlan::RecursiveQuery(_) => "WITH RECURSIVE",
+        LogicalPlan::Subquery(_) => "a subquery expression",
+        LogicalPlan::Repartition(_) => "DISTRIBUTE BY",
+        _ => "this statement",
+    }
+}
+
+/// Index of a column expression in a schema.
+pub(crate) fn column_index(expr: &Expr, schema: &datafusion::common::DFSchema) -> Result<Option<usize>> {
+    match expr {
+        Expr::Column(column) => schema.index_of_column(column).map(Some).map_err(from_datafusion),
+        Expr::Alias(alias) => column_index(&alias.expr, schema),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,233 @@
+//! GROUP BY: over a window it closes with it, elsewhere it is updating and its state must be bounded.
+
+use std::sync::Arc;
+
+use dataflow::{Error, Result, SqlState};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::Column;
+use datafusion::logical_expr::{Aggregate, Expr, utils::conjunction};
+use plan::node::AggOutput;
+use plan::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, WindowColumn, WindowKind};
+
+use super::windowed::{Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, result_times};
+use super::{DEFAULT_EVERY, Lowering, properties, refused};
+
+pub(crate) fn lower(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
+    if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+        return Err(refused("GROUPING SETS, ROLLUP or CUBE"));
+    }
+    match Chain::fold(&aggregate.input)? {
+        Some(chain) => windowed(lowering, aggregate, &chain),
+        None => updating(lowering, aggregate),
+    }
+}
+
+/// Keys and aggregates of a windowed aggregation, over the window's input.
+struct Folded {
+    spec: AggSpec,
+    /// Output columns that are the window's.
+    window: Vec<(usize, WindowColumn)>,
+}
+
+fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
+    let mut spec = AggSpec { keys: Vec::new(), aggs: Vec::new(), output: Vec::new() };
+    let mut window = Vec::new();
+    for (index, expr) in aggregate.group_expr.iter().enumerate() {
+        match chain.bind(expr)? {
+            Bound::Window(column) => {
+                window.push((index, column));
+                spec.output.push(AggOutput::Window(column));
+            }
+            Bound::Expr(key) => {
+                spec.output.push(AggOutput::Key(spec.keys.len()));
+                spec.keys.push(key);
+            }
+        }
+    }
+    for expr in &aggregate.aggr_expr {
+        spec.output.push(AggOutput::Agg(spec.aggs.len()));
+        spec.aggs.push(chain.substitute(expr.clone().unalias())?);
+    }
+    if window.is_empty() {
+        return Err(refused("an aggregation over a window that does not group by it")
+            .hint("add window_start, window_end to GROUP BY"));
+    }
+    Ok(Folded { spec, window })
+}
+
+fn windowed(lowering: &Lowering<'_>, aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Arc<Node>> {
+    let window = chain.window;
+    let read = input(lowering, window)?;
+    let Folded { spec, window: outputs } = fold(aggregate, chain)?;
+    let emit = lowering.options.emit.unwrap_or(Emit::OnWindowClose);
+    let node = match (window.window.kind, emit) {
+        (WindowKind::Session { gap }, _) => {
+            check_session_keys(chain, &spec)?;
+            let mode = if emit == Emit::OnWindowClose { Mode::Append } else { Mode::Updating };
+            Arc::new(Node {
+                op: Op::SessionAgg { gap, time: read.time, keep: chain.filter(), spec, emit },
+                inputs: vec![read.node],
+                schema: Arc::clone(&aggregate.schema),
+                mode,
+                times: result_times(window, &outputs),
+                window: outputs.clone(),
+                state: StateRule::Window,
+            })
+        }
+        (_, Emit::OnWindowClose) => {
+            let filtered = filtered(&read.node, chain);
+            Arc::new(Node {
+                op: Op::PaneAgg { window: window.window, time: read.time, spec },
+                inputs: vec![filtered],
+                schema: Arc::clone(&aggregate.schema),
+                mode: Mode::Append,
+                times: result_times(window, &outputs),
+                window: outputs.clone(),
+                state: StateRule::Window,
+            })
+        }
+        (_, Emit::OnUpdate { every }) => update_windows(aggregate, chain, &read, spec, &outputs, every)?,
+    };
+    apply_window_filters(node, chain, &outputs)
+}
+
+fn filtered(node: &Arc<Node>, chain: &Chain<'_>) -> Arc<Node> {
+    match chain.filter() {
+        Some(predicate) => properties::filter(Arc::clone(node), predicate),
+        None => Arc::clone(node),
+    }
+}
+
+/// Aligned windows that emit on update: window columns become ordinary keys of an updating aggregation.
+fn update_windows(
+    aggregate: &Aggregate,
+    chain: &Chain<'_>,
+    read: &WindowInput,
+    mut spec: AggSpec,
+    outputs: &[(usize, WindowColumn)],
+    every: dataflow::Micros,
+) -> Result<Arc<Node>> {
+    let assigned = assign_node(&filtered(&read.node, chain), read.time, chain.window)?;
+    let column = |c: WindowColumn| Expr::Column(Column::new(Some(WINDOW_QUALIFIER), c.name()));
+    for output in &mut spec.output {
+        if let AggOutput::Window(which) = *output {
+            *output = AggOutput::Key(spec.keys.len());
+            spec.keys.push(column(which));
+        }
+    }
+    // The window's end is always a key: it bounds the state.
+    let end = spec.keys.iter().position(|k| *k == column(WindowColumn::End)).unwrap_or_else(|| {
+        spec.keys.push(column(WindowColumn::End));
+        spec.keys.len() - 1
+    });
+    let size = chain.window.window.aligned().map_or(0, |(_, size)| size);
+    let times = outputs
+        .iter()
+        .map(|(index, which)| TimeColumn {
+            index: *index,
+            offset: match which {
+                WindowColumn::End => 1,
+                WindowColumn::Start => 1 - size,
+                WindowColumn::Time => 1 - dataflow::time::MILLI,
+            },
+        })
+        .collect();
+    Ok(Arc::new(Node {
+        op: Op::UpdatingAgg { spec, expires: Some((end, 1)), every, ttl: None },
+        inputs: vec![assigned],
+        schema: Arc::clone(&aggregate.schema),
+        mode: Mode::Updating,
+        times,
+        window: outputs.to_vec(),
+        state: StateRule::Window,
+    }))
+}
+
+fn check_session_keys(chain: &Chain<'_>, spec: &AggSpec) -> Result<()> {
+    let partition = &chain.window.partition;
+    let same = partition.len() == spec.keys.len()
+        && partition.iter().all(|p| spec.keys.iter().any(|k| k == &p.clone().unalias()));
+    if same {
+        return Ok(());
+    }
+    Err(refused("SESSION whose PARTITION BY differs from the GROUP BY keys")
+        .hint("group by the PARTITION BY columns, window_start and window_end"))
+}
+
+/// Filters over window columns, applied to the aggregation's result.
+fn apply_window_filters(
+    node: Arc<Node>,
+    chain: &Chain<'_>,
+    outputs: &[(usize, WindowColumn)],
+) -> Result<Arc<Node>> {
+    let mut filters = Vec::new();
+    for filter in &chain.window_filters {
+        let replaced = filter.clone().transform_up(|e| {
+            let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+            match outputs.iter().find(|(_, c)| c.name() == column.name) {
+                Some((index, _)) => Ok(Transformed::yes(Expr::from(node.schema.qualified_field(*index)))),
+                None => Err(crate::errors::wrap(
+                    refused(format!("a condition on {} that is not in GROUP BY", column.name))
+                        .hint("add it to GROUP BY"),
+                )),
+            }
+        });
+        filters.push(replaced.map_err(crate::errors::from_datafusion)?.data);
+    }
+    Ok(match conjunction(filters) {
+        Some(predicate) => properties::filter(node, predicate),
+        None => node,
+    })
+}
+
+/// GROUP BY without a window.
+fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
+    let node = lowering.node(&aggregate.input)?;
+    if node.mode == Mode::Updating {
+        return Err(refused("an aggregation over rows that are updated")
+            .hint("aggregate the final rows: leave EMIT ON UPDATE out of the view below"));
+    }
+    let options = lowering.options;
+    let time_key = aggregate.group_expr.iter().position(|key| {
+        super::column_index(key, &node.schema).ok().flatten().is_some_and(|i| node.time_offset(i).is_some())
+    });
+    let state = match (options.state_ttl, time_key) {
+        _ if aggregate.group_expr.is_empty() => StateRule::Fixed("one group"),
+        (Some(ttl), _) => StateRule::Ttl(ttl),
+        (None, Some(_)) => StateRule::Window,
+        (None, None) if options.unbounded_state => StateRule::Unbounded,
+        (None, None) => {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "GROUP BY without a window needs state that grows for ever",
+            )
+            .hint("group by a window, or bound it: WITH (state_ttl = '1 day'), or accept it: WITH (unbounded_state = true)"));
+        }
+    };
+    let keys: Vec<Expr> = aggregate.group_expr.iter().map(|e| e.clone().unalias()).collect();
+    let aggs: Vec<Expr> = aggregate.aggr_expr.iter().map(|e| e.clone().unalias()).collect();
+    let output = (0..keys.len()).map(AggOutput::Key).chain((0..aggs.len()).map(AggOutput::Agg)).collect();
+    let expires = time_key.and_then(|k| {
+        let index = super::column_index(&aggregate.group_expr[k], &node.schema).ok().flatten()?;
+        node.time_offset(index).map(|offset| (k, offset))
+    });
+    let times = expires.iter().map(|(index, offset)| TimeColumn { index: *index, offset: *offset }).collect();
+    let every = match options.emit {
+        Some(Emit::OnUpdate { every }) => every,
+        _ => DEFAULT_EVERY,
+    };
+    Ok(Arc::new(Node {
+        op: Op::UpdatingAgg {
+            spec: AggSpec { keys, aggs, output },
+            expires,
+            every,
+            ttl: options.state_ttl,
+        },
+        schema: Arc::clone(&aggregate.schema),
+        mode: Mode::Updating,
+        times,
+        window: Vec::new(),
+        inputs: vec![node],
+        state,
+    }))
+}

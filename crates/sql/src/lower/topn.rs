@@ -1,0 +1,115 @@
+//! `ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) <= n` becomes Top-N.
+
+use std::sync::Arc;
+
+use dataflow::Result;
+use datafusion::logical_expr::expr::WindowFunctionParams;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Filter, LogicalPlan, Operator, Window, WindowFunctionDefinition,
+};
+use datafusion::scalar::ScalarValue;
+use plan::{Mode, Node, Op, StateRule};
+
+use super::{Lowering, column_index, properties, refused};
+
+/// Most rows that a Top-N keeps in one partition.
+const MAX_LIMIT: usize = 100_000;
+
+/// The Top-N node when `filter` limits a row number directly below it.
+pub(crate) fn recognise(lowering: &Lowering<'_>, filter: &Filter) -> Result<Option<Arc<Node>>> {
+    let LogicalPlan::Window(window) = filter.input.as_ref() else { return Ok(None) };
+    let [Expr::WindowFunction(function)] = window.window_expr.as_slice() else { return Ok(None) };
+    let is_row_number =
+        matches!(&function.fun, WindowFunctionDefinition::WindowUDF(f) if f.name().eq_ignore_ascii_case("row_number"));
+    if !is_row_number {
+        return Ok(None);
+    }
+    let number = window.schema.fields().len() - 1;
+    let mut limit: Option<usize> = None;
+    let mut rest = Vec::new();
+    for conjunct in split_conjunction(&filter.predicate) {
+        match limit_of(conjunct, window, number) {
+            Some(n) => limit = Some(limit.map_or(n, |l| l.min(n))),
+            None => rest.push(conjunct.clone()),
+        }
+    }
+    let Some(limit) = limit else { return Ok(None) };
+    if limit > MAX_LIMIT {
+        return Err(refused(format!("ROW_NUMBER() <= {limit} (more than {MAX_LIMIT})")));
+    }
+    let node = top_n(lowering, window, &function.params, limit)?;
+    Ok(Some(match conjunction(rest) {
+        Some(predicate) => properties::filter(node, predicate),
+        None => node,
+    }))
+}
+
+fn top_n(
+    lowering: &Lowering<'_>,
+    window: &Window,
+    params: &WindowFunctionParams,
+    limit: usize,
+) -> Result<Arc<Node>> {
+    let input = lowering.node(&window.input)?;
+    let mut expires = None;
+    let mut windowed = false;
+    for (at, expr) in params.partition_by.iter().enumerate() {
+        let Some(index) = column_index(expr, &input.schema)? else { continue };
+        windowed |= input.window.iter().any(|(i, _)| *i == index);
+        if let Some(offset) = input.time_offset(index) {
+            expires = expires.or(Some((at, offset)));
+        }
+    }
+    if input.mode == Mode::Append && !(windowed && expires.is_some()) {
+        return Err(refused("ROW_NUMBER() whose PARTITION BY has no window column")
+            .hint("add window_start, window_end to PARTITION BY"));
+    }
+    Ok(Arc::new(Node {
+        op: Op::TopN {
+            partition: params.partition_by.clone(),
+            order: params.order_by.clone(),
+            limit,
+            numbered: true,
+            expires,
+        },
+        mode: input.mode,
+        times: input.times.clone(),
+        window: input.window.clone(),
+        state: if expires.is_some() { StateRule::Window } else { StateRule::Input },
+        schema: Arc::clone(&window.schema),
+        inputs: vec![input],
+    }))
+}
+
+/// `n` of `row_number <= n`, `< n + 1`, `= 1` and the mirrored forms.
+fn limit_of(expr: &Expr, window: &Window, number: usize) -> Option<usize> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
+    let is_number = |e: &Expr| match e {
+        Expr::Column(c) => window.schema.maybe_index_of_column(c) == Some(number),
+        _ => false,
+    };
+    let (op, literal) = if is_number(left) {
+        (*op, right)
+    } else if is_number(right) {
+        (op.swap()?, left)
+    } else {
+        return None;
+    };
+    let value = integer(literal)?;
+    match op {
+        Operator::LtEq => usize::try_from(value).ok(),
+        Operator::Lt => usize::try_from(value - 1).ok(),
+        Operator::Eq if value == 1 => Some(1),
+        _ => None,
+    }
+}
+
+fn integer(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Literal(ScalarValue::UInt64(Some(v)), _) => i64::try_from(*v).ok(),
+        Expr::Literal(ScalarValue::Int64(Some(v)), _) => Some(*v),
+        Expr::Literal(ScalarValue::Int32(Some(v)), _) => Some(i64::from(*v)),
+        _ => None,
+    }
+}

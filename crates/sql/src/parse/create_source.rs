@@ -1,0 +1,225 @@
+//! `CREATE SOURCE`, and `CREATE TABLE` both as a small table and in Flink's form for a source.
+
+use dataflow::options::{OptionEntry, bad_value};
+use dataflow::schema::{SourceSchema, TimestampFormat};
+use dataflow::{Error, Result, SqlState};
+use sqlparser::tokenizer::Token;
+
+use super::columns::{Declared, included, metadata_origin};
+use super::create::if_not_exists;
+use super::cursor::Cursor;
+use super::with_options::options;
+use crate::ast::{CreateSource, CreateTable, Name, Statement};
+
+/// The connector whose records need a format.
+const KAFKA: &str = "kafka";
+
+/// Reads what follows `CREATE SOURCE`.
+pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    let if_not_exists = if_not_exists(cursor);
+    let name = cursor.name()?;
+    if !cursor.sees_token(&Token::LParen) {
+        return Err(without_columns(cursor)?);
+    }
+    let mut declared = Declared::read(cursor)?;
+    let mut with: Option<Vec<OptionEntry>> = None;
+    let mut format = false;
+    loop {
+        if cursor.accept(&["INCLUDE"]) {
+            include(cursor, &mut declared)?;
+        } else if with.is_none() && cursor.accept(&["WITH"]) {
+            with = Some(options(cursor)?);
+        } else if !format && cursor.sees(&["FORMAT"]) {
+            read_format(cursor)?;
+            format = true;
+        } else {
+            break;
+        }
+    }
+    for clause in ["INFER", "AS", "ENCODE", "KEY", "ROW"] {
+        cursor.refuse(&[clause])?;
+    }
+    let end = cursor.location();
+    cursor.finish()?;
+    let mut options = with.ok_or_else(|| missing("WITH (connector = 'kafka', …)").at(end))?;
+    let connector = take_connector(&mut options).ok_or_else(|| missing("connector = '…' in WITH (…)").at(end))?;
+    if connector.value == KAFKA && !format {
+        return Err(missing("FORMAT PLAIN ENCODE JSON").at(end));
+    }
+    let schema = schema(declared, &mut options)?;
+    Ok(Statement::CreateSource(CreateSource { name, if_not_exists, schema, options, connector }))
+}
+
+/// Reads what follows `CREATE TABLE`.
+pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    let if_not_exists = if_not_exists(cursor);
+    let name = cursor.name()?;
+    if cursor.sees(&["AS"]) {
+        return Err(table_as(cursor));
+    }
+    for clause in [["PARTITION", "OF"].as_slice(), &["OF"], &["LIKE"]] {
+        cursor.refuse(clause)?;
+    }
+    if columns_only(cursor) {
+        let mut ahead = cursor.clone();
+        ahead.column_list()?;
+        return Err(table_as(&ahead));
+    }
+    let declared = Declared::read(cursor)?;
+    let clauses = [
+        ["COMMENT"].as_slice(), &["PARTITIONED"], &["PARTITION", "BY"], &["DISTRIBUTED"], &["LIKE"], &["INHERITS"],
+        &["TABLESPACE"], &["ON", "COMMIT"], &["USING"], &["WITHOUT"], &["APPEND", "ONLY"], &["INCLUDE"],
+    ];
+    for clause in clauses {
+        cursor.refuse(clause)?;
+    }
+    if !cursor.accept(&["WITH"]) {
+        if cursor.sees(&["AS"]) {
+            return Err(table_as(cursor));
+        }
+        return plain_table(name, if_not_exists, declared);
+    }
+    let with_at = cursor.previous_location();
+    let mut options = options(cursor)?;
+    for clause in clauses.into_iter().chain([["FORMAT"].as_slice(), &["AS"]]) {
+        cursor.refuse(clause)?;
+    }
+    let connector = take_connector(&mut options).ok_or_else(|| {
+        Error::unsupported("WITH (…) on a table without a connector")
+            .hint("leave it out, or add 'connector' = 'kafka' for a source")
+            .at(with_at)
+    })?;
+    take_format(&mut options, &connector)?;
+    let schema = schema(declared, &mut options)?;
+    Ok(Statement::CreateSource(CreateSource { name, if_not_exists, schema, options, connector }))
+}
+
+fn plain_table(name: Name, if_not_exists: bool, declared: Declared) -> Result<Statement> {
+    if let Some((what, at)) = &declared.source_only {
+        return Err(Error::unsupported(format!("{what} in a table without a connector"))
+            .hint("only columns of a source come from records")
+            .at(*at));
+    }
+    let schema = declared.schema(TimestampFormat::default())?;
+    Ok(Statement::CreateTable(CreateTable { name, if_not_exists, schema }))
+}
+
+fn table_as(cursor: &Cursor<'_>) -> Error {
+    cursor.unsupported("CREATE TABLE … AS").hint("use CREATE MATERIALIZED VIEW, or CREATE TABLE and INSERT")
+}
+
+/// Whether the parenthesis holds names without types, as in `CREATE TABLE t (a, b) AS …`.
+fn columns_only(cursor: &Cursor<'_>) -> bool {
+    let mut ahead = cursor.clone();
+    ahead.column_list().is_ok() && ahead.sees(&["AS"])
+}
+
+/// The error for a source without a list of columns.
+fn without_columns(cursor: &mut Cursor<'_>) -> Result<Error> {
+    let error = cursor.unexpected();
+    if cursor.accept(&["WITH"]) {
+        options(cursor)?;
+        cursor.refuse(&["INFER"])?;
+    }
+    Ok(error.detail("a source needs a list of columns"))
+}
+
+fn missing(what: &str) -> Error {
+    Error::new(SqlState::SYNTAX_ERROR, format!("the source lacks {what}"))
+}
+
+/// Reads `KEY AS name, PARTITION AS name, …` behind INCLUDE.
+fn include(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<()> {
+    loop {
+        let at = cursor.location();
+        let Some(word) = cursor.word_at(0) else { return Err(cursor.unexpected()) };
+        let Some(origin) = metadata_origin(&word.value.to_ascii_lowercase()) else {
+            return Err(Error::unsupported(format!("INCLUDE {}", word.value.to_ascii_uppercase()))
+                .hint("INCLUDE KEY, PARTITION, OFFSET, TIMESTAMP or HEADERS")
+                .at(at));
+        };
+        cursor.skip();
+        cursor.expect(&["AS"])?;
+        let (name, _) = cursor.identifier()?;
+        declared.add(included(name.value, origin), name.location)?;
+        if !cursor.accept_token(&Token::Comma) {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads `FORMAT PLAIN ENCODE JSON`.
+fn read_format(cursor: &mut Cursor<'_>) -> Result<()> {
+    let choices = [("FORMAT", "PLAIN"), ("ENCODE", "JSON")];
+    for (clause, only) in choices {
+        cursor.expect(&[clause])?;
+        if cursor.accept(&[only]) {
+            continue;
+        }
+        return Err(match cursor.word_at(0) {
+            Some(word) => {
+                let name = word.value.to_ascii_uppercase();
+                cursor.unsupported(format!("{clause} {name}")).hint("use FORMAT PLAIN ENCODE JSON")
+            }
+            None => cursor.unexpected(),
+        });
+    }
+    if cursor.sees_token(&Token::LParen) {
+        return Err(cursor.unsupported("options of ENCODE JSON").hint("give options in WITH (…)"));
+    }
+    Ok(())
+}
+
+fn take(options: &mut Vec<OptionEntry>, name: &str) -> Option<OptionEntry> {
+    let at = options.iter().position(|entry| entry.name == name)?;
+    Some(options.remove(at))
+}
+
+fn take_connector(options: &mut Vec<OptionEntry>) -> Option<Name> {
+    let entry = take(options, "connector")?;
+    Some(Name { value: entry.value, location: entry.location })
+}
+
+/// Takes Flink's `format` or `value.format`, which must be JSON.
+fn take_format(options: &mut Vec<OptionEntry>, connector: &Name) -> Result<()> {
+    let given = [take(options, "format"), take(options, "value.format")];
+    match given {
+        [Some(_), Some(second)] => {
+            let message = "options \"format\" and \"value.format\" mean the same; give one";
+            Err(Error::new(SqlState::INVALID_PARAMETER, message).at(second.location))
+        }
+        [Some(entry), None] | [None, Some(entry)] if entry.value != "json" => {
+            let what = format!("'{}' = '{}'", entry.name, entry.value);
+            Err(Error::unsupported(what).hint("use 'format' = 'json'").at(entry.location))
+        }
+        [None, None] if connector.value == KAFKA => Err(missing("'format' = 'json'").at(connector.location)),
+        _ => Ok(()),
+    }
+}
+
+/// The schema; takes `timestamp.format` out of the options.
+fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSchema> {
+    if let Some(entry) = options.iter().find(|entry| entry.name == "json.timestamp-format.standard") {
+        return Err(Error::unsupported("option json.timestamp-format.standard")
+            .hint("use 'timestamp.format' = 'iso8601'")
+            .at(entry.location));
+    }
+    let timestamps = match take(options, "timestamp.format") {
+        None => TimestampFormat::default(),
+        Some(entry) => match entry.value.to_ascii_lowercase().as_str() {
+            "auto" => TimestampFormat::Auto,
+            "epoch_s" => TimestampFormat::EpochSeconds,
+            "epoch_ms" => TimestampFormat::EpochMillis,
+            "epoch_us" => TimestampFormat::EpochMicros,
+            "iso8601" => TimestampFormat::Iso8601,
+            _ => {
+                return Err(bad_value(&entry, "is not one of the choices")
+                    .hint("choices: auto, epoch_s, epoch_ms, epoch_us, iso8601"));
+            }
+        },
+    };
+    if let Some(again) = take(options, "timestamp.format") {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "option \"timestamp.format\" is given twice").at(again.location));
+    }
+    declared.schema(timestamps)
+}

@@ -1,0 +1,46 @@
+//! `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …]`.
+
+use dataflow::Result;
+use sqlparser::tokenizer::Token;
+
+use super::create::if_not_exists;
+use super::cursor::Cursor;
+use super::emit::emit;
+use super::with_options::options;
+use crate::ast::{CreateView, Statement};
+
+/// Reads what follows `CREATE [MATERIALIZED] VIEW`.
+pub(super) fn create_view(cursor: &mut Cursor<'_>, materialized: bool) -> Result<Statement> {
+    let if_not_exists = if_not_exists(cursor);
+    let name = cursor.name()?;
+    let columns = if cursor.sees_token(&Token::LParen) { cursor.column_list()? } else { Vec::new() };
+    for clause in ["USING", "TABLESPACE", "COMMENT", "REFRESH"] {
+        cursor.refuse(&[clause])?;
+    }
+    let options = if cursor.accept(&["WITH"]) { options(cursor)? } else { Vec::new() };
+    cursor.refuse(&["TABLESPACE"])?;
+    cursor.expect(&["AS"])?;
+    let start = cursor.position();
+    let query = super::query(cursor)?;
+    let query_text = cursor.text_since(start).to_owned();
+    let clause = emit(cursor)?;
+    refuse_tail(cursor)?;
+    Ok(Statement::CreateView(CreateView {
+        name,
+        materialized,
+        if_not_exists,
+        columns,
+        options,
+        query,
+        query_text,
+        emit: clause.map(|(emit, _)| emit),
+        emit_location: clause.and_then(|(_, location)| location),
+    }))
+}
+
+fn refuse_tail(cursor: &Cursor<'_>) -> Result<()> {
+    for clause in [["WITH", "NO"].as_slice(), &["WITH", "DATA"], &["WITH", "CHECK"], &["WITH", "LOCAL"]] {
+        cursor.refuse(clause)?;
+    }
+    cursor.refuse(&["WITH", "CASCADED"])
+}

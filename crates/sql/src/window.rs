@@ -1,0 +1,10 @@
+//! Window functions: their syntax, their logical node, and their plans for queries that end.
+
+pub mod batch;
+pub mod call;
+pub mod node;
+pub mod partition;
+pub mod planner;
+
+pub use node::WindowNode;
+pub use planner::{RunMode, WindowPlanner};
