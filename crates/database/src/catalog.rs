@@ -32,8 +32,14 @@ pub(crate) struct Object {
 #[derive(Clone)]
 pub(crate) enum Body {
     Source(Arc<SourceSpec>),
-    Table { store: Arc<Store>, declared: SourceSchema },
-    View { query: Box<Query>, text: String },
+    Table {
+        store: Arc<Store>,
+        declared: SourceSchema,
+    },
+    View {
+        query: Box<Query>,
+        text: String,
+    },
     Materialized(Box<Materialized>),
 }
 
@@ -87,7 +93,10 @@ pub(crate) struct Catalog {
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), next_oid: FIRST_OID }
+        Self {
+            objects: BTreeMap::new(),
+            next_oid: FIRST_OID,
+        }
     }
 }
 
@@ -122,7 +131,9 @@ impl Catalog {
         }
         let message = format!("\"{}\" is not a {}", name.value, kind_name(kind));
         let hint = format!("it is a {}", kind_name(object.kind()));
-        Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(name.location).hint(hint))
+        Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+            .at(name.location)
+            .hint(hint))
     }
 
     /// Objects that read `name`, directly or through others, nearest first.

@@ -43,7 +43,10 @@ pub(crate) fn plan_continuous(
     location: Option<Location>,
 ) -> Result<Planned> {
     sql::continuous::check_continuous(query)?;
-    let streams = Streams { state: &shared.state, catalog };
+    let streams = Streams {
+        state: &shared.state,
+        catalog,
+    };
     let plan = || -> Result<Planned> {
         let logical = plan_query(&shared.state, &streams, RunMode::Continuous, query)?;
         let names = sql::names::output_names(query, logical.schema().as_arrow());
@@ -58,7 +61,11 @@ pub(crate) fn plan_continuous(
         let table = |name: &str| catalog.get(name).and_then(|o| o.store().cloned());
         Pipeline::new(&node, &table)?;
         let schema = named(node.schema.inner(), &names);
-        Ok(Planned { logical, node, schema })
+        Ok(Planned {
+            logical,
+            node,
+            schema,
+        })
     };
     plan().map_err(|e| e.at(location))
 }
@@ -84,7 +91,10 @@ pub(crate) fn named(schema: &SchemaRef, names: &[String]) -> SchemaRef {
 /// Column names must differ in a relation.
 pub(crate) fn check_distinct(schema: &Schema, location: Option<Location>) -> Result<()> {
     for (i, field) in schema.fields().iter().enumerate() {
-        if schema.fields()[..i].iter().any(|f| f.name() == field.name()) {
+        if schema.fields()[..i]
+            .iter()
+            .any(|f| f.name() == field.name())
+        {
             let message = format!("column \"{}\" specified more than once", field.name());
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message)
                 .at(location)
@@ -98,7 +108,9 @@ pub(crate) fn check_distinct(schema: &Schema, location: Option<Location>) -> Res
 pub(crate) fn reads(node: &Node, catalog: &Catalog, query: &Query) -> Vec<String> {
     let mut names = node.reads();
     for name in sql::names::relation_names(query) {
-        let is_view = catalog.get(&name).is_some_and(|o| matches!(o.body, Body::View { .. } | Body::Materialized(_)));
+        let is_view = catalog
+            .get(&name)
+            .is_some_and(|o| matches!(o.body, Body::View { .. } | Body::Materialized(_)));
         if is_view && !names.contains(&name) {
             names.push(name);
         }

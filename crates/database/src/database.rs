@@ -58,7 +58,11 @@ pub(crate) struct Shared {
 impl Database {
     /// Starts the engine.
     pub fn start(config: Config) -> Result<Self> {
-        let engine = Engine::start(Arc::clone(&config.clock), Box::new(MemoryCuts::default()), Limits::default())?;
+        let engine = Engine::start(
+            Arc::clone(&config.clock),
+            Box::new(MemoryCuts::default()),
+            Limits::default(),
+        )?;
         Ok(Self(Arc::new(Shared {
             clock: config.clock,
             connectors: config.connectors,
@@ -97,7 +101,10 @@ impl Shared {
 
     /// A name for what a SUBSCRIBE runs; no user can write it.
     pub(crate) fn ephemeral_name(&self) -> String {
-        format!("\u{0}subscribe{}", self.next_ephemeral.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "\u{0}subscribe{}",
+            self.next_ephemeral.fetch_add(1, Ordering::Relaxed)
+        )
     }
 
     /// Applies changes and waits until they can be seen.
@@ -111,7 +118,8 @@ impl Shared {
 async fn blocking<T: Send + 'static>(
     wait: impl FnOnce() -> std::result::Result<T, crossbeam_channel::RecvError> + Send + 'static,
 ) -> Result<T> {
-    let stopped = || dataflow::Error::new(dataflow::SqlState::ADMIN_SHUTDOWN, "the engine has stopped");
+    let stopped =
+        || dataflow::Error::new(dataflow::SqlState::ADMIN_SHUTDOWN, "the engine has stopped");
     match tokio::task::spawn_blocking(wait).await {
         Ok(Ok(value)) => Ok(value),
         _ => Err(stopped()),

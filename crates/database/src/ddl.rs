@@ -25,14 +25,17 @@ pub(crate) struct Ddl<'a> {
 impl Ddl<'_> {
     /// Whether the object exists already and `IF NOT EXISTS` makes that right.
     fn exists(&mut self, name: &Name, if_not_exists: bool) -> Result<bool> {
-        let Some(object) = self.catalog.get(&name.value) else { return Ok(false) };
+        let Some(object) = self.catalog.get(&name.value) else {
+            return Ok(false);
+        };
         let message = format!("relation \"{}\" already exists", name.value);
         if !if_not_exists {
             return Err(Error::new(SqlState::DUPLICATE_TABLE, message)
                 .at(name.location)
                 .hint(format!("it is a {}", kind_name(object.kind()))));
         }
-        self.notices.push(Notice::plain(format!("{message}, skipping")));
+        self.notices
+            .push(Notice::plain(format!("{message}, skipping")));
         Ok(true)
     }
 
@@ -40,13 +43,17 @@ impl Ddl<'_> {
         if self.exists(&create.name, create.if_not_exists)? {
             return Ok(());
         }
-        let connector = self.shared.connectors.get(&create.connector.value).ok_or_else(|| {
-            let message = format!("connector \"{}\" does not exist", create.connector.value);
-            let names = self.shared.connectors.names().join(", ");
-            Error::new(SqlState::UNDEFINED_OBJECT, message)
-                .at(create.connector.location)
-                .hint(format!("connectors: {names}"))
-        })?;
+        let connector = self
+            .shared
+            .connectors
+            .get(&create.connector.value)
+            .ok_or_else(|| {
+                let message = format!("connector \"{}\" does not exist", create.connector.value);
+                let names = self.shared.connectors.names().join(", ");
+                Error::new(SqlState::UNDEFINED_OBJECT, message)
+                    .at(create.connector.location)
+                    .hint(format!("connectors: {names}"))
+            })?;
         let mut options = Options::new(create.options.clone())?;
         let own = source_options(&mut options)?;
         let factory = connector.source(&mut options)?;
@@ -59,7 +66,13 @@ impl Ddl<'_> {
             fail_on_bad: own.fail_on_bad,
         });
         let schema = create.schema.arrow();
-        self.add(&create.name, statement, schema, Vec::new(), Body::Source(Arc::clone(&spec)));
+        self.add(
+            &create.name,
+            statement,
+            schema,
+            Vec::new(),
+            Body::Source(Arc::clone(&spec)),
+        );
         self.changes.push(Change::CreateSource(spec));
         Ok(())
     }
@@ -76,10 +89,21 @@ impl Ddl<'_> {
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
         })?);
-        let watermark = create.schema.watermark.as_ref().map(|w| (w.column, w.delay));
-        let body = Body::Table { store: Arc::clone(&store), declared: create.schema.clone() };
+        let watermark = create
+            .schema
+            .watermark
+            .as_ref()
+            .map(|w| (w.column, w.delay));
+        let body = Body::Table {
+            store: Arc::clone(&store),
+            declared: create.schema.clone(),
+        };
         self.add(&create.name, statement, schema, Vec::new(), body);
-        self.changes.push(Change::CreateTable(TableSpec { name: create.name.value.clone(), store, watermark }));
+        self.changes.push(Change::CreateTable(TableSpec {
+            name: create.name.value.clone(),
+            store,
+            watermark,
+        }));
         Ok(())
     }
 
@@ -93,7 +117,14 @@ impl Ddl<'_> {
     ) {
         let oid = self.catalog.new_oid();
         let (name, statement) = (name.value.clone(), statement.to_owned());
-        self.catalog.insert(Object { oid, name, statement, schema, reads, body });
+        self.catalog.insert(Object {
+            oid,
+            name,
+            statement,
+            schema,
+            reads,
+            body,
+        });
     }
 
     pub(crate) fn create_view(&mut self, create: &CreateView, statement: &str) -> Result<()> {
@@ -118,7 +149,10 @@ impl Ddl<'_> {
             .into_iter()
             .filter(|n| self.catalog.get(n).is_some())
             .collect();
-        let body = Body::View { query: create.query.clone(), text: create.query_text.clone() };
+        let body = Body::View {
+            query: create.query.clone(),
+            text: create.query_text.clone(),
+        };
         self.add(&create.name, statement, schema, reads, body);
         Ok(())
     }
@@ -130,21 +164,35 @@ impl Ddl<'_> {
             state_ttl: options.state_ttl,
             unbounded_state: options.unbounded_state,
         };
-        let Planned { logical, node, schema } =
-            plan_continuous(self.shared, self.catalog, &create.query, manner, create.name.location)?;
+        let Planned {
+            logical,
+            node,
+            schema,
+        } = plan_continuous(
+            self.shared,
+            self.catalog,
+            &create.query,
+            manner,
+            create.name.location,
+        )?;
         let names = schema.fields().iter().map(|f| f.name().clone()).collect();
         let schema = named(&schema, &self.column_names(create, names)?);
         check_distinct(&schema, create.name.location)?;
         let time = node.times.first().map(|t| (t.index, t.offset));
         if time.is_none() && options.retention_given {
-            return Err(Error::new(SqlState::INVALID_PARAMETER, "retention needs a column that follows the watermark")
-                .at(create.name.location)
-                .hint("select window_end, or the event-time column, in the view"));
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER,
+                "retention needs a column that follows the watermark",
+            )
+            .at(create.name.location)
+            .hint("select window_end, or the event-time column, in the view"));
         }
         let store = Arc::new(Store::new(StoreOptions {
             schema: Arc::clone(&schema),
             mode: node.mode,
-            retention: time.zip(options.retention).map(|((column, _), keep)| (column, keep)),
+            retention: time
+                .zip(options.retention)
+                .map(|((column, _), keep)| (column, keep)),
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
         })?);
@@ -173,11 +221,16 @@ impl Ddl<'_> {
             return Ok(names);
         }
         if create.columns.len() > names.len() {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "CREATE VIEW specifies more column names than columns")
-                .at(create.columns[names.len()].location));
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "CREATE VIEW specifies more column names than columns",
+            )
+            .at(create.columns[names.len()].location));
         }
         let given = create.columns.iter().map(|c| c.value.clone());
-        Ok(given.chain(names.into_iter().skip(create.columns.len())).collect())
+        Ok(given
+            .chain(names.into_iter().skip(create.columns.len()))
+            .collect())
     }
 
     /// Tells when rows of a windowed view come out and how long they stay.
@@ -189,15 +242,22 @@ impl Ddl<'_> {
                 "view \"{name}\" gives the rows of a window once, when the watermark passes its end{}",
                 first_close(node)
             );
-            self.notices.push(Notice::plain(notice).with_hint("EMIT ON UPDATE shows rows of open windows too"));
+            self.notices.push(
+                Notice::plain(notice).with_hint("EMIT ON UPDATE shows rows of open windows too"),
+            );
         }
-        if let (Some(time), Some(retention), false) = (node.times.first(), options.retention, options.retention_given) {
+        if let (Some(time), Some(retention), false) = (
+            node.times.first(),
+            options.retention,
+            options.retention_given,
+        ) {
             let column = node.schema.field(time.index).name();
             let notice = format!(
                 "view \"{name}\" keeps rows until \"{column}\" is {} behind the watermark",
                 plan::display::duration(retention)
             );
-            self.notices.push(Notice::plain(notice).with_hint("WITH (retention = '…') changes that"));
+            self.notices
+                .push(Notice::plain(notice).with_hint("WITH (retention = '…') changes that"));
         }
     }
 
@@ -206,7 +266,8 @@ impl Ddl<'_> {
             if self.catalog.get(&name.value).is_none() {
                 if drop.if_exists {
                     let message = missing(name, drop.kind).message().to_owned();
-                    self.notices.push(Notice::plain(format!("{message}, skipping")));
+                    self.notices
+                        .push(Notice::plain(format!("{message}, skipping")));
                     continue;
                 }
                 return Err(missing(name, drop.kind));
@@ -225,15 +286,21 @@ impl Ddl<'_> {
             .map(|d| format!("{} \"{}\"", kind_name(d.kind()), d.name))
             .collect();
         if !outside.is_empty() && !drop.cascade {
-            let message =
-                format!("cannot drop {} \"{}\" because other objects depend on it", kind_name(drop.kind), name.value);
+            let message = format!(
+                "cannot drop {} \"{}\" because other objects depend on it",
+                kind_name(drop.kind),
+                name.value
+            );
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message)
                 .at(name.location)
                 .detail(format!("{} depends on it", outside.join(", ")))
                 .hint("use DROP … CASCADE to drop the dependent objects too"));
         }
         if !outside.is_empty() {
-            self.notices.push(Notice::plain(format!("drop cascades to {}", outside.join(", "))));
+            self.notices.push(Notice::plain(format!(
+                "drop cascades to {}",
+                outside.join(", ")
+            )));
         }
         for dependent in dependents.iter().rev() {
             self.forget(&dependent.name);

@@ -15,14 +15,21 @@ use crate::catalog::Body;
 use crate::database::Shared;
 
 /// Rows of a query in the shape of a table.
-pub(crate) fn rows_for(shared: &Shared, insert: &Insert, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+pub(crate) fn rows_for(
+    shared: &Shared,
+    insert: &Insert,
+    batches: &[RecordBatch],
+) -> Result<Vec<RecordBatch>> {
     let catalog = shared.catalog.read();
     let object = catalog.expect(&insert.table, ObjectKind::Table)?;
     let Body::Table { declared, .. } = &object.body else {
         return Err(Error::internal("a table without columns"));
     };
     let targets = targets(insert, declared)?;
-    batches.iter().map(|batch| shape(insert, declared, &targets, batch)).collect()
+    batches
+        .iter()
+        .map(|batch| shape(insert, declared, &targets, batch))
+        .collect()
 }
 
 /// Checks the table and the column list; gives the table's column for each value.
@@ -33,7 +40,10 @@ pub(crate) fn targets(insert: &Insert, declared: &SourceSchema) -> Result<Vec<us
     let mut targets = Vec::new();
     for column in &insert.columns {
         let index = declared.index_of(&column.value).ok_or_else(|| {
-            let message = format!("column \"{}\" of relation \"{}\" does not exist", column.value, insert.table.value);
+            let message = format!(
+                "column \"{}\" of relation \"{}\" does not exist",
+                column.value, insert.table.value
+            );
             Error::new(SqlState::UNDEFINED_COLUMN, message).at(column.location)
         })?;
         if targets.contains(&index) {
@@ -45,16 +55,31 @@ pub(crate) fn targets(insert: &Insert, declared: &SourceSchema) -> Result<Vec<us
     Ok(targets)
 }
 
-fn shape(insert: &Insert, declared: &SourceSchema, targets: &[usize], batch: &RecordBatch) -> Result<RecordBatch> {
+fn shape(
+    insert: &Insert,
+    declared: &SourceSchema,
+    targets: &[usize],
+    batch: &RecordBatch,
+) -> Result<RecordBatch> {
     let given = batch.num_columns();
     if given != targets.len() && !(insert.columns.is_empty() && given < targets.len()) {
-        let what = if given > targets.len() { "more expressions than target columns" } else { "more target columns than expressions" };
-        return Err(Error::new(SqlState::SYNTAX_ERROR, format!("INSERT has {what}")).at(insert.table.location));
+        let what = if given > targets.len() {
+            "more expressions than target columns"
+        } else {
+            "more target columns than expressions"
+        };
+        return Err(
+            Error::new(SqlState::SYNTAX_ERROR, format!("INSERT has {what}"))
+                .at(insert.table.location),
+        );
     }
     let schema = declared.arrow();
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for (index, field) in schema.fields().iter().enumerate() {
-        let value = targets.iter().position(|t| *t == index).filter(|i| *i < given);
+        let value = targets
+            .iter()
+            .position(|t| *t == index)
+            .filter(|i| *i < given);
         let array = match value {
             Some(i) => cast_value(batch.column(i), field.data_type(), field.name())?,
             None => new_null_array(field.data_type(), batch.num_rows()),
@@ -73,36 +98,53 @@ fn shape(insert: &Insert, declared: &SourceSchema, targets: &[usize], batch: &Re
 }
 
 fn cast_value(array: &ArrayRef, to: &DataType, column: &str) -> Result<ArrayRef> {
-    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     cast_with_options(array, to, &options).map_err(|error| {
         let state = if matches!(to, DataType::Timestamp(..) | DataType::Date32) {
             SqlState::INVALID_DATETIME
         } else {
             SqlState::INVALID_TEXT
         };
-        Error::new(state, format!("invalid value for column \"{column}\"")).detail(error.to_string())
+        Error::new(state, format!("invalid value for column \"{column}\""))
+            .detail(error.to_string())
     })
 }
 
 /// The change that adds rows to a table.
 pub(crate) fn insert_change(table: &Name, rows: RecordBatch) -> Change {
-    Change::Insert { table: table.value.clone(), rows }
+    Change::Insert {
+        table: table.value.clone(),
+        rows,
+    }
 }
 
 /// The change that moves a table's watermark.
 pub(crate) async fn advance(shared: &Shared, name: &Name, to: &Expr) -> Result<Change> {
     {
         let catalog = shared.catalog.read();
-        let object = catalog.get(&name.value).ok_or_else(|| crate::catalog::missing(name, ObjectKind::Table))?;
+        let object = catalog
+            .get(&name.value)
+            .ok_or_else(|| crate::catalog::missing(name, ObjectKind::Table))?;
         if !matches!(object.body, Body::Table { .. }) {
-            let message = format!("\"{}\" is not a table: its watermark follows its records", name.value);
+            let message = format!(
+                "\"{}\" is not a table: its watermark follows its records",
+                name.value
+            );
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).at(name.location));
         }
     }
     let text = format!("SELECT {to}");
     let parsed = sql::parse::parse(&text)?;
-    let Some(sql::ast::Statement::Query(query)) = parsed.into_iter().next().map(|p| p.statement) else {
-        return Err(Error::new(SqlState::SYNTAX_ERROR, "ADVANCE WATERMARK takes a constant time").at(name.location));
+    let Some(sql::ast::Statement::Query(query)) = parsed.into_iter().next().map(|p| p.statement)
+    else {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "ADVANCE WATERMARK takes a constant time",
+        )
+        .at(name.location));
     };
     let bounded = crate::query::plan(shared, &query, Default::default).await?;
     let stream = bounded.run(&[], &crate::session::Cancel::new()).await?;
@@ -112,7 +154,13 @@ pub(crate) async fn advance(shared: &Shared, name: &Name, to: &Expr) -> Result<C
     let time = cast_value(&array, &dataflow::schema::timestamptz(), "watermark")?;
     let time = time.as_primitive::<TimestampMicrosecondType>();
     if time.is_null(0) {
-        return Err(Error::new(SqlState::INVALID_DATETIME, "the watermark cannot be NULL").at(name.location));
+        return Err(
+            Error::new(SqlState::INVALID_DATETIME, "the watermark cannot be NULL")
+                .at(name.location),
+        );
     }
-    Ok(Change::AdvanceWatermark { table: name.value.clone(), to: time.value(0) })
+    Ok(Change::AdvanceWatermark {
+        table: name.value.clone(),
+        to: time.value(0),
+    })
 }

@@ -14,11 +14,19 @@ use crate::options::view_options;
 
 /// The one column of EXPLAIN.
 pub(crate) fn explain_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)]))
+    Arc::new(Schema::new(vec![Field::new(
+        "QUERY PLAN",
+        DataType::Utf8,
+        false,
+    )]))
 }
 
 /// The lines of EXPLAIN.
-pub(crate) fn explain(shared: &Shared, explain: &Explain, location: Option<Location>) -> Result<RecordBatch> {
+pub(crate) fn explain(
+    shared: &Shared,
+    explain: &Explain,
+    location: Option<Location>,
+) -> Result<RecordBatch> {
     let lines = match explain.statement.as_ref() {
         Statement::CreateView(create) => {
             let options = view_options(create.options.clone())?;
@@ -27,17 +35,36 @@ pub(crate) fn explain(shared: &Shared, explain: &Explain, location: Option<Locat
                 state_ttl: options.state_ttl,
                 unbounded_state: options.unbounded_state,
             };
-            continuous(shared, &create.query, manner, explain.verbose, create.name.location)?
+            continuous(
+                shared,
+                &create.query,
+                manner,
+                explain.verbose,
+                create.name.location,
+            )?
         }
         Statement::Subscribe(subscribe) => {
-            let manner = Manner { emit: subscribe.emit, state_ttl: None, unbounded_state: true };
-            continuous(shared, &subscribe.query, manner, explain.verbose, subscribe.location)?
+            let manner = Manner {
+                emit: subscribe.emit,
+                state_ttl: None,
+                unbounded_state: true,
+            };
+            continuous(
+                shared,
+                &subscribe.query,
+                manner,
+                explain.verbose,
+                subscribe.location,
+            )?
         }
         Statement::Query(query) => of_query(shared, query, explain.verbose)?,
         _ => return Err(dataflow::Error::unsupported("EXPLAIN of this statement").at(location)),
     };
     let text: Vec<String> = lines;
-    Ok(RecordBatch::try_new(explain_schema(), vec![Arc::new(StringArray::from(text))])?)
+    Ok(RecordBatch::try_new(
+        explain_schema(),
+        vec![Arc::new(StringArray::from(text))],
+    )?)
 }
 
 fn continuous(
@@ -63,8 +90,14 @@ fn of_query(shared: &Shared, query: &Query, verbose: bool) -> Result<Vec<String>
     match continuous(shared, query, Manner::default(), verbose, None) {
         Ok(lines) => Ok(lines),
         Err(error) => {
-            let optimized = shared.state.optimize(&bounded).map_err(sql::errors::from_datafusion)?;
-            let mut lines = vec![format!("a query that ends; as a continuous query: {}", error.message())];
+            let optimized = shared
+                .state
+                .optimize(&bounded)
+                .map_err(sql::errors::from_datafusion)?;
+            let mut lines = vec![format!(
+                "a query that ends; as a continuous query: {}",
+                error.message()
+            )];
             lines.extend(indented(&optimized));
             Ok(lines)
         }
@@ -72,5 +105,9 @@ fn of_query(shared: &Shared, query: &Query, verbose: bool) -> Result<Vec<String>
 }
 
 fn indented(plan: &datafusion::logical_expr::LogicalPlan) -> Vec<String> {
-    plan.display_indent().to_string().lines().map(|l| format!("  {l}")).collect()
+    plan.display_indent()
+        .to_string()
+        .lines()
+        .map(|l| format!("  {l}"))
+        .collect()
 }

@@ -18,4 +18,6 @@ pub mod database;
 pub mod session;
 
 pub use database::{Config, Database, SessionInit};
-pub use session::{BatchStream, Cancel, Notice, Outcome, Prepared, Rows, Session, TransactionStatus};
+pub use session::{
+    BatchStream, Cancel, Notice, Outcome, Prepared, Rows, Session, TransactionStatus,
+};

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use dataflow::batch::Weights;
 use dataflow::{DeltaBatch, Error, Result, SqlState};
-use datafusion::arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, new_null_array};
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, new_null_array,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use engine::{Change, Store, StoreOptions, ViewSpec};
 use sql::ast::Subscribe;
@@ -26,7 +28,12 @@ pub(crate) fn live_schema(schema: &Schema, progress: bool) -> SchemaRef {
         fields.push(Field::new("clickmill_progressed", DataType::Boolean, false));
     }
     fields.push(Field::new("clickmill_diff", DataType::Int32, progress));
-    fields.extend(schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)));
+    fields.extend(
+        schema
+            .fields()
+            .iter()
+            .map(|f| f.as_ref().clone().with_nullable(true)),
+    );
     Arc::new(Schema::new(fields))
 }
 
@@ -50,8 +57,11 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
     let catalog = shared.catalog.read().clone();
     if let Some(name) = &subscribe.name {
         let object = catalog.get(&name.value).ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", name.value))
-                .at(name.location)
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{}\" does not exist", name.value),
+            )
+            .at(name.location)
         })?;
         let stored = matches!(object.body, Body::Table { .. } | Body::Materialized(_));
         if let (true, Some(store)) = (stored && subscribe.emit.is_none(), object.store()) {
@@ -59,12 +69,24 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
         }
     }
     if !subscribe.snapshot {
-        return Err(Error::unsupported("snapshot = false for SUBSCRIBE to a query or source")
-            .at(subscribe.location)
-            .hint("create a materialized view and subscribe to it"));
+        return Err(
+            Error::unsupported("snapshot = false for SUBSCRIBE to a query or source")
+                .at(subscribe.location)
+                .hint("create a materialized view and subscribe to it"),
+        );
     }
-    let manner = Manner { emit: subscribe.emit, state_ttl: None, unbounded_state: true };
-    let planned = plan_continuous(shared, &catalog, &subscribe.query, manner, subscribe.location)?;
+    let manner = Manner {
+        emit: subscribe.emit,
+        state_ttl: None,
+        unbounded_state: true,
+    };
+    let planned = plan_continuous(
+        shared,
+        &catalog,
+        &subscribe.query,
+        manner,
+        subscribe.location,
+    )?;
     let store = Arc::new(Store::new(StoreOptions {
         schema: planned.schema,
         mode: planned.node.mode,
@@ -84,11 +106,18 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
 
 /// The result columns of a SUBSCRIBE.
 pub(crate) fn describe(shared: &Shared, subscribe: &Subscribe) -> Result<SchemaRef> {
-    Ok(live_schema(target(shared, subscribe)?.store().schema(), subscribe.progress))
+    Ok(live_schema(
+        target(shared, subscribe)?.store().schema(),
+        subscribe.progress,
+    ))
 }
 
 /// Starts a SUBSCRIBE.
-pub(crate) async fn subscribe(shared: &Arc<Shared>, subscribe: &Subscribe, cancel: &Cancel) -> Result<Rows> {
+pub(crate) async fn subscribe(
+    shared: &Arc<Shared>,
+    subscribe: &Subscribe,
+    cancel: &Cancel,
+) -> Result<Rows> {
     let target = target(shared, subscribe)?;
     let store = Arc::clone(target.store());
     let schema = live_schema(store.schema(), subscribe.progress);
@@ -96,7 +125,12 @@ pub(crate) async fn subscribe(shared: &Arc<Shared>, subscribe: &Subscribe, cance
     let wake = Arc::clone(&changed);
     let listener = store.listen(Arc::new(move || wake.notify_one()));
     let mut follower = Follower {
-        guard: Guard { shared: Arc::clone(shared), store: Arc::clone(&store), listener, ephemeral: None },
+        guard: Guard {
+            shared: Arc::clone(shared),
+            store: Arc::clone(&store),
+            listener,
+            ephemeral: None,
+        },
         schema: Arc::clone(&schema),
         progress: subscribe.progress,
         version: 0,
@@ -120,10 +154,15 @@ pub(crate) async fn subscribe(shared: &Arc<Shared>, subscribe: &Subscribe, cance
             }
         }
     }
-    let stream: BatchStream = Box::pin(futures::stream::unfold(follower, |mut follower| async move {
-        follower.next().await.map(|item| (item, follower))
-    }));
-    Ok(Rows { schema, stream: until_canceled(stream, cancel.clone()), tag: "SUBSCRIBE" })
+    let stream: BatchStream = Box::pin(futures::stream::unfold(
+        follower,
+        |mut follower| async move { follower.next().await.map(|item| (item, follower)) },
+    ));
+    Ok(Rows {
+        schema,
+        stream: until_canceled(stream, cancel.clone()),
+        tag: "SUBSCRIBE",
+    })
 }
 
 /// Ends what the SUBSCRIBE started when its stream is dropped.
@@ -213,19 +252,23 @@ impl Follower {
             Weights::Ones => Int32Array::from(vec![1; rows]),
             Weights::Each(weights) => weights.iter().map(|w| Some(i32::from(*w))).collect(),
         };
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![as_int(version); rows]))];
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(vec![as_int(version); rows]))];
         if self.progress {
             columns.push(Arc::new(BooleanArray::from(vec![false; rows])));
         }
         columns.push(Arc::new(diff));
         columns.extend(batch.rows.columns().iter().cloned());
-        self.ready.push(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
+        self.ready
+            .push(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
         Ok(())
     }
 
     fn progress_row(&self, version: u64) -> Result<RecordBatch> {
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(Int64Array::from(vec![as_int(version)])), Arc::new(BooleanArray::from(vec![true]))];
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![as_int(version)])),
+            Arc::new(BooleanArray::from(vec![true])),
+        ];
         let rest = &self.schema.fields()[2..];
         columns.extend(rest.iter().map(|f| new_null_array(f.data_type(), 1)));
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)

@@ -25,12 +25,17 @@ use crate::system;
 
 /// DataFusion's functions and clickmill's defaults.
 pub(crate) fn session_state() -> SessionState {
-    let mut config = SessionConfig::new().with_target_partitions(2).with_information_schema(false);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(2)
+        .with_information_schema(false);
     let options = config.options_mut();
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("UTC".to_owned());
-    SessionStateBuilder::new().with_config(config).with_default_features().build()
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .build()
 }
 
 /// A planned query that ends.
@@ -41,8 +46,17 @@ pub(crate) struct Bounded {
 }
 
 /// Plans a query over the catalog alone, to check it and to know its columns.
-pub(crate) fn plan_bounded(state: &SessionState, catalog: &Catalog, query: &Query) -> Result<LogicalPlan> {
-    plan_query(state, &Snapshots::new(state, catalog), RunMode::Bounded, query)
+pub(crate) fn plan_bounded(
+    state: &SessionState,
+    catalog: &Catalog,
+    query: &Query,
+) -> Result<LogicalPlan> {
+    plan_query(
+        state,
+        &Snapshots::new(state, catalog),
+        RunMode::Bounded,
+        query,
+    )
 }
 
 /// Plans a query over the rows of one version.
@@ -58,7 +72,7 @@ pub(crate) async fn plan(
         true => Some(shared.status().await?),
         false => None,
     };
-    let state = SessionContext::new_with_state(shared.state.clone()).state();
+    let state = state_at(shared);
     let catalog = shared.catalog.read().clone();
     let plan = {
         let _version = shared.engine.published().read();
@@ -69,28 +83,53 @@ pub(crate) async fn plan(
         plan_query(&state, &relations, RunMode::Bounded, query)?
     };
     let names = sql::names::output_names(query, plan.schema().as_arrow());
-    Ok(Bounded { schema: named(plan.schema().inner(), &names), plan, state })
+    Ok(Bounded {
+        schema: named(plan.schema().inner(), &names),
+        plan,
+        state,
+    })
+}
+
+/// The shared state at the clock's time: `now()` is the same for a whole statement.
+fn state_at(shared: &Shared) -> SessionState {
+    let mut state = shared.state.clone();
+    state.execution_props_mut().query_execution_start_time =
+        chrono::DateTime::from_timestamp_micros(shared.clock.now());
+    state
 }
 
 /// A query over `pg_catalog` and `information_schema`, and perhaps user relations beside them.
 async fn plan_system(shared: &Shared, query: &Query, snapshot: CatalogSnapshot) -> Result<Bounded> {
     let config = shared.state.config().clone().with_target_partitions(1);
-    let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .build();
     let context = SessionContext::new_with_state(state);
     pgcatalog::register(&context, &Arc::new(snapshot)).map_err(from_datafusion)?;
     for object in shared.catalog.read().iter() {
         if let Some(store) = object.store() {
-            context.register_table(object.name.as_str(), snapshot_table(store)?).map_err(from_datafusion)?;
+            context
+                .register_table(object.name.as_str(), snapshot_table(store)?)
+                .map_err(from_datafusion)?;
         }
     }
     let names_of = query.clone();
     let mut query = query.clone();
     pgcatalog::rewrite(&mut query);
     let state = context.state();
-    let statement = datafusion::sql::parser::Statement::Statement(Box::new(Statement::Query(Box::new(query))));
-    let plan = state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+    let statement =
+        datafusion::sql::parser::Statement::Statement(Box::new(Statement::Query(Box::new(query))));
+    let plan = state
+        .statement_to_plan(statement)
+        .await
+        .map_err(from_datafusion)?;
     let names = sql::names::output_names(&names_of, plan.schema().as_arrow());
-    Ok(Bounded { schema: named(plan.schema().inner(), &names), plan, state })
+    Ok(Bounded {
+        schema: named(plan.schema().inner(), &names),
+        plan,
+        state,
+    })
 }
 
 impl Bounded {
@@ -98,16 +137,25 @@ impl Bounded {
     pub(crate) async fn run(self, params: &[ScalarValue], cancel: &Cancel) -> Result<BatchStream> {
         let plan = match params {
             [] => self.plan,
-            params => self.plan.with_param_values(params.to_vec()).map_err(from_datafusion)?,
+            params => self
+                .plan
+                .with_param_values(params.to_vec())
+                .map_err(from_datafusion)?,
         };
         let state = self.state;
-        let physical = async { state.create_physical_plan(&plan).await.map_err(from_datafusion) };
+        let physical = async {
+            state
+                .create_physical_plan(&plan)
+                .await
+                .map_err(from_datafusion)
+        };
         let physical = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(canceled()),
             physical = physical => physical?,
         };
-        let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx()).map_err(from_datafusion)?;
+        let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())
+            .map_err(from_datafusion)?;
         let schema = self.schema;
         let batches = stream.map(move |batch| rename(batch.map_err(from_datafusion)?, &schema));
         Ok(until_canceled(Box::pin(batches), cancel.clone()))
@@ -122,7 +170,11 @@ fn rename(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 
 /// Execution may give NULLs where planning saw none.
 fn nullable(schema: &SchemaRef) -> SchemaRef {
-    let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|f| f.as_ref().clone().with_nullable(true))
+        .collect();
     Arc::new(datafusion::arrow::datatypes::Schema::new(fields))
 }
 
@@ -140,7 +192,10 @@ pub(crate) fn until_canceled(stream: BatchStream, cancel: Cancel) -> BatchStream
 }
 
 pub(crate) fn canceled() -> dataflow::Error {
-    dataflow::Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+    dataflow::Error::new(
+        SqlState::QUERY_CANCELED,
+        "canceling statement due to user request",
+    )
 }
 
 /// All batches of a query.

@@ -32,7 +32,9 @@ impl Relations for Streams<'_> {
         let object = self.catalog.get(name)?;
         match &object.body {
             Body::View { .. } => inline(self.state, self, RunMode::Continuous, object),
-            _ => Some(Arc::new(LogicalTableSource::new(Arc::clone(&object.schema)))),
+            _ => Some(Arc::new(LogicalTableSource::new(Arc::clone(
+                &object.schema,
+            )))),
         }
     }
 }
@@ -44,10 +46,15 @@ fn inline(
     mode: RunMode,
     object: &Object,
 ) -> Option<Arc<dyn TableSource>> {
-    let Body::View { query, text } = &object.body else { return None };
+    let Body::View { query, text } = &object.body else {
+        return None;
+    };
     let plan = plan_query(state, relations, mode, query).ok()?;
     let plan = renamed(plan, object).ok()?;
-    Some(provider_as_source(Arc::new(ViewTable::new(plan, Some(text.clone())))))
+    Some(provider_as_source(Arc::new(ViewTable::new(
+        plan,
+        Some(text.clone()),
+    ))))
 }
 
 /// The plan with the object's column names.
@@ -66,12 +73,20 @@ impl sql::lower::Catalog for Catalog {
         let object = self.get(name)?;
         let declared = |watermark: &Option<dataflow::schema::WatermarkDecl>| ViewShape {
             mode: Mode::Append,
-            times: watermark.iter().map(|w| TimeColumn { index: w.column, offset: 0 }).collect(),
+            times: watermark
+                .iter()
+                .map(|w| TimeColumn {
+                    index: w.column,
+                    offset: 0,
+                })
+                .collect(),
             window: Vec::new(),
         };
         let (kind, shape) = match &object.body {
             Body::Source(spec) => (RelationKind::Source, declared(&spec.schema.watermark)),
-            Body::Table { declared: schema, .. } => (RelationKind::Table, declared(&schema.watermark)),
+            Body::Table {
+                declared: schema, ..
+            } => (RelationKind::Table, declared(&schema.watermark)),
             Body::Materialized(view) => (
                 RelationKind::View,
                 ViewShape {
@@ -82,7 +97,12 @@ impl sql::lower::Catalog for Catalog {
             ),
             Body::View { .. } => return None,
         };
-        Some(Relation { name: name.to_owned(), kind, schema: Arc::clone(&object.schema), shape })
+        Some(Relation {
+            name: name.to_owned(),
+            kind,
+            schema: Arc::clone(&object.schema),
+            shape,
+        })
     }
 
     fn view_plan(&self, name: &str) -> Option<LogicalPlan> {
@@ -104,14 +124,21 @@ pub(crate) struct Snapshots<'a> {
 
 impl<'a> Snapshots<'a> {
     pub(crate) fn new(state: &'a SessionState, catalog: &'a Catalog) -> Self {
-        Self { state, catalog, system: HashMap::new(), taken: Mutex::default() }
+        Self {
+            state,
+            catalog,
+            system: HashMap::new(),
+            taken: Mutex::default(),
+        }
     }
 
     fn provider(&self, object: &Object) -> Result<Arc<dyn TableProvider>> {
         match &object.body {
             Body::Source(spec) => Ok(Arc::new(SourceScan::new(Arc::clone(spec)))),
             _ => {
-                let store = object.store().ok_or_else(|| dataflow::Error::internal("an object without rows"))?;
+                let store = object
+                    .store()
+                    .ok_or_else(|| dataflow::Error::internal("an object without rows"))?;
                 snapshot_table(store)
             }
         }
@@ -128,7 +155,10 @@ pub(crate) fn snapshot_table(store: &engine::Store) -> Result<Arc<dyn TableProvi
 impl Relations for Snapshots<'_> {
     fn get(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableSource>> {
         if schema == Some("clickmill") {
-            return self.system.get(name).map(|t| provider_as_source(Arc::clone(t)));
+            return self
+                .system
+                .get(name)
+                .map(|t| provider_as_source(Arc::clone(t)));
         }
         if schema.is_some_and(|s| s != "public") {
             return None;
@@ -141,7 +171,9 @@ impl Relations for Snapshots<'_> {
             return Some(Arc::clone(taken));
         }
         let source = provider_as_source(self.provider(object).ok()?);
-        self.taken.lock().insert(name.to_owned(), Arc::clone(&source));
+        self.taken
+            .lock()
+            .insert(name.to_owned(), Arc::clone(&source));
         Some(source)
     }
 }

@@ -25,7 +25,10 @@ const QUEUE: usize = 4;
 /// How long a read without progress goes on before it is given up.
 const STALL: Duration = Duration::from_secs(30);
 /// Records of one poll.
-const POLL: PollLimits = PollLimits { max_records: 8192, max_bytes: 8 << 20 };
+const POLL: PollLimits = PollLimits {
+    max_records: 8192,
+    max_bytes: 8 << 20,
+};
 
 /// A bounded read of a source.
 #[derive(Debug)]
@@ -36,7 +39,10 @@ pub(crate) struct SourceScan {
 
 impl SourceScan {
     pub(crate) fn new(spec: Arc<SourceSpec>) -> Self {
-        Self { schema: spec.schema.arrow(), spec }
+        Self {
+            schema: spec.schema.arrow(),
+            spec,
+        }
     }
 }
 
@@ -57,10 +63,17 @@ impl TableProvider for SourceScan {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let columns = projection
+            .cloned()
+            .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
-        let part = Part { spec: Arc::clone(&self.spec), columns, schema: Arc::clone(&schema) };
-        let exec = StreamingTableExec::try_new(schema, vec![Arc::new(part)], None, [], false, None)?;
+        let part = Part {
+            spec: Arc::clone(&self.spec),
+            columns,
+            schema: Arc::clone(&schema),
+        };
+        let exec =
+            StreamingTableExec::try_new(schema, vec![Arc::new(part)], None, [], false, None)?;
         Ok(Arc::new(exec))
     }
 }
@@ -80,7 +93,11 @@ impl PartitionStream for Part {
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (send, mut receive) = tokio::sync::mpsc::channel(QUEUE);
-        let read = Read { spec: Arc::clone(&self.spec), columns: self.columns.clone(), schema: Arc::clone(&self.schema) };
+        let read = Read {
+            spec: Arc::clone(&self.spec),
+            columns: self.columns.clone(),
+            schema: Arc::clone(&self.schema),
+        };
         tokio::task::spawn_blocking(move || {
             if let Err(error) = read.run(|batch| send.blocking_send(Ok(batch)).is_ok()) {
                 // Nobody listens any more when the query is gone.
@@ -88,7 +105,10 @@ impl PartitionStream for Part {
             }
         });
         let stream = futures::stream::poll_fn(move |context| receive.poll_recv(context));
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            stream,
+        ))
     }
 }
 
@@ -110,8 +130,12 @@ impl Read {
             waker: waker.clone(),
         };
         let mut reader = self.spec.factory.open(request)?;
-        let mut decoder =
-            formats::decoder("JSON", &self.spec.schema, &self.columns, formats::Limits::default())?;
+        let mut decoder = formats::decoder(
+            "JSON",
+            &self.spec.schema,
+            &self.columns,
+            formats::Limits::default(),
+        )?;
         let mut slab = Slab::default();
         let mut stalled = Duration::ZERO;
         const NAP: Duration = Duration::from_millis(100);
@@ -139,7 +163,11 @@ impl Read {
                 return Err(Error::new(SqlState::INVALID_TEXT, message));
             }
             let columns = decoded.batch.columns().to_vec();
-            let batch = engine::ops::updating_agg::batch_of(Arc::clone(&self.schema), columns, decoded.batch.num_rows())?;
+            let batch = engine::ops::updating_agg::batch_of(
+                Arc::clone(&self.schema),
+                columns,
+                decoded.batch.num_rows(),
+            )?;
             if !give(batch) {
                 return Ok(());
             }
@@ -147,7 +175,11 @@ impl Read {
     }
 
     fn gave_up(&self, reader: &dyn SourceReader) -> Error {
-        let message = format!("topic \"{}\" could not be read to its end in {} s", self.spec.factory.topic(), STALL.as_secs());
+        let message = format!(
+            "topic \"{}\" could not be read to its end in {} s",
+            self.spec.factory.topic(),
+            STALL.as_secs()
+        );
         Error::new(SqlState::CONNECTION_FAILURE, message).detail(format!("{:?}", reader.health()))
     }
 }

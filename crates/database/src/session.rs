@@ -16,7 +16,7 @@ use sqlparser::ast::Query;
 use crate::catalog::{Body, Catalog, Object};
 use crate::database::{SessionInit, Shared};
 use crate::ddl::{Ddl, create_tag, drop_tag};
-use crate::settings::{SERVER_VERSION, Settings};
+use crate::settings::Settings;
 use crate::{dml, explain, live, query, show};
 
 /// Cancels the statement that holds it; cheap to clone, fired once per statement.
@@ -62,11 +62,21 @@ pub struct Notice {
 
 impl Notice {
     pub(crate) fn plain(message: impl Into<String>) -> Self {
-        Self { severity: "NOTICE", state: "00000", message: message.into(), hint: None }
+        Self {
+            severity: "NOTICE",
+            state: "00000",
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(crate) fn warning(state: &'static str, message: impl Into<String>) -> Self {
-        Self { severity: "WARNING", state, message: message.into(), hint: None }
+        Self {
+            severity: "WARNING",
+            state,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -140,35 +150,60 @@ impl Session {
 
     /// Plans a statement without running it (the extended protocol's Parse and Describe). `hints` are the parameter types
     /// that the client named.
-    pub async fn prepare(&mut self, parsed: &Parsed, hints: &[Option<DataType>]) -> Result<Prepared> {
-        let none = |schema| Prepared { schema, parameters: Vec::new() };
+    pub async fn prepare(
+        &mut self,
+        parsed: &Parsed,
+        hints: &[Option<DataType>],
+    ) -> Result<Prepared> {
+        let none = |schema| Prepared {
+            schema,
+            parameters: Vec::new(),
+        };
         Ok(match &parsed.statement {
             Statement::Query(query) => {
                 self.apply_gathered().await?;
                 let bounded = self.plan(query).await?;
-                let found = bounded.plan.get_parameter_types().map_err(sql::errors::from_datafusion)?;
+                let found = bounded
+                    .plan
+                    .get_parameter_types()
+                    .map_err(sql::errors::from_datafusion)?;
                 let count = found.len().max(hints.len());
                 let parameters = (0..count)
                     .map(|i| {
                         let own = found.get(&format!("${}", i + 1)).cloned().flatten();
-                        hints.get(i).cloned().flatten().or(own).unwrap_or(DataType::Utf8)
+                        hints
+                            .get(i)
+                            .cloned()
+                            .flatten()
+                            .or(own)
+                            .unwrap_or(DataType::Utf8)
                     })
                     .collect();
-                Prepared { schema: Some(bounded.schema), parameters }
+                Prepared {
+                    schema: Some(bounded.schema),
+                    parameters,
+                }
             }
             Statement::Subscribe(subscribe) if !self.wants_copy() => {
                 self.apply_gathered().await?;
                 none(Some(live::describe(&self.shared, subscribe)?))
             }
             Statement::Explain(_) => none(Some(explain::explain_schema())),
-            Statement::Show(what) => none(Some(show::schema(&self.shared, &self.settings, what).await?)),
+            Statement::Show(what) => none(Some(
+                show::schema(&self.shared, &self.settings, what).await?,
+            )),
             _ => none(None),
         })
     }
 
     /// Runs one statement. An error inside a transaction block fails the block. `cancel` ends it with `57014` at any
     /// point, also while its rows stream.
-    pub async fn execute(&mut self, parsed: &Parsed, params: &[ScalarValue], cancel: &Cancel) -> Result<Outcome> {
+    pub async fn execute(
+        &mut self,
+        parsed: &Parsed,
+        params: &[ScalarValue],
+        cancel: &Cancel,
+    ) -> Result<Outcome> {
         let result = self.run(parsed, params, cancel).await;
         if result.is_err() {
             self.fail();
@@ -176,16 +211,22 @@ impl Session {
         result
     }
 
-    async fn run(&mut self, parsed: &Parsed, params: &[ScalarValue], cancel: &Cancel) -> Result<Outcome> {
+    async fn run(
+        &mut self,
+        parsed: &Parsed,
+        params: &[ScalarValue],
+        cancel: &Cancel,
+    ) -> Result<Outcome> {
         self.check_transaction(parsed)?;
         if !changes_catalog(&parsed.statement) {
             self.apply_gathered().await?;
         }
         let done = |tag: &str| Ok(Outcome::Done(tag.to_owned()));
         match &parsed.statement {
-            Statement::CreateSource(_) | Statement::CreateTable(_) | Statement::CreateView(_) | Statement::Drop(_) => {
-                self.ddl(parsed).await
-            }
+            Statement::CreateSource(_)
+            | Statement::CreateTable(_)
+            | Statement::CreateView(_)
+            | Statement::Drop(_) => self.ddl(parsed).await,
             Statement::Insert(insert) => self.insert(insert, params, cancel).await,
             Statement::AdvanceWatermark { name, to } => {
                 let change = dml::advance(&self.shared, name, to).await?;
@@ -195,7 +236,11 @@ impl Session {
             Statement::Query(query) => Ok(Outcome::Rows(self.select(query, params, cancel).await?)),
             Statement::Subscribe(subscribe) => {
                 let rows = self.live(subscribe, cancel).await?;
-                Ok(if self.wants_copy() { Outcome::Copy(rows, CopyFormat::Text) } else { Outcome::Rows(rows) })
+                Ok(if self.wants_copy() {
+                    Outcome::Copy(rows, CopyFormat::Text)
+                } else {
+                    Outcome::Rows(rows)
+                })
             }
             Statement::CopyTo(copy) => self.copy_to(copy, params, cancel).await,
             Statement::Explain(what) => {
@@ -213,9 +258,12 @@ impl Session {
                     return done("SET");
                 }
                 if *local {
-                    return Err(Error::unsupported("SET LOCAL").at(name.location).hint("use SET"));
+                    return Err(Error::unsupported("SET LOCAL")
+                        .at(name.location)
+                        .hint("use SET"));
                 }
-                self.settings.set(&name.value, value.as_deref(), name.location)?;
+                self.settings
+                    .set(&name.value, value.as_deref(), name.location)?;
                 done("SET")
             }
             Statement::Reset(Some(name)) => {
@@ -230,7 +278,9 @@ impl Session {
                 self.settings.reset_all();
                 done("DISCARD ALL")
             }
-            Statement::Begin | Statement::Commit | Statement::Rollback => done(self.transact(&parsed.statement)),
+            Statement::Begin | Statement::Commit | Statement::Rollback => {
+                done(self.transact(&parsed.statement))
+            }
         }
     }
 
@@ -253,12 +303,13 @@ impl Session {
     fn transact(&mut self, statement: &Statement) -> &'static str {
         let before = self.transaction;
         let warning = match (statement, before) {
-            (Statement::Begin, TransactionStatus::InBlock) => {
-                Some(Notice::warning("25001", "there is already a transaction in progress"))
-            }
-            (Statement::Commit | Statement::Rollback, TransactionStatus::Idle) => {
-                Some(Notice::warning("25P01", "there is no transaction in progress"))
-            }
+            (Statement::Begin, TransactionStatus::InBlock) => Some(Notice::warning(
+                "25001",
+                "there is already a transaction in progress",
+            )),
+            (Statement::Commit | Statement::Rollback, TransactionStatus::Idle) => Some(
+                Notice::warning("25P01", "there is no transaction in progress"),
+            ),
             _ => None,
         };
         self.notices.extend(warning);
@@ -282,7 +333,11 @@ impl Session {
         if self.gathered.is_none() {
             let lock = Arc::clone(&self.shared.ddl).lock_owned().await;
             let before = self.shared.catalog.read().clone();
-            self.gathered = Some(Gathered { before, changes: Vec::new(), _lock: lock });
+            self.gathered = Some(Gathered {
+                before,
+                changes: Vec::new(),
+                _lock: lock,
+            });
         }
         let Some(gathered) = &mut self.gathered else {
             return Err(Error::internal("DDL without a batch"));
@@ -305,7 +360,11 @@ impl Session {
             }
             Statement::CreateView(create) => {
                 ddl.create_view(create, &parsed.text)?;
-                create_tag(if create.materialized { ObjectKind::MaterializedView } else { ObjectKind::View })
+                create_tag(if create.materialized {
+                    ObjectKind::MaterializedView
+                } else {
+                    ObjectKind::View
+                })
             }
             Statement::Drop(drop) => {
                 ddl.drop(drop)?;
@@ -319,7 +378,9 @@ impl Session {
 
     /// Hands gathered DDL to the engine; what it refuses is taken back.
     async fn apply_gathered(&mut self) -> Result<()> {
-        let Some(gathered) = self.gathered.take() else { return Ok(()) };
+        let Some(gathered) = self.gathered.take() else {
+            return Ok(());
+        };
         if gathered.changes.is_empty() {
             return Ok(());
         }
@@ -344,7 +405,10 @@ impl Session {
         let batches = query::collect(bounded.run(params, cancel).await?).await?;
         let rows = dml::rows_for(&self.shared, insert, &batches)?;
         let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
-        let changes = rows.into_iter().map(|r| dml::insert_change(&insert.table, r)).collect();
+        let changes = rows
+            .into_iter()
+            .map(|r| dml::insert_change(&insert.table, r))
+            .collect();
         self.shared.apply(changes).await?;
         Ok(Outcome::Done(format!("INSERT 0 {count}")))
     }
@@ -353,12 +417,21 @@ impl Session {
         query::plan(&self.shared, query, || self.catalog_snapshot()).await
     }
 
-    async fn select(&mut self, query: &Query, params: &[ScalarValue], cancel: &Cancel) -> Result<Rows> {
+    async fn select(
+        &mut self,
+        query: &Query,
+        params: &[ScalarValue],
+        cancel: &Cancel,
+    ) -> Result<Rows> {
         let bounded = self.plan(query).await?;
         self.warn_catching_up(query).await?;
         let schema = Arc::clone(&bounded.schema);
         let stream = bounded.run(params, cancel).await?;
-        Ok(Rows { schema, stream: self.timed(stream), tag: "SELECT" })
+        Ok(Rows {
+            schema,
+            stream: self.timed(stream),
+            tag: "SELECT",
+        })
     }
 
     /// A NOTICE for views that are still reading history.
@@ -366,14 +439,21 @@ impl Session {
         let names = sql::names::relation_names(query);
         let has_view = {
             let catalog = self.shared.catalog.read();
-            names.iter().any(|n| catalog.get(n).is_some_and(|o| matches!(o.body, Body::Materialized(_))))
+            names.iter().any(|n| {
+                catalog
+                    .get(n)
+                    .is_some_and(|o| matches!(o.body, Body::Materialized(_)))
+            })
         };
         if !has_view {
             return Ok(());
         }
         for view in self.shared.status().await?.views {
             if names.contains(&view.name) && view.state == engine::ViewState::CatchingUp {
-                let message = format!("view \"{}\" is catching up: {} records behind", view.name, view.behind);
+                let message = format!(
+                    "view \"{}\" is catching up: {} records behind",
+                    view.name, view.behind
+                );
                 self.notices.push(Notice::plain(message));
             }
         }
@@ -390,19 +470,32 @@ impl Session {
         let timeout = tokio::time::sleep(std::time::Duration::from_millis(limit));
         let late = futures::stream::once(async move {
             timeout.await;
-            Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout"))
+            Err(Error::new(
+                SqlState::QUERY_CANCELED,
+                "canceling statement due to statement timeout",
+            ))
         });
-        let marked = stream.map(Some).chain(futures::stream::once(async { None }));
+        let marked = stream
+            .map(Some)
+            .chain(futures::stream::once(async { None }));
         let both = futures::stream::select(marked, late.map(Some));
         // Ends at the end of the rows, at the first error, or when the time is up.
-        Box::pin(both.take_while(|item| std::future::ready(item.is_some())).filter_map(std::future::ready))
+        Box::pin(
+            both.take_while(|item| std::future::ready(item.is_some()))
+                .filter_map(std::future::ready),
+        )
     }
 
     async fn live(&mut self, subscribe: &Subscribe, cancel: &Cancel) -> Result<Rows> {
         live::subscribe(&self.shared, subscribe, cancel).await
     }
 
-    async fn copy_to(&mut self, copy: &CopyTo, params: &[ScalarValue], cancel: &Cancel) -> Result<Outcome> {
+    async fn copy_to(
+        &mut self,
+        copy: &CopyTo,
+        params: &[ScalarValue],
+        cancel: &Cancel,
+    ) -> Result<Outcome> {
         let rows = match copy.source.as_ref() {
             Statement::Query(query) => self.select(query, params, cancel).await?,
             Statement::Subscribe(subscribe) => self.live(subscribe, cancel).await?,
@@ -416,7 +509,10 @@ impl Session {
         match self.settings.get("subscribe_format").as_deref() {
             Some("copy") => true,
             Some("rows") => false,
-            _ => self.settings.get("application_name").is_some_and(|name| name == "psql"),
+            _ => self
+                .settings
+                .get("application_name")
+                .is_some_and(|name| name == "psql"),
         }
     }
 
@@ -460,10 +556,21 @@ impl Session {
         CatalogSnapshot {
             database: self.init.database.clone(),
             user: self.init.user.clone(),
-            relations: self.shared.catalog.read().iter().map(|o| relation_info(o)).collect(),
+            relations: self
+                .shared
+                .catalog
+                .read()
+                .iter()
+                .map(|o| relation_info(o))
+                .collect(),
             settings: self.settings.all(),
             backend_pid: self.pid,
-            version: format!("PostgreSQL {SERVER_VERSION} on {}", std::env::consts::ARCH),
+            version: format!(
+                "PostgreSQL 15.0 (clickmill {}) on {}-{}",
+                self.shared.version,
+                std::env::consts::ARCH,
+                std::env::consts::OS
+            ),
         }
     }
 }
@@ -485,7 +592,11 @@ fn relation_info(object: &Object) -> RelationInfo {
         .schema
         .fields()
         .iter()
-        .map(|f| ColumnInfo { name: f.name().clone(), data_type: f.data_type().clone(), nullable: f.is_nullable() })
+        .map(|f| ColumnInfo {
+            name: f.name().clone(),
+            data_type: f.data_type().clone(),
+            nullable: f.is_nullable(),
+        })
         .collect();
     let foreign = match &object.body {
         Body::Source(spec) => Some(pgcatalog::ForeignInfo {
@@ -494,21 +605,40 @@ fn relation_info(object: &Object) -> RelationInfo {
         }),
         _ => None,
     };
-    RelationInfo { oid: object.oid, name: object.name.clone(), kind, columns, definition, comment: None, foreign }
+    RelationInfo {
+        oid: object.oid,
+        name: object.name.clone(),
+        kind,
+        columns,
+        definition,
+        comment: None,
+        foreign,
+    }
 }
 
 fn changes_catalog(statement: &Statement) -> bool {
     matches!(
         statement,
-        Statement::CreateSource(_) | Statement::CreateTable(_) | Statement::CreateView(_) | Statement::Drop(_)
+        Statement::CreateSource(_)
+            | Statement::CreateTable(_)
+            | Statement::CreateView(_)
+            | Statement::Drop(_)
     )
 }
 
 fn changes_data(statement: &Statement) -> bool {
-    changes_catalog(statement) || matches!(statement, Statement::Insert(_) | Statement::AdvanceWatermark { .. })
+    changes_catalog(statement)
+        || matches!(
+            statement,
+            Statement::Insert(_) | Statement::AdvanceWatermark { .. }
+        )
 }
 
 fn one_batch(batch: RecordBatch, tag: &'static str) -> Outcome {
     let schema = batch.schema();
-    Outcome::Rows(Rows { schema, stream: Box::pin(futures::stream::iter([Ok(batch)])), tag })
+    Outcome::Rows(Rows {
+        schema,
+        stream: Box::pin(futures::stream::iter([Ok(batch)])),
+        tag,
+    })
 }

@@ -34,51 +34,170 @@ enum Check {
 }
 
 const fn works(name: &'static str, default: &'static str, check: Check) -> Setting {
-    Setting { name, default, effect: Effect::Works, reported: None, check }
+    Setting {
+        name,
+        default,
+        effect: Effect::Works,
+        reported: None,
+        check,
+    }
 }
 
-const fn none(name: &'static str, default: &'static str, check: Check, why: &'static str) -> Setting {
-    Setting { name, default, effect: Effect::None(why), reported: None, check }
+const fn none(
+    name: &'static str,
+    default: &'static str,
+    check: Check,
+    why: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        default,
+        effect: Effect::None(why),
+        reported: None,
+        check,
+    }
 }
 
 const fn fixed(name: &'static str, value: &'static str) -> Setting {
-    Setting { name, default: value, effect: Effect::Fixed, reported: None, check: Check::Any }
+    Setting {
+        name,
+        default: value,
+        effect: Effect::Fixed,
+        reported: None,
+        check: Check::Any,
+    }
 }
 
 const fn reported(setting: Setting, shown: &'static str) -> Setting {
-    Setting { reported: Some(shown), ..setting }
+    Setting {
+        reported: Some(shown),
+        ..setting
+    }
 }
 
 /// Version of PostgreSQL whose answers clients get.
-pub(crate) const SERVER_VERSION: &str = concat!("15.0 (clickmill ", env!("CARGO_PKG_VERSION"), ")");
+const SERVER_VERSION: &str = concat!("15.0 (clickmill ", env!("CARGO_PKG_VERSION"), ")");
 
 const SETTINGS: &[Setting] = &[
-    reported(works("application_name", "", Check::Any), "application_name"),
+    reported(
+        works("application_name", "", Check::Any),
+        "application_name",
+    ),
     reported(works("timezone", "UTC", Check::Zone), "TimeZone"),
     works("statement_timeout", "0", Check::Millis),
-    works("subscribe_format", "auto", Check::OneOf(&["auto", "rows", "copy"])),
+    works(
+        "subscribe_format",
+        "auto",
+        Check::OneOf(&["auto", "rows", "copy"]),
+    ),
     reported(
-        none("datestyle", "ISO, MDY", Check::OneOf(&["iso", "iso, mdy", "iso, dmy", "iso, ymd"]), "output is ISO always"),
+        none(
+            "datestyle",
+            "ISO, MDY",
+            Check::OneOf(&["iso", "iso, mdy", "iso, dmy", "iso, ymd"]),
+            "output is ISO always",
+        ),
         "DateStyle",
     ),
-    reported(none("intervalstyle", "postgres", Check::OneOf(&["postgres"]), "output is postgres always"), "IntervalStyle"),
-    reported(none("client_encoding", "UTF8", Check::OneOf(&["utf8", "utf-8", "unicode"]), "text is UTF-8 always"), "client_encoding"),
     reported(
-        none("standard_conforming_strings", "on", Check::OneOf(&["on", "true"]), "backslashes are plain always"),
+        none(
+            "intervalstyle",
+            "postgres",
+            Check::OneOf(&["postgres"]),
+            "output is postgres always",
+        ),
+        "IntervalStyle",
+    ),
+    reported(
+        none(
+            "client_encoding",
+            "UTF8",
+            Check::OneOf(&["utf8", "utf-8", "unicode"]),
+            "text is UTF-8 always",
+        ),
+        "client_encoding",
+    ),
+    reported(
+        none(
+            "standard_conforming_strings",
+            "on",
+            Check::OneOf(&["on", "true"]),
+            "backslashes are plain always",
+        ),
         "standard_conforming_strings",
     ),
-    none("extra_float_digits", "1", Check::Integer, "floats are printed so that they read back exactly"),
-    none("client_min_messages", "notice", Check::OneOf(&["debug", "log", "info", "notice", "warning", "error"]), "notices are sent always"),
-    none("search_path", "\"$user\", public", Check::Any, "there is one schema"),
-    none("bytea_output", "hex", Check::OneOf(&["hex"]), "output is hex always"),
-    none("lock_timeout", "0", Check::Millis, "there are no locks to wait for"),
-    none("idle_in_transaction_session_timeout", "0", Check::Millis, "an idle transaction holds nothing"),
-    none("default_transaction_isolation", "read committed", Check::Any, "each statement reads one version of everything"),
-    none("transaction_isolation", "read committed", Check::Any, "each statement reads one version of everything"),
-    none("default_transaction_read_only", "off", Check::OneOf(&["off", "false"]), "there are no read-only sessions"),
-    none("transaction_read_only", "off", Check::OneOf(&["off", "false"]), "there are no read-only transactions"),
-    none("synchronous_commit", "on", Check::Any, "what is kept is kept in memory"),
-    none("row_security", "on", Check::Bool, "there are no row policies"),
+    none(
+        "extra_float_digits",
+        "1",
+        Check::Integer,
+        "floats are printed so that they read back exactly",
+    ),
+    none(
+        "client_min_messages",
+        "notice",
+        Check::OneOf(&["debug", "log", "info", "notice", "warning", "error"]),
+        "notices are sent always",
+    ),
+    none(
+        "search_path",
+        "\"$user\", public",
+        Check::Any,
+        "there is one schema",
+    ),
+    none(
+        "bytea_output",
+        "hex",
+        Check::OneOf(&["hex"]),
+        "output is hex always",
+    ),
+    none(
+        "lock_timeout",
+        "0",
+        Check::Millis,
+        "there are no locks to wait for",
+    ),
+    none(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Check::Millis,
+        "an idle transaction holds nothing",
+    ),
+    none(
+        "default_transaction_isolation",
+        "read committed",
+        Check::Any,
+        "each statement reads one version of everything",
+    ),
+    none(
+        "transaction_isolation",
+        "read committed",
+        Check::Any,
+        "each statement reads one version of everything",
+    ),
+    none(
+        "default_transaction_read_only",
+        "off",
+        Check::OneOf(&["off", "false"]),
+        "there are no read-only sessions",
+    ),
+    none(
+        "transaction_read_only",
+        "off",
+        Check::OneOf(&["off", "false"]),
+        "there are no read-only transactions",
+    ),
+    none(
+        "synchronous_commit",
+        "on",
+        Check::Any,
+        "what is kept is kept in memory",
+    ),
+    none(
+        "row_security",
+        "on",
+        Check::Bool,
+        "there are no row policies",
+    ),
     none("jit", "off", Check::Bool, "there is no compiler"),
     reported(fixed("server_version", SERVER_VERSION), "server_version"),
     fixed("server_version_num", "150000"),
@@ -103,8 +222,11 @@ fn find(name: &str) -> Option<&'static Setting> {
 
 fn unknown(name: &str, at: Option<Location>) -> Error {
     let names: Vec<&str> = SETTINGS.iter().map(|s| s.name).collect();
-    let error =
-        Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\"")).at(at);
+    let error = Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("unrecognized configuration parameter \"{name}\""),
+    )
+    .at(at);
     match dataflow::options::nearest(name, &names) {
         Some(near) => error.hint(format!("did you mean \"{near}\"?")),
         None => error,
@@ -113,14 +235,26 @@ fn unknown(name: &str, at: Option<Location>) -> Error {
 
 impl Settings {
     pub(crate) fn new() -> Self {
-        let changed = SETTINGS.iter().filter(|s| s.reported.is_some()).map(|s| s.name).collect();
-        Self { values: BTreeMap::new(), changed }
+        let changed = SETTINGS
+            .iter()
+            .filter(|s| s.reported.is_some())
+            .map(|s| s.name)
+            .collect();
+        Self {
+            values: BTreeMap::new(),
+            changed,
+        }
     }
 
     /// A setting's value.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let setting = find(name)?;
-        Some(self.values.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned()))
+        Some(
+            self.values
+                .get(setting.name)
+                .cloned()
+                .unwrap_or_else(|| setting.default.to_owned()),
+        )
     }
 
     /// A setting's value, or the error for a name that is none.
@@ -129,7 +263,12 @@ impl Settings {
     }
 
     /// Sets a value; `None` is the default.
-    pub(crate) fn set(&mut self, name: &str, value: Option<&str>, at: Option<Location>) -> Result<()> {
+    pub(crate) fn set(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        at: Option<Location>,
+    ) -> Result<()> {
         let setting = find(name).ok_or_else(|| unknown(name, at))?;
         if matches!(setting.effect, Effect::Fixed) {
             let message = format!("parameter \"{}\" cannot be changed", setting.name);
@@ -152,7 +291,12 @@ impl Settings {
 
     /// Sets everything back.
     pub(crate) fn reset_all(&mut self) {
-        let set: Vec<&'static str> = self.values.keys().copied().filter(|n| *n != "application_name").collect();
+        let set: Vec<&'static str> = self
+            .values
+            .keys()
+            .copied()
+            .filter(|n| *n != "application_name")
+            .collect();
         for name in set {
             self.values.remove(name);
             if find(name).is_some_and(|s| s.reported.is_some()) && !self.changed.contains(&name) {
@@ -191,7 +335,9 @@ impl Settings {
 
     /// `statement_timeout` in milliseconds; 0 is none.
     pub(crate) fn statement_timeout_ms(&self) -> u64 {
-        self.get("statement_timeout").and_then(|v| v.parse().ok()).unwrap_or(0)
+        self.get("statement_timeout")
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(0)
     }
 }
 
@@ -212,7 +358,10 @@ impl Setting {
                 "off" | "false" | "no" | "0" => Ok("off".to_owned()),
                 _ => Err(refused()),
             },
-            Check::Integer => value.parse::<i64>().map(|v| v.to_string()).map_err(|_| refused()),
+            Check::Integer => value
+                .parse::<i64>()
+                .map(|v| v.to_string())
+                .map_err(|_| refused()),
             Check::Millis => match value.trim().parse::<u64>() {
                 Ok(millis) => Ok(millis.to_string()),
                 Err(_) => dataflow::options::parse_duration(value)
@@ -234,8 +383,12 @@ impl Setting {
 
 /// The name of a time zone that Arrow knows.
 fn zone(value: &str) -> Option<String> {
-    if value.eq_ignore_ascii_case("utc") || value.eq_ignore_ascii_case("gmt") || value == "Etc/UTC" {
+    if value.eq_ignore_ascii_case("utc") || value.eq_ignore_ascii_case("gmt") || value == "Etc/UTC"
+    {
         return Some("UTC".to_owned());
     }
-    value.parse::<datafusion::arrow::array::timezone::Tz>().ok().map(|_| value.to_owned())
+    value
+        .parse::<datafusion::arrow::array::timezone::Tz>()
+        .ok()
+        .map(|_| value.to_owned())
 }

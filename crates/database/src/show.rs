@@ -29,7 +29,10 @@ pub(crate) async fn show(shared: &Shared, settings: &Settings, show: &Show) -> R
         Show::MaterializedViews => objects(&catalog, ObjectKind::MaterializedView),
         Show::Create(kind, name) => {
             let statement = catalog.expect(name, *kind)?.statement.clone();
-            table(&["name", "create_statement"], vec![vec![name.value.clone()], vec![statement]])
+            table(
+                &["name", "create_statement"],
+                vec![vec![name.value.clone()], vec![statement]],
+            )
         }
         Show::Setting(name) => {
             let value = settings.show(&name.value, name.location)?;
@@ -40,7 +43,11 @@ pub(crate) async fn show(shared: &Shared, settings: &Settings, show: &Show) -> R
             let column = |f: fn(&pgcatalog::SettingInfo) -> String| all.iter().map(f).collect();
             table(
                 &["name", "setting", "description"],
-                vec![column(|s| s.name.clone()), column(|s| s.value.clone()), column(|s| s.description.clone())],
+                vec![
+                    column(|s| s.name.clone()),
+                    column(|s| s.value.clone()),
+                    column(|s| s.description.clone()),
+                ],
             )
         }
     }
@@ -52,7 +59,14 @@ fn objects(catalog: &Catalog, kind: ObjectKind) -> Result<RecordBatch> {
     let names = found.iter().map(|o| o.name.clone()).collect();
     let columns = found
         .iter()
-        .map(|o| o.schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", "))
+        .map(|o| {
+            o.schema
+                .fields()
+                .iter()
+                .map(|f| f.name().as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        })
         .collect();
     match kind {
         ObjectKind::View | ObjectKind::MaterializedView => {
@@ -81,7 +95,13 @@ fn objects(catalog: &Catalog, kind: ObjectKind) -> Result<RecordBatch> {
 }
 
 fn table(names: &[&str], columns: Vec<Vec<String>>) -> Result<RecordBatch> {
-    let fields: Vec<Field> = names.iter().map(|n| Field::new(*n, DataType::Utf8, false)).collect();
-    let arrays: Vec<ArrayRef> = columns.into_iter().map(|c| Arc::new(StringArray::from(c)) as ArrayRef).collect();
+    let fields: Vec<Field> = names
+        .iter()
+        .map(|n| Field::new(*n, DataType::Utf8, false))
+        .collect();
+    let arrays: Vec<ArrayRef> = columns
+        .into_iter()
+        .map(|c| Arc::new(StringArray::from(c)) as ArrayRef)
+        .collect();
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }

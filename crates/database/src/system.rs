@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use dataflow::connector::Health;
 use dataflow::{Micros, Result, Watermark};
-use datafusion::arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::datasource::{MemTable, TableProvider};
 use engine::status::{SourceStatus, ViewStatus};
@@ -18,15 +20,18 @@ pub(crate) const NAMES: [&str; 2] = ["sources", "jobs"];
 pub(crate) fn tables(status: &Status) -> Result<HashMap<String, Arc<dyn TableProvider>>> {
     let mut tables: HashMap<String, Arc<dyn TableProvider>> = HashMap::new();
     for (name, batch) in NAMES.iter().zip([sources(status)?, jobs(status)?]) {
-        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(sql::errors::from_datafusion)?;
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])
+            .map_err(sql::errors::from_datafusion)?;
         tables.insert((*name).to_owned(), Arc::new(table));
     }
     Ok(tables)
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, array)| Field::new(*name, array.data_type().clone(), true))
+        .collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }
@@ -40,7 +45,11 @@ fn int(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
 }
 
 fn times(values: impl Iterator<Item = Option<Micros>>) -> ArrayRef {
-    Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    Arc::new(
+        values
+            .collect::<TimestampMicrosecondArray>()
+            .with_timezone("UTC"),
+    )
 }
 
 fn count(value: u64) -> Option<i64> {
@@ -58,28 +67,76 @@ fn sources(status: &Status) -> Result<RecordBatch> {
         .sources
         .iter()
         .flat_map(|s| {
-            let partitions: Vec<Option<usize>> =
-                if s.partitions.is_empty() { vec![None] } else { (0..s.partitions.len()).map(Some).collect() };
+            let partitions: Vec<Option<usize>> = if s.partitions.is_empty() {
+                vec![None]
+            } else {
+                (0..s.partitions.len()).map(Some).collect()
+            };
             partitions.into_iter().map(move |p| (s, p))
         })
         .collect();
     let partition = |(s, p): &(&SourceStatus, Option<usize>)| p.map(|p| s.partitions[p].clone());
     let each = || rows.iter().map(partition);
     batch(vec![
-        ("source", text(rows.iter().map(|(s, _)| Some(s.name.clone())))),
-        ("topic", text(rows.iter().map(|(s, _)| Some(s.topic.clone())))),
-        ("partition", Arc::new(each().map(|p| p.map(|p| p.id)).collect::<Int32Array>())),
-        ("state", text(rows.iter().map(|(s, _)| Some(health(s.health.as_ref()).0)))),
-        ("detail", text(rows.iter().map(|(s, _)| health(s.health.as_ref()).1))),
-        ("position", int(each().map(|p| p.filter(|p| p.position >= 0).map(|p| p.position)))),
-        ("end_offset", int(each().map(|p| p.filter(|p| p.end >= 0).map(|p| p.end)))),
-        ("lag", int(each().map(|p| p.filter(|p| p.end >= 0).map(|p| (p.end - p.position).max(0))))),
-        ("watermark", times(each().map(|p| p.and_then(|p| shown(p.watermark))))),
-        ("source_watermark", times(rows.iter().map(|(s, _)| shown(s.watermark)))),
-        ("idle_since", times(each().map(|p| p.and_then(|p| p.idle_since)))),
-        ("records", int(each().map(|p| p.and_then(|p| count(p.records))))),
-        ("bad_records", int(each().map(|p| p.and_then(|p| count(p.bad))))),
-        ("last_bad", text(rows.iter().map(|(s, _)| s.counts.last_bad.clone()))),
+        (
+            "source",
+            text(rows.iter().map(|(s, _)| Some(s.name.clone()))),
+        ),
+        (
+            "topic",
+            text(rows.iter().map(|(s, _)| Some(s.topic.clone()))),
+        ),
+        (
+            "partition",
+            Arc::new(each().map(|p| p.map(|p| p.id)).collect::<Int32Array>()),
+        ),
+        (
+            "state",
+            text(rows.iter().map(|(s, _)| Some(health(s.health.as_ref()).0))),
+        ),
+        (
+            "detail",
+            text(rows.iter().map(|(s, _)| health(s.health.as_ref()).1)),
+        ),
+        (
+            "position",
+            int(each().map(|p| p.filter(|p| p.position >= 0).map(|p| p.position))),
+        ),
+        (
+            "end_offset",
+            int(each().map(|p| p.filter(|p| p.end >= 0).map(|p| p.end))),
+        ),
+        (
+            "lag",
+            int(each().map(|p| {
+                p.filter(|p| p.end >= 0)
+                    .map(|p| (p.end - p.position).max(0))
+            })),
+        ),
+        (
+            "watermark",
+            times(each().map(|p| p.and_then(|p| shown(p.watermark)))),
+        ),
+        (
+            "source_watermark",
+            times(rows.iter().map(|(s, _)| shown(s.watermark))),
+        ),
+        (
+            "idle_since",
+            times(each().map(|p| p.and_then(|p| p.idle_since))),
+        ),
+        (
+            "records",
+            int(each().map(|p| p.and_then(|p| count(p.records)))),
+        ),
+        (
+            "bad_records",
+            int(each().map(|p| p.and_then(|p| count(p.bad)))),
+        ),
+        (
+            "last_bad",
+            text(rows.iter().map(|(s, _)| s.counts.last_bad.clone())),
+        ),
     ])
 }
 
@@ -96,7 +153,10 @@ fn health(health: Option<&Health>) -> (String, Option<String>) {
 pub(crate) fn jobs(status: &Status) -> Result<RecordBatch> {
     let views = || status.views.iter();
     let state = |v: &ViewStatus| match &v.state {
-        ViewState::CatchingUp => ("catching up".to_owned(), Some(format!("{} records behind", v.behind))),
+        ViewState::CatchingUp => (
+            "catching up".to_owned(),
+            Some(format!("{} records behind", v.behind)),
+        ),
         ViewState::Running => ("running".to_owned(), None),
         ViewState::Failed(error) => ("failed".to_owned(), Some(error.to_string())),
     };
@@ -108,8 +168,14 @@ pub(crate) fn jobs(status: &Status) -> Result<RecordBatch> {
         ("next_close", times(views().map(|v| v.counters.next_close))),
         ("rows", int(views().map(|v| count(v.rows)))),
         ("rows_out", int(views().map(|v| count(v.rows_out)))),
-        ("late_rows", int(views().map(|v| count(v.counters.late_rows)))),
-        ("state_rows", int(views().map(|v| count(v.counters.state_rows)))),
+        (
+            "late_rows",
+            int(views().map(|v| count(v.counters.late_rows))),
+        ),
+        (
+            "state_rows",
+            int(views().map(|v| count(v.counters.state_rows))),
+        ),
         ("lag", int(views().map(|v| Some(v.behind)))),
     ])
 }

@@ -37,7 +37,10 @@ pub struct DeltaBatch {
 impl DeltaBatch {
     /// Rows that are all inserted.
     pub fn inserts(rows: RecordBatch) -> Self {
-        Self { rows, weights: Weights::Ones }
+        Self {
+            rows,
+            weights: Weights::Ones,
+        }
     }
 
     /// Rows with a weight each; `weights` has as many entries as `rows` has rows.
@@ -46,7 +49,10 @@ impl DeltaBatch {
         if weights.iter().all(|w| *w == 1) {
             return Self::inserts(rows);
         }
-        Self { rows, weights: Weights::Each(weights.into()) }
+        Self {
+            rows,
+            weights: Weights::Each(weights.into()),
+        }
     }
 
     /// Number of rows.
@@ -68,7 +74,10 @@ impl DeltaBatch {
     #[must_use]
     pub fn with_rows(&self, rows: RecordBatch) -> Self {
         debug_assert_eq!(rows.num_rows(), self.len());
-        Self { rows, weights: self.weights.clone() }
+        Self {
+            rows,
+            weights: self.weights.clone(),
+        }
     }
 
     /// The rows where `keep` is true (NULL counts as false).

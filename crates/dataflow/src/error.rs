@@ -9,7 +9,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SqlState(pub &'static str);
 
-#[expect(missing_docs, reason = "the names are PostgreSQL's own condition names")]
+#[expect(
+    missing_docs,
+    reason = "the names are PostgreSQL's own condition names"
+)]
 impl SqlState {
     pub const FEATURE_NOT_SUPPORTED: Self = Self("0A000");
     pub const CONNECTION_FAILURE: Self = Self("08006");
@@ -91,12 +94,21 @@ struct Parts {
 impl Error {
     /// An error with a state and a message.
     pub fn new(state: SqlState, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { state, message: message.into(), detail: None, hint: None, location: None }))
+        Self(Box::new(Parts {
+            state,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            location: None,
+        }))
     }
 
     /// Something that clickmill does not do: `0A000`.
     pub fn unsupported(what: impl fmt::Display) -> Self {
-        Self::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{what} is not supported"))
+        Self::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{what} is not supported"),
+        )
     }
 
     /// A broken invariant of clickmill itself: `XX000`.
@@ -178,7 +190,9 @@ impl From<arrow::error::ArrowError> for Error {
         match error {
             ArrowError::DivideByZero => Self::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
             ArrowError::ArithmeticOverflow(what) => Self::new(SqlState::NUMERIC_OUT_OF_RANGE, what),
-            ArrowError::CastError(what) | ArrowError::ParseError(what) => Self::new(SqlState::INVALID_TEXT, what),
+            ArrowError::CastError(what) | ArrowError::ParseError(what) => {
+                Self::new(SqlState::INVALID_TEXT, what)
+            }
             other => Self::internal(other.to_string()),
         }
     }

@@ -27,11 +27,17 @@ impl Options {
     pub fn new(entries: Vec<OptionEntry>) -> Result<Self> {
         for (i, entry) in entries.iter().enumerate() {
             if entries[..i].iter().any(|e| e.name == entry.name) {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("option \"{}\" is given twice", entry.name))
-                    .at(entry.location));
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("option \"{}\" is given twice", entry.name),
+                )
+                .at(entry.location));
             }
         }
-        Ok(Self { entries: entries.into_iter().map(|e| (e, false)).collect(), asked: Vec::new() })
+        Ok(Self {
+            entries: entries.into_iter().map(|e| (e, false)).collect(),
+            asked: Vec::new(),
+        })
     }
 
     /// All entries as written.
@@ -40,7 +46,11 @@ impl Options {
     }
 
     /// The option under `name`, or under one of its `synonyms`; both given is an error.
-    pub fn take_any(&mut self, name: &'static str, synonyms: &[&'static str]) -> Result<Option<OptionEntry>> {
+    pub fn take_any(
+        &mut self,
+        name: &'static str,
+        synonyms: &[&'static str],
+    ) -> Result<Option<OptionEntry>> {
         self.asked.push(name);
         let mut found: Option<OptionEntry> = None;
         for (entry, used) in &mut self.entries {
@@ -49,7 +59,10 @@ impl Options {
             }
             *used = true;
             if let Some(first) = &found {
-                let message = format!("options \"{}\" and \"{}\" mean the same; give one", first.name, entry.name);
+                let message = format!(
+                    "options \"{}\" and \"{}\" mean the same; give one",
+                    first.name, entry.name
+                );
                 return Err(Error::new(SqlState::INVALID_PARAMETER, message).at(entry.location));
             }
             found = Some(entry.clone());
@@ -64,25 +77,35 @@ impl Options {
 
     /// The text of option `name`, which must be given.
     pub fn require(&mut self, name: &'static str, synonyms: &[&'static str]) -> Result<String> {
-        self.take_any(name, synonyms)?.map(|e| e.value).ok_or_else(|| {
-            Error::new(SqlState::INVALID_PARAMETER, format!("option \"{name}\" is missing"))
+        self.take_any(name, synonyms)?
+            .map(|e| e.value)
+            .ok_or_else(|| {
+                Error::new(
+                    SqlState::INVALID_PARAMETER,
+                    format!("option \"{name}\" is missing"),
+                )
                 .hint(format!("add {name} = '…' to WITH (…)"))
-        })
+            })
     }
 
     /// One of a few words.
     pub fn take_choice(&mut self, name: &'static str, choices: &[&str]) -> Result<Option<String>> {
-        let Some(entry) = self.take_any(name, &[])? else { return Ok(None) };
+        let Some(entry) = self.take_any(name, &[])? else {
+            return Ok(None);
+        };
         let value = entry.value.to_ascii_lowercase();
         if choices.contains(&value.as_str()) {
             return Ok(Some(value));
         }
-        Err(bad_value(&entry, "is not one of the choices").hint(format!("choices: {}", choices.join(", "))))
+        Err(bad_value(&entry, "is not one of the choices")
+            .hint(format!("choices: {}", choices.join(", "))))
     }
 
     /// `true` or `false` (also on/off, yes/no, 1/0).
     pub fn take_bool(&mut self, name: &'static str) -> Result<Option<bool>> {
-        let Some(entry) = self.take_any(name, &[])? else { return Ok(None) };
+        let Some(entry) = self.take_any(name, &[])? else {
+            return Ok(None);
+        };
         match entry.value.to_ascii_lowercase().as_str() {
             "true" | "on" | "yes" | "1" => Ok(Some(true)),
             "false" | "off" | "no" | "0" => Ok(Some(false)),
@@ -91,10 +114,17 @@ impl Options {
     }
 
     /// A duration such as `30 s`, `1 min`, `500 ms`, `2 hours`, `1 day`.
-    pub fn take_duration(&mut self, name: &'static str, synonyms: &[&'static str]) -> Result<Option<Duration>> {
-        let Some(entry) = self.take_any(name, synonyms)? else { return Ok(None) };
+    pub fn take_duration(
+        &mut self,
+        name: &'static str,
+        synonyms: &[&'static str],
+    ) -> Result<Option<Duration>> {
+        let Some(entry) = self.take_any(name, synonyms)? else {
+            return Ok(None);
+        };
         parse_duration(&entry.value).map(Some).ok_or_else(|| {
-            bad_value(&entry, "is not a duration").hint("write a number and a unit: ms, s, min, h or d, as in '30 s'")
+            bad_value(&entry, "is not a duration")
+                .hint("write a number and a unit: ms, s, min, h or d, as in '30 s'")
         })
     }
 
@@ -112,9 +142,14 @@ impl Options {
 
     /// Refuses the first option that nobody read, by name and position, with the nearest known name.
     pub fn finish(self) -> Result<()> {
-        let Some((entry, _)) = self.entries.iter().find(|(_, used)| !used) else { return Ok(()) };
-        let error = Error::new(SqlState::INVALID_PARAMETER, format!("unknown option \"{}\"", entry.name))
-            .at(entry.location);
+        let Some((entry, _)) = self.entries.iter().find(|(_, used)| !used) else {
+            return Ok(());
+        };
+        let error = Error::new(
+            SqlState::INVALID_PARAMETER,
+            format!("unknown option \"{}\"", entry.name),
+        )
+        .at(entry.location);
         Err(match nearest(&entry.name, &self.asked) {
             Some(name) => error.hint(format!("did you mean \"{name}\"?")),
             None => error.hint(format!("options here: {}", self.asked.join(", "))),
@@ -124,7 +159,10 @@ impl Options {
 
 /// An error about the value of an option, at its position.
 pub fn bad_value(entry: &OptionEntry, what: &str) -> Error {
-    let message = format!("value '{}' of option \"{}\" {what}", entry.value, entry.name);
+    let message = format!(
+        "value '{}' of option \"{}\" {what}",
+        entry.value, entry.name
+    );
     Error::new(SqlState::INVALID_PARAMETER, message).at(entry.location)
 }
 

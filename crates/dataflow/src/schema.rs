@@ -88,7 +88,13 @@ impl SourceSchema {
         let field = |(i, c): (usize, &Column)| {
             Field::new(&c.name, c.data_type.clone(), c.nullable && Some(i) != time)
         };
-        Arc::new(Schema::new(self.columns.iter().enumerate().map(field).collect::<Vec<_>>()))
+        Arc::new(Schema::new(
+            self.columns
+                .iter()
+                .enumerate()
+                .map(field)
+                .collect::<Vec<_>>(),
+        ))
     }
 
     /// Index of the column called `name`.

@@ -13,7 +13,10 @@ pub struct Span {
 
 impl Span {
     /// An absent key or value (a tombstone's value).
-    pub const NULL: Self = Self { start: u32::MAX, end: u32::MAX };
+    pub const NULL: Self = Self {
+        start: u32::MAX,
+        end: u32::MAX,
+    };
 
     /// Whether the key or value is absent.
     pub fn is_null(self) -> bool {
@@ -67,7 +70,11 @@ impl Slab {
 
     /// The bytes of a span, or `None` for [`Span::NULL`].
     pub fn bytes(&self, span: Span) -> Option<&[u8]> {
-        if span.is_null() { None } else { Some(&self.data[span.start as usize..span.end as usize]) }
+        if span.is_null() {
+            None
+        } else {
+            Some(&self.data[span.start as usize..span.end as usize])
+        }
     }
 
     /// The payload of record `row`.
@@ -93,10 +100,15 @@ impl Slab {
 
     /// Copies `bytes` into the buffer and gives their span.
     pub fn put(&mut self, bytes: Option<&[u8]>) -> Span {
-        let Some(bytes) = bytes else { return Span::NULL };
+        let Some(bytes) = bytes else {
+            return Span::NULL;
+        };
         let start = self.data.len();
         self.data.extend_from_slice(bytes);
-        Span { start: as_u32(start), end: as_u32(self.data.len()) }
+        Span {
+            start: as_u32(start),
+            end: as_u32(self.data.len()),
+        }
     }
 
     /// Appends one record without key and headers (tests and small sources).

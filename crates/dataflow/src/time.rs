@@ -50,7 +50,10 @@ pub fn floor_to(at: Micros, step: Micros, origin: Micros) -> Micros {
 
 /// Formats a time as RFC 3339 with milliseconds, `2026-01-01T00:00:00.000Z`, for messages and status rows.
 pub fn format_utc(at: Micros) -> String {
-    let (days, of_day) = (at.div_euclid(86_400 * SECOND), at.rem_euclid(86_400 * SECOND));
+    let (days, of_day) = (
+        at.div_euclid(86_400 * SECOND),
+        at.rem_euclid(86_400 * SECOND),
+    );
     let (year, month, day) = civil_from_days(days);
     let millis = of_day / MILLI;
     let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
@@ -71,7 +74,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
+    (
+        yoe + era * 400 + i64::from(month <= 2),
+        month,
+        doy - (153 * mp + 2) / 5 + 1,
+    )
 }
 
 #[cfg(test)]
@@ -97,6 +104,9 @@ mod tests {
     fn utc_text() {
         assert_eq!(format_utc(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(format_utc(-1), "1969-12-31T23:59:59.999Z");
-        assert_eq!(format_utc(1_709_210_096_789_000), "2024-02-29T12:34:56.789Z");
+        assert_eq!(
+            format_utc(1_709_210_096_789_000),
+            "2024-02-29T12:34:56.789Z"
+        );
     }
 }

@@ -46,14 +46,26 @@ impl Arguments {
         let values = self
             .values
             .iter()
-            .map(|arrays| arrays.iter().map(|a| take(a, indices, None).map_err(Error::from)).collect())
+            .map(|arrays| {
+                arrays
+                    .iter()
+                    .map(|a| take(a, indices, None).map_err(Error::from))
+                    .collect()
+            })
             .collect::<Result<_>>()?;
         let filter = |f: &Option<BooleanArray>| {
             f.as_ref()
-                .map(|f| take(f, indices, None).map_err(Error::from).map(|a| BooleanArray::from(a.to_data())))
+                .map(|f| {
+                    take(f, indices, None)
+                        .map_err(Error::from)
+                        .map(|a| BooleanArray::from(a.to_data()))
+                })
                 .transpose()
         };
-        Ok(Self { values, filters: self.filters.iter().map(filter).collect::<Result<_>>()? })
+        Ok(Self {
+            values,
+            filters: self.filters.iter().map(filter).collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -63,18 +75,43 @@ impl Aggregates {
         let keys = compile_all(&spec.keys, schema)?;
         let mut key_fields = Vec::with_capacity(keys.len());
         for (i, key) in keys.iter().enumerate() {
-            let field = key.return_field(schema.as_arrow()).map_err(from_datafusion)?;
-            key_fields.push(Arc::new(Field::new(format!("key{i}"), field.data_type().clone(), true)));
+            let field = key
+                .return_field(schema.as_arrow())
+                .map_err(from_datafusion)?;
+            key_fields.push(Arc::new(Field::new(
+                format!("key{i}"),
+                field.data_type().clone(),
+                true,
+            )));
         }
-        let functions = spec.aggs.iter().map(|e| Function::new(e, schema)).collect::<Result<Vec<_>>>()?;
+        let functions = spec
+            .aggs
+            .iter()
+            .map(|e| Function::new(e, schema))
+            .collect::<Result<Vec<_>>>()?;
         let mut fields: Vec<FieldRef> = key_fields.clone();
         for (i, function) in functions.iter().enumerate() {
-            for (j, field) in function.expr.state_fields().map_err(from_datafusion)?.iter().enumerate() {
-                let field = field.as_ref().clone().with_name(format!("state{i}_{j}")).with_nullable(true);
+            for (j, field) in function
+                .expr
+                .state_fields()
+                .map_err(from_datafusion)?
+                .iter()
+                .enumerate()
+            {
+                let field = field
+                    .as_ref()
+                    .clone()
+                    .with_name(format!("state{i}_{j}"))
+                    .with_nullable(true);
                 fields.push(Arc::new(field));
             }
         }
-        Ok(Self { keys, key_fields, functions, state_schema: Arc::new(Schema::new(fields)) })
+        Ok(Self {
+            keys,
+            key_fields,
+            functions,
+            state_schema: Arc::new(Schema::new(fields)),
+        })
     }
 
     /// Number of keys.
@@ -98,11 +135,22 @@ impl Aggregates {
     }
 
     /// The functions' arguments of a batch; `keep` narrows every filter.
-    pub fn eval_arguments(&self, batch: &RecordBatch, keep: Option<&BooleanArray>) -> Result<Arguments> {
-        let mut arguments = Arguments { values: Vec::new(), filters: Vec::new() };
+    pub fn eval_arguments(
+        &self,
+        batch: &RecordBatch,
+        keep: Option<&BooleanArray>,
+    ) -> Result<Arguments> {
+        let mut arguments = Arguments {
+            values: Vec::new(),
+            filters: Vec::new(),
+        };
         for function in &self.functions {
             arguments.values.push(evaluate_all(&function.args, batch)?);
-            let own = function.filter.as_ref().map(|f| evaluate_filter(f, batch)).transpose()?;
+            let own = function
+                .filter
+                .as_ref()
+                .map(|f| evaluate_filter(f, batch))
+                .transpose()?;
             arguments.filters.push(match (own, keep) {
                 (Some(own), Some(keep)) => Some(and(&own, keep)?),
                 (own, keep) => own.or_else(|| keep.cloned()),
@@ -113,8 +161,16 @@ impl Aggregates {
 
     /// Fresh accumulators over groups that the caller numbers.
     pub fn accumulators(&self) -> Result<Accumulators> {
-        let each = self.functions.iter().map(Function::accumulator).collect::<Result<Vec<_>>>()?;
-        Ok(Accumulators { each, states: self.functions.iter().map(|f| f.states).collect(), groups: 0 })
+        let each = self
+            .functions
+            .iter()
+            .map(Function::accumulator)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Accumulators {
+            each,
+            states: self.functions.iter().map(|f| f.states).collect(),
+            groups: 0,
+        })
     }
 
     /// A fresh table of groups by key.
@@ -125,7 +181,11 @@ impl Aggregates {
             let schema = Arc::new(Schema::new(self.key_fields.clone()));
             Some(new_group_values(schema, &GroupOrdering::None).map_err(from_datafusion)?)
         };
-        Ok(HotTable { values, accumulators: self.accumulators()?, groups: Vec::new() })
+        Ok(HotTable {
+            values,
+            accumulators: self.accumulators()?,
+            groups: Vec::new(),
+        })
     }
 }
 
@@ -143,23 +203,38 @@ impl Function {
         let mut function = lowered.aggregate;
         if !lowered.order_bys.is_empty() {
             if function.order_sensitivity().hard_requires() {
-                return Err(Error::unsupported(format!("ORDER BY inside {} in a continuous query", function.fun().name())));
+                return Err(Error::unsupported(format!(
+                    "ORDER BY inside {} in a continuous query",
+                    function.fun().name()
+                )));
             }
-            let unordered = Arc::clone(&function).with_beneficial_ordering(false).map_err(from_datafusion)?;
+            let unordered = Arc::clone(&function)
+                .with_beneficial_ordering(false)
+                .map_err(from_datafusion)?;
             function = unordered.map_or(function, Arc::new);
         }
         let mut args = function.expressions();
         args.extend(lowered.order_bys.iter().map(|o| Arc::clone(&o.expr)));
         let states = function.state_fields().map_err(from_datafusion)?.len();
-        Ok(Self { expr: function, args, filter: lowered.filter, states })
+        Ok(Self {
+            expr: function,
+            args,
+            filter: lowered.filter,
+            states,
+        })
     }
 
     fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>> {
         if self.expr.groups_accumulator_supported() {
-            return self.expr.create_groups_accumulator().map_err(from_datafusion);
+            return self
+                .expr
+                .create_groups_accumulator()
+                .map_err(from_datafusion);
         }
         let expr = Arc::clone(&self.expr);
-        Ok(Box::new(GroupsAccumulatorAdapter::new(move || expr.create_accumulator())))
+        Ok(Box::new(GroupsAccumulatorAdapter::new(move || {
+            expr.create_accumulator()
+        })))
     }
 }
 
@@ -176,7 +251,12 @@ impl Accumulators {
         self.groups = self.groups.max(total);
         for (i, accumulator) in self.each.iter_mut().enumerate() {
             accumulator
-                .update_batch(&arguments.values[i], groups, arguments.filters[i].as_ref(), total)
+                .update_batch(
+                    &arguments.values[i],
+                    groups,
+                    arguments.filters[i].as_ref(),
+                    total,
+                )
                 .map_err(from_datafusion)?;
         }
         Ok(())
@@ -187,7 +267,9 @@ impl Accumulators {
         self.groups = self.groups.max(total);
         let mut first = 0;
         for (accumulator, count) in self.each.iter_mut().zip(&self.states) {
-            accumulator.merge_batch(&states[first..first + count], groups, total).map_err(from_datafusion)?;
+            accumulator
+                .merge_batch(&states[first..first + count], groups, total)
+                .map_err(from_datafusion)?;
             first += count;
         }
         Ok(())
@@ -206,7 +288,10 @@ impl Accumulators {
     /// Takes all results out, in group order.
     pub fn take_results(&mut self) -> Result<Vec<ArrayRef>> {
         self.groups = 0;
-        self.each.iter_mut().map(|a| a.evaluate(EmitTo::All).map_err(from_datafusion)).collect()
+        self.each
+            .iter_mut()
+            .map(|a| a.evaluate(EmitTo::All).map_err(from_datafusion))
+            .collect()
     }
 }
 
@@ -220,7 +305,9 @@ pub struct HotTable {
 impl HotTable {
     /// Number of groups.
     pub fn len(&self) -> usize {
-        self.values.as_ref().map_or(self.accumulators.groups, |v| v.len())
+        self.values
+            .as_ref()
+            .map_or(self.accumulators.groups, |v| v.len())
     }
 
     /// Whether there are no groups.
@@ -231,7 +318,9 @@ impl HotTable {
     fn intern(&mut self, keys: &[ArrayRef], rows: usize) -> Result<usize> {
         match &mut self.values {
             Some(values) => {
-                values.intern(keys, &mut self.groups).map_err(from_datafusion)?;
+                values
+                    .intern(keys, &mut self.groups)
+                    .map_err(from_datafusion)?;
                 Ok(values.len())
             }
             None => {
@@ -252,7 +341,8 @@ impl HotTable {
     pub fn merge(&mut self, run: &RecordBatch, keys: usize) -> Result<()> {
         let columns = run.columns();
         let total = self.intern(&columns[..keys], run.num_rows())?;
-        self.accumulators.merge(&columns[keys..], &self.groups, total)
+        self.accumulators
+            .merge(&columns[keys..], &self.groups, total)
     }
 
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {

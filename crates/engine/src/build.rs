@@ -29,8 +29,14 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
         Op::Calc { filter, exprs } => {
             let input = input(node)?;
             Box::new(Calc {
-                filter: filter.as_ref().map(|f| compile(f, &input.schema)).transpose()?,
-                exprs: exprs.as_ref().map(|e| compile_all(e, &input.schema)).transpose()?,
+                filter: filter
+                    .as_ref()
+                    .map(|f| compile(f, &input.schema))
+                    .transpose()?,
+                exprs: exprs
+                    .as_ref()
+                    .map(|e| compile_all(e, &input.schema))
+                    .transpose()?,
                 schema,
             })
         }
@@ -39,21 +45,65 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
         }
         Op::PaneAgg { window, time, spec } => {
             let aggregates = Aggregates::new(spec, &input(node)?.schema)?;
-            Box::new(PaneAgg::new(*window, aligned(window)?, *time, spec, aggregates, schema))
+            Box::new(PaneAgg::new(
+                *window,
+                aligned(window)?,
+                *time,
+                spec,
+                aggregates,
+                schema,
+            ))
         }
-        Op::SessionAgg { gap, time, keep, spec, emit } => {
+        Op::SessionAgg {
+            gap,
+            time,
+            keep,
+            spec,
+            emit,
+        } => {
             let input = input(node)?;
-            let keep = keep.as_ref().map(|k| compile(k, &input.schema)).transpose()?;
+            let keep = keep
+                .as_ref()
+                .map(|k| compile(k, &input.schema))
+                .transpose()?;
             let aggregates = Aggregates::new(spec, &input.schema)?;
-            Box::new(SessionAgg::new((*gap, *time), keep, spec, *emit, aggregates, schema)?)
+            Box::new(SessionAgg::new(
+                (*gap, *time),
+                keep,
+                spec,
+                *emit,
+                aggregates,
+                schema,
+            )?)
         }
-        Op::UpdatingAgg { spec, expires, every, ttl } => {
+        Op::UpdatingAgg {
+            spec,
+            expires,
+            every,
+            ttl,
+        } => {
             let input = input(node)?;
-            let rules = Rules { every: *every, expires: *expires, ttl: *ttl };
+            let rules = Rules {
+                every: *every,
+                expires: *expires,
+                ttl: *ttl,
+            };
             let aggregates = Aggregates::new(spec, &input.schema)?;
-            Box::new(UpdatingAgg::new(spec, aggregates, rules, Arc::clone(input.schema.inner()), schema)?)
+            Box::new(UpdatingAgg::new(
+                spec,
+                aggregates,
+                rules,
+                Arc::clone(input.schema.inner()),
+                schema,
+            )?)
         }
-        Op::TopN { partition, order, limit, expires, .. } => {
+        Op::TopN {
+            partition,
+            order,
+            limit,
+            expires,
+            ..
+        } => {
             let input = input(node)?;
             let order = order
                 .iter()
@@ -80,20 +130,36 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
 }
 
 fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
-    let Op::TableJoin { table, columns, table_schema, table_filter, on, filter, outer, table_first } = &node.op
+    let Op::TableJoin {
+        table,
+        columns,
+        table_schema,
+        table_filter,
+        on,
+        filter,
+        outer,
+        table_first,
+    } = &node.op
     else {
         return Err(Error::internal("not a join"));
     };
     let input = input(node)?;
-    let store = tables(table).ok_or_else(|| Error::internal(format!("table \"{table}\" has no rows")))?;
+    let store =
+        tables(table).ok_or_else(|| Error::internal(format!("table \"{table}\" has no rows")))?;
     Ok(Box::new(TableJoin::new(JoinSpec {
         table: store,
         columns: columns.clone(),
         table_schema: Arc::clone(table_schema.inner()),
-        table_filter: table_filter.as_ref().map(|f| compile(f, table_schema)).transpose()?,
+        table_filter: table_filter
+            .as_ref()
+            .map(|f| compile(f, table_schema))
+            .transpose()?,
         stream_keys: compile_all(on.iter().map(|(s, _)| s), &input.schema)?,
         table_keys: compile_all(on.iter().map(|(_, t)| t), table_schema)?,
-        filter: filter.as_ref().map(|f| compile(f, &node.schema)).transpose()?,
+        filter: filter
+            .as_ref()
+            .map(|f| compile(f, &node.schema))
+            .transpose()?,
         outer: *outer,
         table_first: *table_first,
         schema: Arc::clone(node.schema.inner()),
@@ -101,9 +167,14 @@ fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
 }
 
 fn input(node: &Node) -> Result<&Node> {
-    node.inputs.first().map(AsRef::as_ref).ok_or_else(|| Error::internal("an operator without input"))
+    node.inputs
+        .first()
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Error::internal("an operator without input"))
 }
 
 fn aligned(window: &plan::Window) -> Result<(Micros, Micros)> {
-    window.aligned().ok_or_else(|| Error::internal("a session among aligned windows"))
+    window
+        .aligned()
+        .ok_or_else(|| Error::internal("a session among aligned windows"))
 }

@@ -38,4 +38,3 @@ pub fn concat_changes(old: &RecordBatch, new: &RecordBatch) -> Result<DeltaBatch
     weights.resize(rows.num_rows(), 1);
     Ok(DeltaBatch::new(rows, weights))
 }
-

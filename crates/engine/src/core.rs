@@ -34,7 +34,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tick_records: 1 << 16, tick_micros: 50_000, join_records: 10_000, ephemeral_backlog: 1 << 17 }
+        Self {
+            tick_records: 1 << 16,
+            tick_micros: 50_000,
+            join_records: 10_000,
+            ephemeral_backlog: 1 << 17,
+        }
     }
 }
 
@@ -126,7 +131,11 @@ impl Core {
                 Ok(())
             }
             Change::CreateTable(spec) => {
-                let table = Table { watermark: Watermark::MIN, fresh: Vec::new(), spec };
+                let table = Table {
+                    watermark: Watermark::MIN,
+                    fresh: Vec::new(),
+                    spec,
+                };
                 self.tables.insert(table.spec.name.clone(), table);
                 Ok(())
             }
@@ -149,14 +158,19 @@ impl Core {
 
     fn table(&mut self, name: &str) -> Result<&mut Table> {
         self.tables.get_mut(name).ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_TABLE, format!("table \"{name}\" does not exist"))
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("table \"{name}\" does not exist"),
+            )
         })
     }
 
     fn insert(&mut self, name: &str, rows: RecordBatch) -> Result<()> {
         let table = self.table(name)?;
         if let Some((column, delay)) = table.spec.watermark {
-            let times = rows.column(column).as_primitive_opt::<TimestampMicrosecondType>();
+            let times = rows
+                .column(column)
+                .as_primitive_opt::<TimestampMicrosecondType>();
             if let Some(highest) = times.and_then(max) {
                 let reached = Watermark(highest.saturating_sub(delay).saturating_sub(1));
                 table.watermark = table.watermark.max(reached);
@@ -201,7 +215,9 @@ impl Core {
         match leaf.kind {
             RelationKind::Source => Ok(Vec::new()),
             RelationKind::Table => {
-                let Some(table) = self.tables.get(&leaf.relation) else { return Ok(Vec::new()) };
+                let Some(table) = self.tables.get(&leaf.relation) else {
+                    return Ok(Vec::new());
+                };
                 let mut rows = table.spec.store.snapshot()?;
                 rows.extend(table.fresh.iter().cloned());
                 Ok(rows)
@@ -214,33 +230,59 @@ impl Core {
     }
 
     pub(crate) fn view_named(&self, name: &str) -> Option<&View> {
-        self.views.iter().map(|(_, v)| v).find(|v| v.spec.name == name)
+        self.views
+            .iter()
+            .map(|(_, v)| v)
+            .find(|v| v.spec.name == name)
     }
 
     /// Connects a leaf to its source: to the shared read when that has not begun, else to a read of its own.
     fn attach(&mut self, view: u64, leaf_at: usize, leaf: Leaf) -> Result<()> {
         let spec = self.sources.get(&leaf.relation).cloned().ok_or_else(|| {
-            Error::new(SqlState::UNDEFINED_TABLE, format!("source \"{}\" does not exist", leaf.relation))
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("source \"{}\" does not exist", leaf.relation),
+            )
         })?;
-        let consumer =
-            Consumer { view, leaf: leaf_at, columns: leaf.columns, schema: leaf.schema, skip: Vec::new() };
-        let shared = self.feeds.iter_mut().find(|f| f.shared && f.feed.spec().name == spec.name);
+        let consumer = Consumer {
+            view,
+            leaf: leaf_at,
+            columns: leaf.columns,
+            schema: leaf.schema,
+            skip: Vec::new(),
+        };
+        let shared = self
+            .feeds
+            .iter_mut()
+            .find(|f| f.shared && f.feed.spec().name == spec.name);
         if let Some(slot) = shared {
             if slot.feed.counts().records == 0 && slot.feed.can_serve(&consumer.columns) {
                 return slot.feed.add(consumer);
             }
             self.set_state(view, ViewState::CatchingUp);
             let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
-            self.feeds.push(FeedSlot { feed, shared: false, failed: false });
+            self.feeds.push(FeedSlot {
+                feed,
+                shared: false,
+                failed: false,
+            });
             return Ok(());
         }
         let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
-        self.feeds.push(FeedSlot { feed, shared: true, failed: false });
+        self.feeds.push(FeedSlot {
+            feed,
+            shared: true,
+            failed: false,
+        });
         Ok(())
     }
 
     fn set_state(&mut self, id: u64, state: ViewState) {
-        if let Some((_, view)) = self.views.iter_mut().find(|(i, v)| *i == id && v.is_alive()) {
+        if let Some((_, view)) = self
+            .views
+            .iter_mut()
+            .find(|(i, v)| *i == id && v.is_alive())
+        {
             view.state = state;
         }
     }
@@ -250,7 +292,9 @@ impl Core {
         if let Some(table) = self.tables.remove(name) {
             table.spec.store.end(dropped(name));
         }
-        let Some(at) = self.views.iter().position(|(_, v)| v.spec.name == name) else { return Ok(()) };
+        let Some(at) = self.views.iter().position(|(_, v)| v.spec.name == name) else {
+            return Ok(());
+        };
         let (id, view) = self.views.remove(at);
         view.spec.store.end(dropped(name));
         for slot in &mut self.feeds {
@@ -265,7 +309,9 @@ impl Core {
         let wall = self.clock.now();
         self.join_shared(wall);
         let mut records = 0;
-        while records < self.limits.tick_records && self.clock.now() - wall < self.limits.tick_micros {
+        while records < self.limits.tick_records
+            && self.clock.now() - wall < self.limits.tick_micros
+        {
             let read = self.poll_all(wall);
             records += read;
             if read == 0 {
@@ -298,7 +344,9 @@ impl Core {
         !slot.shared
             && slot.feed.consumers.iter().any(|c| {
                 self.views.iter().any(|(id, v)| {
-                    *id == c.view && v.spec.ephemeral && v.spec.store.backlog(0) > self.limits.ephemeral_backlog
+                    *id == c.view
+                        && v.spec.ephemeral
+                        && v.spec.store.backlog(0) > self.limits.ephemeral_backlog
                 })
             })
     }
@@ -329,13 +377,20 @@ impl Core {
                 continue;
             }
             let name = self.feeds[at].feed.spec().name.clone();
-            let Some(shared) = self.feeds.iter().position(|f| f.shared && f.feed.spec().name == name) else {
+            let Some(shared) = self
+                .feeds
+                .iter()
+                .position(|f| f.shared && f.feed.spec().name == name)
+            else {
                 // The view that read for all is gone: this read takes its place once it has caught up.
                 self.feeds[at].shared = true;
                 self.caught_up(at);
                 continue;
             };
-            if self.behind(at, shared).is_some_and(|b| b <= self.limits.join_records) {
+            if self
+                .behind(at, shared)
+                .is_some_and(|b| b <= self.limits.join_records)
+            {
                 self.try_join(at, shared, wall);
             }
         }
@@ -348,7 +403,12 @@ impl Core {
         if own.is_empty() || own.len() != others.len() {
             return None;
         }
-        Some(own.iter().zip(others).map(|(a, b)| (b.position - a.position).max(0)).sum())
+        Some(
+            own.iter()
+                .zip(others)
+                .map(|(a, b)| (b.position - a.position).max(0))
+                .sum(),
+        )
     }
 
     fn try_join(&mut self, private: usize, shared: usize, wall: Micros) {
@@ -369,8 +429,18 @@ impl Core {
         }
         self.caught_up(private);
         let slot = self.feeds.swap_remove(private);
-        let shared = if shared == self.feeds.len() { private } else { shared };
-        let skip: Vec<i64> = slot.feed.reader().partitions().iter().map(|p| p.position).collect();
+        let shared = if shared == self.feeds.len() {
+            private
+        } else {
+            shared
+        };
+        let skip: Vec<i64> = slot
+            .feed
+            .reader()
+            .partitions()
+            .iter()
+            .map(|p| p.position)
+            .collect();
         for mut consumer in slot.feed.consumers {
             consumer.skip = skip.clone();
             if let Err(error) = self.feeds[shared].feed.add(consumer) {
@@ -380,7 +450,12 @@ impl Core {
     }
 
     fn caught_up(&mut self, at: usize) {
-        let readers: Vec<u64> = self.feeds[at].feed.consumers.iter().map(|c| c.view).collect();
+        let readers: Vec<u64> = self.feeds[at]
+            .feed
+            .consumers
+            .iter()
+            .map(|c| c.view)
+            .collect();
         for id in readers {
             self.set_state(id, ViewState::Running);
         }
@@ -401,7 +476,10 @@ impl Core {
             || self.inserted
             || !self.replies.is_empty()
             || moved.contains(&true)
-            || self.views.iter().any(|(_, v)| v.touched || (v.is_alive() && v.pipeline.waits()))
+            || self
+                .views
+                .iter()
+                .any(|(_, v)| v.touched || (v.is_alive() && v.pipeline.waits()))
     }
 
     fn end_tick(&mut self, records: usize) -> Result<bool> {
@@ -409,9 +487,15 @@ impl Core {
         if !self.is_due(records, wall) {
             return Ok(false);
         }
-        let tick = Tick { wall, watermark: Watermark::MIN, last: false, flush: self.inserted };
+        let tick = Tick {
+            wall,
+            watermark: Watermark::MIN,
+            last: false,
+            flush: self.inserted,
+        };
         self.run_views(tick);
-        let changed = records > 0 || self.inserted || self.views.iter().any(|(_, v)| !v.fresh.is_empty());
+        let changed =
+            records > 0 || self.inserted || self.views.iter().any(|(_, v)| !v.fresh.is_empty());
         if changed {
             self.version += 1;
             self.write_cut(wall)?;
@@ -424,7 +508,10 @@ impl Core {
         }
         if wall - self.last_commit >= COMMIT_EVERY {
             self.last_commit = wall;
-            self.feeds.iter_mut().filter(|f| f.shared).for_each(|f| f.feed.commit());
+            self.feeds
+                .iter_mut()
+                .filter(|f| f.shared)
+                .for_each(|f| f.feed.commit());
         }
         Ok(changed)
     }
@@ -448,14 +535,21 @@ impl Core {
             RelationKind::Source => self
                 .feeds
                 .iter()
-                .find(|f| f.feed.consumers.iter().any(|c| c.view == id && c.leaf == index))
+                .find(|f| {
+                    f.feed
+                        .consumers
+                        .iter()
+                        .any(|c| c.view == id && c.leaf == index)
+                })
                 .map_or(Watermark::MIN, |f| f.feed.time().watermark()),
-            RelationKind::Table => {
-                self.tables.get(&leaf.relation).map_or(Watermark::MIN, |t| t.watermark)
-            }
+            RelationKind::Table => self
+                .tables
+                .get(&leaf.relation)
+                .map_or(Watermark::MIN, |t| t.watermark),
             RelationKind::View => {
                 let (before, rest) = self.views.split_at_mut(at);
-                let Some((_, input)) = before.iter().find(|(_, v)| v.spec.name == leaf.relation) else {
+                let Some((_, input)) = before.iter().find(|(_, v)| v.spec.name == leaf.relation)
+                else {
                     return Watermark::MIN;
                 };
                 let reader = &mut rest[0].1;
@@ -494,7 +588,11 @@ impl Core {
                     .collect(),
             })
             .collect();
-        self.cuts.append(&Cut { tick: self.version, wall, sources })
+        self.cuts.append(&Cut {
+            tick: self.version,
+            wall,
+            sources,
+        })
     }
 
     /// Makes the version visible in all relations at once.
@@ -506,7 +604,9 @@ impl Core {
         }
         for (_, view) in &mut self.views {
             let retention = view.retention_watermark();
-            view.spec.store.apply(self.version, view.fresh.clone(), retention)?;
+            view.spec
+                .store
+                .apply(self.version, view.fresh.clone(), retention)?;
         }
         *published = self.version;
         Ok(())
@@ -515,14 +615,19 @@ impl Core {
     /// When the next tick is needed though nothing comes, in microseconds of wall time.
     pub fn next_deadline(&self) -> Option<Micros> {
         let idle = self.feeds.iter().filter_map(|f| f.feed.next_idle()).min();
-        let waiting = self.views.iter().any(|(_, v)| v.is_alive() && v.pipeline.waits());
+        let waiting = self
+            .views
+            .iter()
+            .any(|(_, v)| v.is_alive() && v.pipeline.waits());
         let soon = waiting.then(|| self.clock.now().saturating_add(WAIT_MICROS));
         idle.into_iter().chain(soon).min()
     }
 
     /// Moves hot state into immutable runs (between ticks).
     pub fn flush(&mut self) -> Result<()> {
-        self.views.iter_mut().try_for_each(|(_, v)| v.pipeline.flush())
+        self.views
+            .iter_mut()
+            .try_for_each(|(_, v)| v.pipeline.flush())
     }
 
     /// A view's store.
@@ -550,7 +655,11 @@ fn leaves_of(view: &View, relation: &str) -> Vec<(usize, Leaf)> {
 
 /// The leaf's columns of a relation's rows.
 fn project(rows: &RecordBatch, leaf: &Leaf) -> Result<DeltaBatch> {
-    let columns = leaf.columns.iter().map(|c| Arc::clone(rows.column(*c))).collect();
+    let columns = leaf
+        .columns
+        .iter()
+        .map(|c| Arc::clone(rows.column(*c)))
+        .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     let rows = RecordBatch::try_new_with_options(Arc::clone(&leaf.schema), columns, &options)?;
     Ok(DeltaBatch::inserts(rows))

@@ -41,7 +41,12 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || run(core, &received, &sleeper))
             .map_err(|e| Error::internal(format!("the engine's thread did not start: {e}")))?;
-        Ok(Self { commands, waker, published, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            commands,
+            waker,
+            published,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Changes what runs, all at one tick. The receiver gets the version at which the changes can be seen.
@@ -113,7 +118,8 @@ fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) {
         }
         let sleep = core.next_deadline().map_or(MAX_SLEEP, |at| {
             let left = at.saturating_sub(core.clock.now());
-            Duration::from_micros(u64::try_from(left).unwrap_or(0)).clamp(Duration::from_millis(1), MAX_SLEEP)
+            Duration::from_micros(u64::try_from(left).unwrap_or(0))
+                .clamp(Duration::from_millis(1), MAX_SLEEP)
         });
         waker.sleep(sleep);
     }

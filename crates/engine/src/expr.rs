@@ -17,18 +17,28 @@ pub type Compiled = Arc<dyn PhysicalExpr>;
 
 /// Compiles `expr` over rows of `schema`.
 pub fn compile(expr: &Expr, schema: &DFSchema) -> Result<Compiled> {
-    create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())
-        .map_err(from_datafusion)
+    create_physical_expr(
+        expr,
+        schema,
+        &ExecutionProps::new(),
+        &PhysicalPlanningContext::default(),
+    )
+    .map_err(from_datafusion)
 }
 
 /// Compiles several expressions.
-pub fn compile_all<'a>(exprs: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> Result<Vec<Compiled>> {
+pub fn compile_all<'a>(
+    exprs: impl IntoIterator<Item = &'a Expr>,
+    schema: &DFSchema,
+) -> Result<Vec<Compiled>> {
     exprs.into_iter().map(|e| compile(e, schema)).collect()
 }
 
 /// The expression's value for each row.
 pub fn evaluate(expr: &Compiled, batch: &RecordBatch) -> Result<ArrayRef> {
-    expr.evaluate(batch).and_then(|v| v.into_array(batch.num_rows())).map_err(from_datafusion)
+    expr.evaluate(batch)
+        .and_then(|v| v.into_array(batch.num_rows()))
+        .map_err(from_datafusion)
 }
 
 /// The values of several expressions.
@@ -50,7 +60,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
             Ok(own) => *own,
             Err(other) => Error::internal(other.to_string()),
         },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            from_datafusion(*inner)
+        }
         DataFusionError::NotImplemented(what) => Error::unsupported(what),
         other => Error::internal(other.strip_backtrace()),
     }

@@ -103,7 +103,12 @@ impl Feed {
     pub fn open(spec: Arc<SourceSpec>, consumers: Vec<Consumer>, waker: Waker) -> Result<Self> {
         let wanted = wanted_columns(&spec.schema, &consumers);
         let wants = wants_of(&spec.schema, &wanted);
-        let request = OpenRequest { wants, bounded: false, positions: Vec::new(), waker };
+        let request = OpenRequest {
+            wants,
+            bounded: false,
+            positions: Vec::new(),
+            waker,
+        };
         let reader = spec.factory.open(request)?;
         let decoder = decoder(&spec.schema, &wanted)?;
         let delay = spec.schema.watermark.as_ref().map_or(0, |w| w.delay);
@@ -176,11 +181,15 @@ impl Feed {
 
     /// Reads what is there, at most one slab. Says how many records came; deliveries go to `out`.
     pub fn poll(&mut self, wall: Micros, out: &mut Vec<Delivery>) -> Result<usize> {
-        let limits = PollLimits { max_records: POLL_RECORDS, max_bytes: POLL_BYTES };
+        let limits = PollLimits {
+            max_records: POLL_RECORDS,
+            max_bytes: POLL_BYTES,
+        };
         self.reader.poll(&mut self.slab, limits)?;
         let partitions = self.reader.partitions().len();
         self.time.grow(partitions, wall);
-        self.partition_counts.resize(partitions, PartitionCounts::default());
+        self.partition_counts
+            .resize(partitions, PartitionCounts::default());
         if self.slab.is_empty() {
             return Ok(0);
         }
@@ -201,7 +210,11 @@ impl Feed {
                 Some(error) => Err(error.clone()),
                 None => self.rows_for(consumer, &decoded),
             };
-            out.push(Delivery { view: consumer.view, leaf: consumer.leaf, batch });
+            out.push(Delivery {
+                view: consumer.view,
+                leaf: consumer.leaf,
+                batch,
+            });
         }
         Ok(records)
     }
@@ -219,13 +232,17 @@ impl Feed {
         );
         let text = format!("{}: {} ({place})", first.reason.code(), first.message);
         self.counts.last_bad = Some(text.clone());
-        self.spec.fail_on_bad.then(|| Error::new(SqlState::INVALID_TEXT, format!("bad record: {text}")))
+        self.spec
+            .fail_on_bad
+            .then(|| Error::new(SqlState::INVALID_TEXT, format!("bad record: {text}")))
     }
 
     fn highest(&self, batch: &RecordBatch) -> Option<Micros> {
         let time = self.spec.schema.watermark.as_ref()?.column;
         let at = self.wanted.iter().position(|c| *c == time)?;
-        max(batch.column(at).as_primitive_opt::<TimestampMicrosecondType>()?)
+        max(batch
+            .column(at)
+            .as_primitive_opt::<TimestampMicrosecondType>()?)
     }
 
     fn rows_for(&self, consumer: &Consumer, decoded: &formats::Decoded) -> Result<DeltaBatch> {
@@ -235,15 +252,20 @@ impl Feed {
             .map(|c| {
                 let at = self.wanted.iter().position(|w| w == c);
                 at.map(|at| Arc::clone(decoded.batch.column(at)))
-                    .ok_or_else(|| Error::internal("a column that a consumer wants was not decoded"))
+                    .ok_or_else(|| {
+                        Error::internal("a column that a consumer wants was not decoded")
+                    })
             })
             .collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(decoded.batch.num_rows()));
-        let mut rows = RecordBatch::try_new_with_options(Arc::clone(&consumer.schema), columns, &options)?;
+        let mut rows =
+            RecordBatch::try_new_with_options(Arc::clone(&consumer.schema), columns, &options)?;
         let skip = consumer.skip.get(self.slab.partition).copied().unwrap_or(0);
         if self.slab.offsets.first().is_some_and(|first| *first < skip) {
             let offset = |i: usize| self.slab.offsets[decoded.slab_row(i, 0)];
-            let keep: BooleanArray = (0..rows.num_rows()).map(|i| Some(offset(i) >= skip)).collect();
+            let keep: BooleanArray = (0..rows.num_rows())
+                .map(|i| Some(offset(i) >= skip))
+                .collect();
             rows = filter_record_batch(&rows, &keep)?;
         }
         Ok(DeltaBatch::inserts(rows))
@@ -259,19 +281,30 @@ impl Feed {
     /// When a tick is needed without new rows, because a partition becomes idle.
     pub fn next_idle(&self) -> Option<Micros> {
         let partitions = self.reader.partitions();
-        self.time.next_idle(|i| partitions.get(i).is_some_and(|p| p.at_end))
+        self.time
+            .next_idle(|i| partitions.get(i).is_some_and(|p| p.at_end))
     }
 
     /// Publishes the positions under the consumer group.
     pub fn commit(&mut self) {
-        let positions: Vec<(i32, i64)> =
-            self.reader.partitions().iter().filter(|p| p.position >= 0).map(|p| (p.id, p.position)).collect();
+        let positions: Vec<(i32, i64)> = self
+            .reader
+            .partitions()
+            .iter()
+            .filter(|p| p.position >= 0)
+            .map(|p| (p.id, p.position))
+            .collect();
         self.reader.commit(&positions);
     }
 
     /// Records on the broker that have not been read, over all partitions.
     pub fn lag(&self) -> i64 {
-        self.reader.partitions().iter().filter(|p| p.end >= 0).map(|p| (p.end - p.position).max(0)).sum()
+        self.reader
+            .partitions()
+            .iter()
+            .filter(|p| p.end >= 0)
+            .map(|p| (p.end - p.position).max(0))
+            .sum()
     }
 }
 
@@ -282,7 +315,10 @@ fn decoder(schema: &SourceSchema, wanted: &[usize]) -> Result<Box<dyn Decoder>> 
 
 /// Columns that someone wants, and the event time.
 fn wanted_columns(schema: &SourceSchema, consumers: &[Consumer]) -> Vec<usize> {
-    let mut wanted: Vec<usize> = consumers.iter().flat_map(|c| c.columns.iter().copied()).collect();
+    let mut wanted: Vec<usize> = consumers
+        .iter()
+        .flat_map(|c| c.columns.iter().copied())
+        .collect();
     wanted.extend(schema.watermark.as_ref().map(|w| w.column));
     wanted.sort_unstable();
     wanted.dedup();
@@ -292,5 +328,8 @@ fn wanted_columns(schema: &SourceSchema, consumers: &[Consumer]) -> Vec<usize> {
 /// Parts of records that columns need.
 pub fn wants_of(schema: &SourceSchema, columns: &[usize]) -> Wants {
     let has = |origin: &ColumnOrigin| columns.iter().any(|c| schema.columns[*c].origin == *origin);
-    Wants { keys: has(&ColumnOrigin::Key), headers: has(&ColumnOrigin::Headers) }
+    Wants {
+        keys: has(&ColumnOrigin::Key),
+        headers: has(&ColumnOrigin::Headers),
+    }
 }

@@ -63,7 +63,12 @@ impl Pipeline {
     }
 
     fn add(&mut self, node: &Node, tables: Tables<'_>) -> Result<Input> {
-        if let Op::Read { relation, kind, columns } = &node.op {
+        if let Op::Read {
+            relation,
+            kind,
+            columns,
+        } = &node.op
+        {
             self.leaves.push(Leaf {
                 relation: relation.clone(),
                 kind: *kind,
@@ -73,9 +78,13 @@ impl Pipeline {
             });
             return Ok(Input::Leaf(self.leaves.len() - 1));
         }
-        let inputs = node.inputs.iter().map(|n| self.add(n, tables)).collect::<Result<Vec<_>>>()?;
-        let operator =
-            operator(node, tables)?.ok_or_else(|| dataflow::Error::internal("only leaves have no operator"))?;
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|n| self.add(n, tables))
+            .collect::<Result<Vec<_>>>()?;
+        let operator = operator(node, tables)?
+            .ok_or_else(|| dataflow::Error::internal("only leaves have no operator"))?;
         let index = self.steps.len();
         for (port, input) in inputs.iter().enumerate() {
             match input {
@@ -83,7 +92,12 @@ impl Pipeline {
                 Input::Leaf(i) => self.leaves[*i].target = Some((index, port)),
             }
         }
-        self.steps.push(Step { operator, target: None, inputs, watermark: Watermark::MIN });
+        self.steps.push(Step {
+            operator,
+            target: None,
+            inputs,
+            watermark: Watermark::MIN,
+        });
         Ok(Input::Step(index))
     }
 
@@ -133,7 +147,9 @@ impl Pipeline {
                 .unwrap_or(Watermark::MIN);
             let mut out = Out::default();
             let step = &mut self.steps[index];
-            let given = step.operator.on_tick(Tick { watermark, ..tick }, &mut out)?;
+            let given = step
+                .operator
+                .on_tick(Tick { watermark, ..tick }, &mut out)?;
             step.watermark = step.watermark.max(given);
             let batches = out.take();
             if !batches.is_empty() {
@@ -154,7 +170,9 @@ impl Pipeline {
 
     /// The watermark of the output.
     pub fn watermark(&self) -> Watermark {
-        self.steps.last().map_or(self.root_leaf_watermark, |s| s.watermark)
+        self.steps
+            .last()
+            .map_or(self.root_leaf_watermark, |s| s.watermark)
     }
 
     /// Whether some operator waits for time to pass.
@@ -169,6 +187,8 @@ impl Pipeline {
 
     /// Counters of all operators together.
     pub fn counters(&self) -> Counters {
-        self.steps.iter().fold(Counters::default(), |sum, s| sum.plus(s.operator.counters()))
+        self.steps.iter().fold(Counters::default(), |sum, s| {
+            sum.plus(s.operator.counters())
+        })
     }
 }

@@ -9,8 +9,11 @@ use crate::status::{PartitionStatus, SourceStatus, Status, ViewStatus};
 impl Core {
     /// The status of everything that runs, as of the last tick.
     pub fn status(&self) -> Status {
-        let mut sources: Vec<SourceStatus> =
-            self.sources.values().map(|spec| self.source_status(&spec.name, spec.factory.topic())).collect();
+        let mut sources: Vec<SourceStatus> = self
+            .sources
+            .values()
+            .map(|spec| self.source_status(&spec.name, spec.factory.topic()))
+            .collect();
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let views = self
             .views
@@ -26,17 +29,27 @@ impl Core {
                 counters: v.counters(),
             })
             .collect();
-        Status { version: self.version, sources, views }
+        Status {
+            version: self.version,
+            sources,
+            views,
+        }
     }
 
     /// Records that a view's own read is behind the end of its topics.
     fn behind_of(&self, id: u64) -> i64 {
-        let own = self.feeds.iter().filter(|f| f.feed.consumers.iter().any(|c| c.view == id));
+        let own = self
+            .feeds
+            .iter()
+            .filter(|f| f.feed.consumers.iter().any(|c| c.view == id));
         own.map(|f| f.feed.lag()).sum()
     }
 
     fn source_status(&self, name: &str, topic: String) -> SourceStatus {
-        let slot = self.feeds.iter().find(|f| f.shared && f.feed.spec().name == name);
+        let slot = self
+            .feeds
+            .iter()
+            .find(|f| f.shared && f.feed.spec().name == name);
         let Some(slot) = slot else {
             return SourceStatus {
                 name: name.to_owned(),

@@ -117,7 +117,10 @@ impl Store {
             ended: None,
             expired_to: Micros::MIN,
         };
-        Ok(Self { options, inner: Mutex::new(inner) })
+        Ok(Self {
+            options,
+            inner: Mutex::new(inner),
+        })
     }
 
     /// Columns of the rows.
@@ -131,7 +134,12 @@ impl Store {
     }
 
     /// Applies the changes of `version`, which is above all before. `watermark` is that of the retention column.
-    pub fn apply(&self, version: u64, batches: Vec<DeltaBatch>, watermark: Option<Micros>) -> Result<()> {
+    pub fn apply(
+        &self,
+        version: u64,
+        batches: Vec<DeltaBatch>,
+        watermark: Option<Micros>,
+    ) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.version = version;
         for batch in batches {
@@ -139,7 +147,11 @@ impl Store {
             inner.add(&batch, &self.options)?;
             let bytes = batch.rows.get_array_memory_size();
             inner.log_bytes += bytes;
-            inner.log.push_back(LogEntry { version, batch, bytes });
+            inner.log.push_back(LogEntry {
+                version,
+                batch,
+                bytes,
+            });
         }
         inner.trim_log(self.options.log_bytes);
         if let (Some((column, keep)), Some(watermark)) = (self.options.retention, watermark) {
@@ -207,7 +219,10 @@ impl Store {
         if version < inner.forgotten {
             return Err(Error::new(
                 SqlState::CONFIGURATION_LIMIT,
-                format!("this reader fell behind: changes up to version {} are no longer kept", inner.forgotten),
+                format!(
+                    "this reader fell behind: changes up to version {} are no longer kept",
+                    inner.forgotten
+                ),
             )
             .hint("read faster, or subscribe again: it begins with the rows that are there"));
         }
@@ -224,8 +239,16 @@ impl Store {
             rows += entry.batch.len();
             batches.push((entry.version, entry.batch.clone()));
         }
-        let ended = if complete >= inner.version { inner.ended.clone() } else { None };
-        Ok(Changes { batches, version: complete, ended })
+        let ended = if complete >= inner.version {
+            inner.ended.clone()
+        } else {
+            None
+        };
+        Ok(Changes {
+            batches,
+            version: complete,
+            ended,
+        })
     }
 
     /// Rows in the log after `version`: how far a follower is behind.
@@ -279,14 +302,20 @@ impl Inner {
         while self.log_bytes > limit && self.log.len() > 1 {
             self.forget_first();
         }
-        while self.log.front().is_some_and(|e| e.version == self.forgotten) {
+        while self
+            .log
+            .front()
+            .is_some_and(|e| e.version == self.forgotten)
+        {
             self.forget_first();
         }
     }
 
     fn expire(&mut self, column: usize, before: Micros) {
         match &mut self.rows {
-            Rows::Append(runs) => runs.retain(|run| run.newest.is_none_or(|newest| newest > before)),
+            Rows::Append(runs) => {
+                runs.retain(|run| run.newest.is_none_or(|newest| newest > before))
+            }
             Rows::Updating(rows) => rows.expire(column, before),
             Rows::None => {}
         }
@@ -307,10 +336,15 @@ impl Rows {
 fn append(runs: &mut Vec<Run>, batch: &DeltaBatch, options: &StoreOptions) -> Result<()> {
     let newest = |rows: &RecordBatch| {
         let (column, _) = options.retention?;
-        let times = rows.column(column).as_primitive_opt::<TimestampMicrosecondType>()?;
+        let times = rows
+            .column(column)
+            .as_primitive_opt::<TimestampMicrosecondType>()?;
         datafusion::arrow::compute::max(times)
     };
-    runs.push(Run { newest: newest(&batch.rows), rows: batch.rows.clone() });
+    runs.push(Run {
+        newest: newest(&batch.rows),
+        rows: batch.rows.clone(),
+    });
     const MERGED_ROWS: usize = 1 << 16;
     while let [.., before, last] = runs.as_slice() {
         let (a, b) = (before.rows.num_rows(), last.rows.num_rows());
@@ -328,7 +362,9 @@ fn append(runs: &mut Vec<Run>, batch: &DeltaBatch, options: &StoreOptions) -> Re
 impl Updating {
     fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
         self.snapshot = None;
-        let Some(rows) = self.encoder.encode(batch.rows.columns())? else { return Ok(()) };
+        let Some(rows) = self.encoder.encode(batch.rows.columns())? else {
+            return Ok(());
+        };
         for row in 0..batch.len() {
             let bytes = rows.row(row);
             let mut new = false;
@@ -378,9 +414,16 @@ impl Updating {
 
     fn expire(&mut self, column: usize, before: Micros) {
         // Whole rows are keys here, so expiry decodes them; it runs only when something can have expired.
-        let Ok(columns) = self.encoder.decode(self.keys.iter().map(AsRef::as_ref)) else { return };
-        let Some(times) = columns[column].as_primitive_opt::<TimestampMicrosecondType>() else { return };
-        let old: BooleanArray = times.iter().map(|t| Some(t.is_some_and(|t| t <= before))).collect();
+        let Ok(columns) = self.encoder.decode(self.keys.iter().map(AsRef::as_ref)) else {
+            return;
+        };
+        let Some(times) = columns[column].as_primitive_opt::<TimestampMicrosecondType>() else {
+            return;
+        };
+        let old: BooleanArray = times
+            .iter()
+            .map(|t| Some(t.is_some_and(|t| t <= before)))
+            .collect();
         if old.true_count() == 0 {
             return;
         }
@@ -396,4 +439,3 @@ impl Updating {
         self.keys = kept;
     }
 }
-

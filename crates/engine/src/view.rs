@@ -69,7 +69,13 @@ impl View {
             return;
         }
         self.touched = true;
-        if let Err(error) = batch.and_then(|b| if b.is_empty() { Ok(()) } else { self.pipeline.push(leaf, b) }) {
+        if let Err(error) = batch.and_then(|b| {
+            if b.is_empty() {
+                Ok(())
+            } else {
+                self.pipeline.push(leaf, b)
+            }
+        }) {
             self.fail(error);
         }
     }

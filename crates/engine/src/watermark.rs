@@ -26,13 +26,22 @@ impl SourceTime {
     /// Rows may come `delay` after the highest time; a partition read to its end is idle after `idle_after`. Both in
     /// microseconds.
     pub fn new(delay: Micros, idle_after: Micros) -> Self {
-        Self { delay, idle_after, partitions: Vec::new(), watermark: Watermark::MIN }
+        Self {
+            delay,
+            idle_after,
+            partitions: Vec::new(),
+            watermark: Watermark::MIN,
+        }
     }
 
     /// Makes room for `count` partitions; new ones have no event time yet and, until they are idle, hold the watermark.
     pub fn grow(&mut self, count: usize, wall: Micros) {
         while self.partitions.len() < count {
-            self.partitions.push(PartitionTime { highest: None, last_row: wall, idle: false });
+            self.partitions.push(PartitionTime {
+                highest: None,
+                last_row: wall,
+                idle: false,
+            });
         }
     }
 
@@ -49,7 +58,12 @@ impl SourceTime {
         for (i, time) in self.partitions.iter_mut().enumerate() {
             time.idle = at_end(i) && wall.saturating_sub(time.last_row) >= self.idle_after;
         }
-        let least = self.partitions.iter().filter(|t| !t.idle).map(|t| self.watermark_of(t)).min();
+        let least = self
+            .partitions
+            .iter()
+            .filter(|t| !t.idle)
+            .map(|t| self.watermark_of(t))
+            .min();
         if let Some(least) = least {
             self.watermark = self.watermark.max(least);
         }
@@ -58,7 +72,9 @@ impl SourceTime {
 
     /// The partition's own watermark: just below its highest time less the delay, so equal times are not late.
     pub fn watermark_of(&self, time: &PartitionTime) -> Watermark {
-        time.highest.map_or(Watermark::MIN, |h| Watermark(h.saturating_sub(self.delay).saturating_sub(1)))
+        time.highest.map_or(Watermark::MIN, |h| {
+            Watermark(h.saturating_sub(self.delay).saturating_sub(1))
+        })
     }
 
     /// The source's watermark.
@@ -100,10 +116,18 @@ mod tests {
         time.observe(1, 30, 10);
         assert_eq!(time.advance(10, |_| true), Watermark(24));
         time.observe(0, 60, 90);
-        assert_eq!(time.advance(110, |_| false), Watermark(24), "idle only when read to the end");
+        assert_eq!(
+            time.advance(110, |_| false),
+            Watermark(24),
+            "idle only when read to the end"
+        );
         assert_eq!(time.advance(110, |_| true), Watermark(54));
         time.observe(1, 31, 120);
-        assert_eq!(time.advance(120, |_| true), Watermark(54), "it never goes back");
+        assert_eq!(
+            time.advance(120, |_| true),
+            Watermark(54),
+            "it never goes back"
+        );
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use dataflow::{Error, Micros, Result};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray,
+};
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
 /// Greatest common divisor of two positive lengths (Euclid).
@@ -16,7 +18,12 @@ pub fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondTy
     column
         .as_primitive_opt::<TimestampMicrosecondType>()
         .filter(|times| times.null_count() == 0)
-        .ok_or_else(|| Error::internal(format!("a time column of {} is not a filled timestamp", column.data_type())))
+        .ok_or_else(|| {
+            Error::internal(format!(
+                "a time column of {} is not a filled timestamp",
+                column.data_type()
+            ))
+        })
 }
 
 /// A column of timestamps of `data_type` (microseconds, with or without zone).

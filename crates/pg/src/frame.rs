@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn bind_is_read_whole() {
-        let bytes = b"B\0\0\0\x1dp\0s\0\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\x01\0\x01";
+        let bytes = b"B\0\0\0\x1bp\0s\0\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\x01\0\x01";
         let Message::Bind(bind) = next(bytes).unwrap().unwrap() else { panic!("not a Bind") };
         assert_eq!(bind.portal_name.as_deref(), Some("p"));
         assert_eq!(bind.parameters, [Some(Bytes::from_static(b"x")), None]);

@@ -13,6 +13,7 @@ pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
 /// Oids of what every database has.
 pub(crate) mod oid {
     pub(crate) const PG_CATALOG: u32 = 11;
+    pub(crate) const PG_TOAST: u32 = 99;
     pub(crate) const PUBLIC: u32 = 2200;
     pub(crate) const INFORMATION_SCHEMA: u32 = 13207;
     pub(crate) const OWNER: u32 = 10;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Records what psql 15 asks and what PostgreSQL 15 answers, as data/psql.jsonl.
+"""Records what psql 15 asks and what PostgreSQL 15 answers, as data/psql.jsonl, and its answers to what other clients
+ask, as data/clients.jsonl.
 
 Needs psql and a PostgreSQL 15 named by PGHOST, PGPORT and PGUSER (a superuser called clickmill) whose template has the
-locale C.UTF-8. The database clickmill is dropped and created again with data/objects.sql. One line per statement:
-command, sql, columns (name, type), rows; an oid of a user object is written {oid:name}.
+locale C.UTF-8. The database clickmill is dropped and created again with data/objects.sql, and with data/recorded.sql. One
+line per statement: command or client, sql, columns (name, type), rows; an oid of a user object is written {oid:name}.
 """
 import json
 import os
@@ -12,6 +13,8 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Longer answers list what only PostgreSQL has: all its functions, all its types.
+MOST_ROWS = 100
 COMMANDS = r"""
 \d|\dt|\dv|\dm|\dtvm|\det|\di|\ds|\d+|\dt+|\dv+|\dm+|\dE|\dE+|\l|\l+|\dn|\dn+|\du|\du+|\dg|\dT|\df|\dx|\db|\dp|\do|\dy|\dD|\dL|\dc|\dC|\dO|\dA|\dF|\dRp|\dRs
 \drds|\ddp|\des|\dew|\dX|\dP|\dd
@@ -62,36 +65,70 @@ def rows(sql):
     return [[None if cell == "\x15" else cell for cell in record.split("\x1f")] for record in records]
 
 
-def main():
-    psql("-c", "DROP DATABASE IF EXISTS clickmill", database="postgres")
-    psql("-c", "CREATE DATABASE clickmill", database="postgres")
-    _, err = psql("-v", "ON_ERROR_STOP=1", "-q", "-f", f"{HERE}/data/objects.sql")
+def create(database, script):
+    psql("-c", f"DROP DATABASE IF EXISTS {database}", database="postgres")
+    psql("-c", f"CREATE DATABASE {database}", database="postgres")
+    _, err = psql("-v", "ON_ERROR_STOP=1", "-q", stdin=script, database=database)
     if err:
         sys.exit(err)
-    oids = {oid: name for oid, name in rows("SELECT oid, relname FROM pg_class WHERE oid >= 16384 AND relkind IN ('r','v','m','f')")}
-    pattern = re.compile(r"\b(" + "|".join(oids) + r")\b")
 
-    def normal(text):
-        return None if text is None else pattern.sub(lambda m: "{oid:%s}" % oids[m.group(1)], text)
 
-    def save(out, command, sql):
-        answer = [[normal(cell) for cell in row] for row in rows(sql)]
-        line = {"command": command, "sql": normal(sql), "columns": describe(sql), "rows": answer}
-        out.write(json.dumps(line, ensure_ascii=False) + "\n")
+def describe(sql):
+    out, err = psql("-At", "-F", "\x1f", "-f", "-", stdin=sql.rstrip("; \n") + "\n\\gdesc\n")
+    if err:
+        sys.exit(err)
+    return [line.split("\x1f") for line in out.splitlines()]
 
-    def describe(sql):
-        out, err = psql("-At", "-F", "\x1f", "-f", "-", stdin=sql.rstrip("; \n") + "\n\\gdesc\n")
-        if err:
-            sys.exit(err)
-        return [line.split("\x1f") for line in out.splitlines()]
 
+class Normal:
+    """Writes oids of user objects as names."""
+
+    def __init__(self):
+        found = rows("SELECT oid, relname FROM pg_class WHERE oid >= 16384 AND relkind IN ('r','v','m','f')")
+        self.names = dict(found)
+        self.pattern = re.compile(r"\b(" + "|".join(self.names) + r")\b")
+
+    def __call__(self, text):
+        return None if text is None else self.pattern.sub(lambda m: "{oid:%s}" % self.names[m.group(1)], text)
+
+
+def save(out, normal, key, value, sql):
+    answer = [[normal(cell) for cell in row] for row in rows(sql)]
+    if len(answer) > MOST_ROWS:
+        return
+    line = {key: value, "sql": normal(sql), "columns": describe(sql), "rows": answer}
+    out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def record_psql():
+    create("clickmill", open(f"{HERE}/data/objects.sql").read())
+    normal = Normal()
     with open(f"{HERE}/data/psql.jsonl", "w") as out:
         for command in COMMANDS:
             shown, _ = psql("-E", "-c", command)
             for sql in re.findall(r"\*{9} QUERY \*{10}\n(.*?)\n\*{26}", shown, re.S):
-                save(out, command, sql)
+                save(out, normal, "command", command, sql)
         for sql in PLAIN:
-            save(out, "select", sql)
+            save(out, normal, "command", "select", sql)
 
 
-main()
+def record_clients():
+    """Answers the recorded statements of other clients that are about the system and take no parameters."""
+    create("clickmill", open(f"{HERE}/data/recorded.sql").read())
+    normal = Normal()
+    oids = {name: oid for oid, name in normal.names.items()}
+    recorded = {"16388": "clicks", "16393": "mv", "16397": "v"}
+    with open(f"{HERE}/data/clients.jsonl", "w") as out:
+        for line in open(f"{HERE}/data/client-statements.jsonl"):
+            statement = json.loads(line)
+            sql, client = statement["sql"], statement["client"]
+            about_system = re.search(r"pg_|current_|version\(", sql) and re.match(r"\s*select", sql, re.I)
+            if client.startswith("psql") or not about_system or "$1" in sql or "unlock_all" in sql:
+                continue
+            for oid, name in recorded.items():
+                sql = sql.replace(oid, oids[name])
+            save(out, normal, "client", client, sql)
+
+
+record_psql()
+record_clients()

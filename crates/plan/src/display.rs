@@ -13,22 +13,38 @@ use crate::window::{Window, WindowKind};
 pub fn duration(of: Micros) -> String {
     const HOUR: Micros = 60 * MINUTE;
     const DAY: Micros = 24 * HOUR;
-    for (unit, name) in [(DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"), (MILLI, "ms")] {
+    for (unit, name) in [
+        (DAY, "d"),
+        (HOUR, "h"),
+        (MINUTE, "min"),
+        (SECOND, "s"),
+        (MILLI, "ms"),
+    ] {
         if of != 0 && of % unit == 0 {
             return format!("{} {name}", of / unit);
         }
     }
-    if of == 0 { "0 s".to_owned() } else { format!("{of} us") }
+    if of == 0 {
+        "0 s".to_owned()
+    } else {
+        format!("{of} us")
+    }
 }
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             WindowKind::Tumble { size } => write!(f, "TUMBLE {}", duration(size))?,
-            WindowKind::Hop { slide, size } => write!(f, "HOP slide {} size {}", duration(slide), duration(size))?,
+            WindowKind::Hop { slide, size } => {
+                write!(f, "HOP slide {} size {}", duration(slide), duration(size))?
+            }
             WindowKind::Session { gap } => write!(f, "SESSION gap {}", duration(gap))?,
         }
-        if self.offset == 0 { Ok(()) } else { write!(f, " offset {}", duration(self.offset)) }
+        if self.offset == 0 {
+            Ok(())
+        } else {
+            write!(f, " offset {}", duration(self.offset))
+        }
     }
 }
 
@@ -55,27 +71,71 @@ fn walk(node: &Node, depth: usize, out: &mut Vec<String>) {
 
 fn describe(node: &Node) -> String {
     match &node.op {
-        Op::Read { relation, kind, columns } => {
-            let names: Vec<_> = node.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        Op::Read {
+            relation,
+            kind,
+            columns,
+        } => {
+            let names: Vec<_> = node
+                .schema
+                .fields()
+                .iter()
+                .map(|f| f.name().as_str())
+                .collect();
             debug_assert_eq!(names.len(), columns.len());
-            format!("Read {} {relation} [{}]", format!("{kind:?}").to_lowercase(), names.join(", "))
+            format!(
+                "Read {} {relation} [{}]",
+                format!("{kind:?}").to_lowercase(),
+                names.join(", ")
+            )
         }
         Op::Calc { filter, exprs } => calc(filter.as_ref(), exprs.as_deref()),
         Op::WindowAssign { window, .. } => format!("WindowAssign {window}"),
         Op::PaneAgg { window, spec, .. } => format!("PaneAgg {window} {}", agg(spec)),
-        Op::SessionAgg { gap, spec, keep, emit, .. } => {
-            let keep = keep.as_ref().map(|k| format!(" keep {k}")).unwrap_or_default();
-            format!("SessionAgg gap {} {}{keep}{}", duration(*gap), agg(spec), emission(*emit))
+        Op::SessionAgg {
+            gap,
+            spec,
+            keep,
+            emit,
+            ..
+        } => {
+            let keep = keep
+                .as_ref()
+                .map(|k| format!(" keep {k}"))
+                .unwrap_or_default();
+            format!(
+                "SessionAgg gap {} {}{keep}{}",
+                duration(*gap),
+                agg(spec),
+                emission(*emit)
+            )
         }
-        Op::UpdatingAgg { spec, every, .. } => format!("UpdatingAgg {} every {}", agg(spec), duration(*every)),
-        Op::TopN { partition, order, limit, .. } => {
+        Op::UpdatingAgg { spec, every, .. } => {
+            format!("UpdatingAgg {} every {}", agg(spec), duration(*every))
+        }
+        Op::TopN {
+            partition,
+            order,
+            limit,
+            ..
+        } => {
             let order: Vec<_> = order.iter().map(ToString::to_string).collect();
-            format!("TopN {limit} by [{}] order [{}]", list(partition), order.join(", "))
+            format!(
+                "TopN {limit} by [{}] order [{}]",
+                list(partition),
+                order.join(", ")
+            )
         }
         Op::Union => "Union".to_owned(),
-        Op::TableJoin { table, on, outer, .. } => {
+        Op::TableJoin {
+            table, on, outer, ..
+        } => {
             let on: Vec<_> = on.iter().map(|(l, r)| format!("{l} = {r}")).collect();
-            format!("TableJoin {} {table} on [{}]", if *outer { "left" } else { "inner" }, on.join(", "))
+            format!(
+                "TableJoin {} {table} on [{}]",
+                if *outer { "left" } else { "inner" },
+                on.join(", ")
+            )
         }
     }
 }
@@ -92,7 +152,11 @@ fn calc(filter: Option<&Expr>, exprs: Option<&[Expr]>) -> String {
 }
 
 fn agg(spec: &AggSpec) -> String {
-    format!("keys [{}] aggregates [{}]", list(&spec.keys), list(&spec.aggs))
+    format!(
+        "keys [{}] aggregates [{}]",
+        list(&spec.keys),
+        list(&spec.aggs)
+    )
 }
 
 fn emission(emit: Emit) -> String {
@@ -103,7 +167,11 @@ fn emission(emit: Emit) -> String {
 }
 
 fn list(exprs: &[Expr]) -> String {
-    exprs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    exprs
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn properties(node: &Node) -> String {
@@ -116,8 +184,15 @@ fn properties(node: &Node) -> String {
         .iter()
         .map(|t| node.schema.field(t.index).name().clone())
         .collect();
-    let watermark = if times.is_empty() { "none".to_owned() } else { times.join(", ") };
-    format!("mode {mode}; watermark {watermark}; state {}", state(&node.state))
+    let watermark = if times.is_empty() {
+        "none".to_owned()
+    } else {
+        times.join(", ")
+    };
+    format!(
+        "mode {mode}; watermark {watermark}; state {}",
+        state(&node.state)
+    )
 }
 
 fn state(rule: &StateRule) -> String {

@@ -197,7 +197,10 @@ pub struct Node {
 impl Node {
     /// The offset of column `index` when it is an event time.
     pub fn time_offset(&self, index: usize) -> Option<Micros> {
-        self.times.iter().find(|t| t.index == index).map(|t| t.offset)
+        self.times
+            .iter()
+            .find(|t| t.index == index)
+            .map(|t| t.offset)
     }
 
     /// Names of the relations that the plan reads, each once, in order of first use.

@@ -43,6 +43,10 @@ pub struct ViewShape {
 impl ViewShape {
     /// Append-only without event time.
     pub fn append() -> Self {
-        Self { mode: Mode::Append, times: Vec::new(), window: Vec::new() }
+        Self {
+            mode: Mode::Append,
+            times: Vec::new(),
+            window: Vec::new(),
+        }
     }
 }

@@ -4,13 +4,24 @@ use std::ops::ControlFlow;
 
 use dataflow::{Error, Location, Result};
 use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, Visit, Visitor,
+    Distinct, Expr, GroupByExpr, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned,
+    Visit, Visitor,
 };
 
 /// Functions whose value depends on when they are asked.
 const VOLATILE: &[&str] = &[
-    "now", "current_timestamp", "current_date", "current_time", "localtimestamp", "clock_timestamp",
-    "statement_timestamp", "transaction_timestamp", "random", "uuid", "gen_random_uuid", "proctime",
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtimestamp",
+    "clock_timestamp",
+    "statement_timestamp",
+    "transaction_timestamp",
+    "random",
+    "uuid",
+    "gen_random_uuid",
+    "proctime",
 ];
 
 /// Refuses what a continuous query cannot have.
@@ -25,7 +36,10 @@ struct Checker;
 
 fn refuse(what: &str, at: &impl Spanned) -> ControlFlow<Error> {
     let start = at.span().start;
-    let location = (start.line > 0).then_some(Location { line: start.line, column: start.column });
+    let location = (start.line > 0).then_some(Location {
+        line: start.line,
+        column: start.column,
+    });
     ControlFlow::Break(Error::unsupported(format!("{what} in a continuous query")).at(location))
 }
 
@@ -41,10 +55,14 @@ impl Visitor for Checker {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
         if let Some(order) = &query.order_by {
-            return hinted(refuse("ORDER BY", order), "order the rows when you select from the view");
+            return hinted(
+                refuse("ORDER BY", order),
+                "order the rows when you select from the view",
+            );
         }
         if let Some(limit) = &query.limit_clause {
-            let hint = "limit the rows when you select from the view, or use ROW_NUMBER() OVER (…) <= n";
+            let hint =
+                "limit the rows when you select from the view, or use ROW_NUMBER() OVER (…) <= n";
             return hinted(refuse("LIMIT", limit), hint);
         }
         if query.with.as_ref().is_some_and(|w| w.recursive) {
@@ -58,18 +76,24 @@ impl Visitor for Checker {
             Expr::Function(call) => {
                 let name = call.name.to_string().to_ascii_lowercase();
                 if VOLATILE.contains(&name.as_str()) {
-                    let hint = "it would change without any new row; compare with the event time instead";
+                    let hint =
+                        "it would change without any new row; compare with the event time instead";
                     return hinted(refuse(&format!("{name}()"), expr), hint);
                 }
                 let ranks = name == "row_number";
                 if call.over.is_some() && !ranks {
                     let hint = "only ROW_NUMBER() OVER (PARTITION BY window_start, window_end … ORDER BY …) <= n";
-                    return hinted(refuse(&format!("the window function {name}() OVER"), expr), hint);
+                    return hinted(
+                        refuse(&format!("the window function {name}() OVER"), expr),
+                        hint,
+                    );
                 }
                 ControlFlow::Continue(())
             }
             Expr::Exists { .. } => refuse("EXISTS", expr),
-            Expr::InSubquery { .. } => hinted(refuse("IN (SELECT …)", expr), "join the table instead"),
+            Expr::InSubquery { .. } => {
+                hinted(refuse("IN (SELECT …)", expr), "join the table instead")
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -78,7 +102,12 @@ impl Visitor for Checker {
 fn check_body(body: &SetExpr) -> ControlFlow<Error> {
     match body {
         SetExpr::Select(select) => check_select(select),
-        SetExpr::SetOperation { op, set_quantifier, left, right } => {
+        SetExpr::SetOperation {
+            op,
+            set_quantifier,
+            left,
+            right,
+        } => {
             match (op, set_quantifier) {
                 (SetOperator::Union, SetQuantifier::All) => {}
                 (SetOperator::Union, _) => return hinted(refuse("UNION", body), "use UNION ALL"),
@@ -97,13 +126,17 @@ fn check_select(select: &Select) -> ControlFlow<Error> {
         return refuse("SELECT without FROM", select);
     }
     if let Some(Distinct::On(_)) = &select.distinct {
-        return hinted(refuse("DISTINCT ON", select), "use ROW_NUMBER() OVER (…) <= 1");
+        return hinted(
+            refuse("DISTINCT ON", select),
+            "use ROW_NUMBER() OVER (…) <= 1",
+        );
     }
     if let GroupByExpr::All(_) = &select.group_by {
         return refuse("GROUP BY ALL", select);
     }
     if let GroupByExpr::Expressions(exprs, modifiers) = &select.group_by {
-        let grouping = |e: &&Expr| matches!(e, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
+        let grouping =
+            |e: &&Expr| matches!(e, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
         if let Some(expr) = exprs.iter().find(grouping) {
             return refuse("GROUPING SETS, ROLLUP or CUBE", expr);
         }

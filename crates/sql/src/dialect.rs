@@ -4,7 +4,8 @@
 use std::any::TypeId;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName,
 };
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
@@ -17,9 +18,27 @@ pub const TABLE_MARKER: &str = "__table";
 
 /// Words that begin no expression. sqlparser would take them for names of columns and complain about what follows.
 const CLAUSES: [Keyword; 21] = [
-    Keyword::AND, Keyword::AS, Keyword::ELSE, Keyword::END, Keyword::EXCEPT, Keyword::FETCH, Keyword::FROM,
-    Keyword::GROUP, Keyword::HAVING, Keyword::IN, Keyword::INTERSECT, Keyword::INTO, Keyword::LIMIT, Keyword::OFFSET,
-    Keyword::ON, Keyword::OR, Keyword::ORDER, Keyword::THEN, Keyword::UNION, Keyword::WHEN, Keyword::WHERE,
+    Keyword::AND,
+    Keyword::AS,
+    Keyword::ELSE,
+    Keyword::END,
+    Keyword::EXCEPT,
+    Keyword::FETCH,
+    Keyword::FROM,
+    Keyword::GROUP,
+    Keyword::HAVING,
+    Keyword::IN,
+    Keyword::INTERSECT,
+    Keyword::INTO,
+    Keyword::LIMIT,
+    Keyword::OFFSET,
+    Keyword::ON,
+    Keyword::OR,
+    Keyword::ORDER,
+    Keyword::THEN,
+    Keyword::UNION,
+    Keyword::WHEN,
+    Keyword::WHERE,
 ];
 
 /// How far to look for the end of a name and for the end of a list of keys: looking ahead takes time for each token.
@@ -37,8 +56,12 @@ pub struct TableArgument {
 
 /// Reads an argument that the dialect marked as a table; `None` when `expr` is something else.
 pub fn table_argument(expr: &Expr) -> Option<TableArgument> {
-    let Expr::Function(function) = expr else { return None };
-    let FunctionArguments::List(list) = &function.args else { return None };
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
     if function.name != ObjectName::from(vec![Ident::new(TABLE_MARKER)]) {
         return None;
     }
@@ -46,8 +69,13 @@ pub fn table_argument(expr: &Expr) -> Option<TableArgument> {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     });
-    let Expr::CompoundIdentifier(parts) = exprs.next()? else { return None };
-    Some(TableArgument { name: ObjectName::from(parts), partition_by: exprs.collect() })
+    let Expr::CompoundIdentifier(parts) = exprs.next()? else {
+        return None;
+    };
+    Some(TableArgument {
+        name: ObjectName::from(parts),
+        partition_by: exprs.collect(),
+    })
 }
 
 /// The dialect. It answers sqlparser's questions as PostgreSQL's does, except where a method here says why not.
@@ -177,17 +205,23 @@ impl Dialect for ClickmillDialect {
 
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
         let first = parser.peek_token_ref();
-        if is_word(&first.token, "TABLE") && matches!(parser.peek_nth_token_ref(1).token, Token::Word(_)) {
+        if is_word(&first.token, "TABLE")
+            && matches!(parser.peek_nth_token_ref(1).token, Token::Word(_))
+        {
             let named = parser.get_current_token().token == Token::RArrow;
             parser.next_token();
             return Some(parse_table(parser, named));
         }
-        let Token::Word(word) = &first.token else { return None };
+        let Token::Word(word) = &first.token else {
+            return None;
+        };
         if word.quote_style.is_none() && CLAUSES.contains(&word.keyword) {
             return Some(parser.expected_ref("an expression", first));
         }
         let mut after_name = 1;
-        while after_name <= MAX_NAME_TOKENS && parser.peek_nth_token_ref(after_name).token == Token::Period {
+        while after_name <= MAX_NAME_TOKENS
+            && parser.peek_nth_token_ref(after_name).token == Token::Period
+        {
             after_name += 2;
         }
         let partitioned = is_word(&parser.peek_nth_token_ref(after_name).token, "PARTITION")
@@ -211,7 +245,11 @@ fn is_word(token: &Token, text: &str) -> bool {
 /// `name [PARTITION BY key, …]`, after the word TABLE if there was one.
 fn parse_table(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError> {
     let name = parser.parse_object_name(false)?;
-    let parts: Vec<Ident> = name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();
+    let parts: Vec<Ident> = name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident().cloned())
+        .collect();
     let mut args = vec![argument(Expr::CompoundIdentifier(parts))];
     if parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
         let keys = count_keys(parser, named);
@@ -226,7 +264,11 @@ fn parse_table(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError
         name: ObjectName::from(vec![Ident::new(TABLE_MARKER)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: vec![],
+        }),
         filter: None,
         null_treatment: None,
         over: None,
@@ -249,7 +291,11 @@ fn count_keys(parser: &Parser<'_>, named: bool) -> usize {
             return items.max(1);
         }
         if depth == 0 && parser.peek_nth_token_ref(at + 1).token == Token::RArrow {
-            return if named { items.max(1) } else { items.saturating_sub(2).max(1) };
+            return if named {
+                items.max(1)
+            } else {
+                items.saturating_sub(2).max(1)
+            };
         }
         // One item: up to a comma or the closing parenthesis.
         loop {
@@ -258,7 +304,11 @@ fn count_keys(parser: &Parser<'_>, named: bool) -> usize {
                 Token::RParen | Token::RBracket | Token::RBrace if depth > 0 => depth -= 1,
                 Token::RParen | Token::EOF => {
                     items += 1;
-                    return if named { items } else { items.saturating_sub(2).max(1) };
+                    return if named {
+                        items
+                    } else {
+                        items.saturating_sub(2).max(1)
+                    };
                 }
                 Token::Comma if depth == 0 => break,
                 _ => {}

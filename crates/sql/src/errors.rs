@@ -16,7 +16,10 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
 }
 
 fn location_of(diagnostic: &Diagnostic) -> Option<Location> {
-    diagnostic.span.map(|span| Location { line: span.start.line, column: span.start.column })
+    diagnostic.span.map(|span| Location {
+        line: span.start.line,
+        column: span.start.column,
+    })
 }
 
 fn convert(error: DataFusionError) -> Error {
@@ -28,16 +31,24 @@ fn convert(error: DataFusionError) -> Error {
                 Err(other) => Error::internal(other.to_string()),
             },
         },
-        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => convert(*inner),
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => {
+            convert(*inner)
+        }
         DataFusionError::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
             Ok(inner) => convert(inner),
             Err(shared) => convert_shared(&shared),
         },
-        DataFusionError::Collection(mut errors) if !errors.is_empty() => convert(errors.swap_remove(0)),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => {
+            convert(errors.swap_remove(0))
+        }
         DataFusionError::SchemaError(error, _) => schema_error(*error),
         DataFusionError::ArrowError(error, _) => Error::from(*error),
-        DataFusionError::NotImplemented(text) => Error::new(SqlState::FEATURE_NOT_SUPPORTED, lower(&text)),
-        DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, lower(&text)),
+        DataFusionError::NotImplemented(text) => {
+            Error::new(SqlState::FEATURE_NOT_SUPPORTED, lower(&text))
+        }
+        DataFusionError::ResourcesExhausted(text) => {
+            Error::new(SqlState::OUT_OF_MEMORY, lower(&text))
+        }
         DataFusionError::Plan(text) => plan_error(&text),
         DataFusionError::Execution(text) => execution_error(&text),
         DataFusionError::SQL(error, _) => Error::new(SqlState::SYNTAX_ERROR, error.to_string()),
@@ -52,7 +63,9 @@ fn convert_shared(error: &DataFusionError) -> Error {
             Some(own) => own.clone(),
             None => Error::internal(inner.to_string()),
         },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => convert_shared(inner),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            convert_shared(inner)
+        }
         DataFusionError::Shared(inner) => convert_shared(inner),
         DataFusionError::Plan(text) => plan_error(text),
         DataFusionError::Execution(text) => execution_error(text),
@@ -68,7 +81,10 @@ fn convert_shared(error: &DataFusionError) -> Error {
 
 fn schema_error(error: SchemaError) -> Error {
     match error {
-        SchemaError::FieldNotFound { field, valid_fields } => {
+        SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } => {
             let error = Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column \"{}\" does not exist", field.name),
@@ -84,9 +100,11 @@ fn schema_error(error: SchemaError) -> Error {
             SqlState::AMBIGUOUS_COLUMN,
             format!("column reference \"{}\" is ambiguous", field.name),
         ),
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            Error::new(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"))
-        }
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column \"{name}\" specified more than once"),
+        ),
     }
 }
 
@@ -98,15 +116,27 @@ fn dedup(mut names: Vec<&str>) -> Vec<&str> {
 
 fn plan_error(text: &str) -> Error {
     if let Some(rest) = text.strip_prefix("table '") {
-        let name = rest.split('\'').next().unwrap_or(rest).replace("datafusion.public.", "");
-        return Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
+        let name = rest
+            .split('\'')
+            .next()
+            .unwrap_or(rest)
+            .replace("datafusion.public.", "");
+        return Error::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist"),
+        );
     }
     if let Some(rest) = text.strip_prefix("Invalid function '") {
         let name = rest.split('\'').next().unwrap_or(rest);
-        return Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"));
+        return Error::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {name} does not exist"),
+        );
     }
     let lower_text = text.to_ascii_lowercase();
-    let state = if lower_text.contains("must be in group by") || lower_text.contains("must appear in the group by") {
+    let state = if lower_text.contains("must be in group by")
+        || lower_text.contains("must appear in the group by")
+    {
         SqlState::GROUPING_ERROR
     } else if lower_text.contains("does not support") && lower_text.contains("function") {
         SqlState::UNDEFINED_FUNCTION

@@ -29,7 +29,11 @@ pub fn positive_interval_micros(expr: &Expr, what: &str) -> Result<Micros> {
     if micros > 0 {
         return Ok(micros);
     }
-    Err(Error::new(SqlState::INVALID_PARAMETER, format!("{what} must be longer than zero")).at(at))
+    Err(Error::new(
+        SqlState::INVALID_PARAMETER,
+        format!("{what} must be longer than zero"),
+    )
+    .at(at))
 }
 
 /// Reads the text of an interval as PostgreSQL does: `1 day 02:30:00`, `1 hour 30 minutes`, `90 s`, `5 minutes ago`.
@@ -41,51 +45,81 @@ pub fn parse_interval_text(text: &str) -> Result<Micros> {
 fn constant(expr: &Expr) -> Result<i128> {
     match expr {
         Expr::Nested(inner) => constant(inner),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(-constant(expr)?),
-        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => constant(expr),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => Ok(-constant(expr)?),
+        Expr::UnaryOp {
+            op: UnaryOperator::Plus,
+            expr,
+        } => constant(expr),
         Expr::Interval(interval) => interval_literal(interval),
-        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, array: false, format: None }
-            if plain_interval_type(data_type) =>
-        {
-            constant(expr)
-        }
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            expr,
+            data_type,
+            array: false,
+            format: None,
+        } if plain_interval_type(data_type) => constant(expr),
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text)
             | Value::EscapedStringLiteral(text)
             | Value::UnicodeStringLiteral(text) => parse_text(text, None),
             _ => Err(not_constant()),
         },
-        Expr::TypedString(typed) if plain_interval_type(&typed.data_type) => match &typed.value.value {
-            Value::SingleQuotedString(text) => parse_text(text, None),
-            _ => Err(not_constant()),
-        },
+        Expr::TypedString(typed) if plain_interval_type(&typed.data_type) => {
+            match &typed.value.value {
+                Value::SingleQuotedString(text) => parse_text(text, None),
+                _ => Err(not_constant()),
+            }
+        }
         _ => Err(not_constant()),
     }
 }
 
 fn plain_interval_type(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Interval { fields: None, precision: None })
+    matches!(
+        data_type,
+        DataType::Interval {
+            fields: None,
+            precision: None
+        }
+    )
 }
 
 fn interval_literal(interval: &Interval) -> Result<i128> {
     if interval.last_field.is_some() {
-        return Err(Error::unsupported("INTERVAL with a range of units (… TO …)")
-            .hint("write it with units inside, as in INTERVAL '1 hour 30 minutes'"));
+        return Err(
+            Error::unsupported("INTERVAL with a range of units (… TO …)")
+                .hint("write it with units inside, as in INTERVAL '1 hour 30 minutes'"),
+        );
     }
     if interval.leading_precision.is_some() || interval.fractional_seconds_precision.is_some() {
         return Err(Error::unsupported("INTERVAL with a precision").hint("leave the precision out"));
     }
-    let unit = interval.leading_field.as_ref().map(field_length).transpose()?;
+    let unit = interval
+        .leading_field
+        .as_ref()
+        .map(field_length)
+        .transpose()?;
     signed_value(&interval.value, unit)
 }
 
 fn signed_value(value: &Expr, unit: Option<i128>) -> Result<i128> {
     match value {
         Expr::Nested(inner) => signed_value(inner, unit),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(-signed_value(expr, unit)?),
-        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => signed_value(expr, unit),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => Ok(-signed_value(expr, unit)?),
+        Expr::UnaryOp {
+            op: UnaryOperator::Plus,
+            expr,
+        } => signed_value(expr, unit),
         Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => parse_text(text, unit),
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => {
+                parse_text(text, unit)
+            }
             Value::Number(digits, false) => parse_text(digits, unit),
             _ => Err(not_constant()),
         },
@@ -94,7 +128,8 @@ fn signed_value(value: &Expr, unit: Option<i128>) -> Result<i128> {
 }
 
 fn not_constant() -> Error {
-    Error::unsupported("an interval that is not a constant").hint("write it out, as in INTERVAL '5 minutes'")
+    Error::unsupported("an interval that is not a constant")
+        .hint("write it out, as in INTERVAL '5 minutes'")
 }
 
 fn out_of_range() -> Error {
@@ -102,7 +137,10 @@ fn out_of_range() -> Error {
 }
 
 fn invalid(text: &str) -> Error {
-    Error::new(SqlState::INVALID_DATETIME, format!("invalid input syntax for type interval: \"{text}\""))
+    Error::new(
+        SqlState::INVALID_DATETIME,
+        format!("invalid input syntax for type interval: \"{text}\""),
+    )
 }
 
 fn varying() -> Error {
@@ -117,7 +155,9 @@ fn field_length(field: &DateTimeField) -> Result<i128> {
         DateTimeField::Week(None) => Ok(WEEK),
         other => match unit_length(&other.to_string().to_ascii_lowercase()) {
             Some(Unit::Fixed(micros)) => Ok(micros),
-            Some(Unit::Nanosecond) => Err(Error::unsupported("an interval of nanoseconds").hint("use microseconds")),
+            Some(Unit::Nanosecond) => {
+                Err(Error::unsupported("an interval of nanoseconds").hint("use microseconds"))
+            }
             Some(Unit::Varying) => Err(varying()),
             None => Err(Error::unsupported(format!("INTERVAL … {other}"))),
         },
@@ -133,7 +173,9 @@ enum Unit {
 /// PostgreSQL's unit words and abbreviations.
 fn unit_length(word: &str) -> Option<Unit> {
     Some(match word {
-        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecond" | "microseconds" => Unit::Fixed(1),
+        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecond" | "microseconds" => {
+            Unit::Fixed(1)
+        }
         "ms" | "msec" | "msecs" | "mseconds" | "millisecond" | "milliseconds" => Unit::Fixed(1_000),
         "s" | "sec" | "secs" | "second" | "seconds" => Unit::Fixed(SECOND),
         "m" | "min" | "mins" | "minute" | "minutes" => Unit::Fixed(MINUTE),
@@ -141,9 +183,9 @@ fn unit_length(word: &str) -> Option<Unit> {
         "d" | "day" | "days" => Unit::Fixed(DAY),
         "w" | "week" | "weeks" => Unit::Fixed(WEEK),
         "ns" | "nanosecond" | "nanoseconds" => Unit::Nanosecond,
-        "mon" | "mons" | "month" | "months" | "y" | "yr" | "yrs" | "year" | "years" | "quarter" | "quarters"
-        | "decade" | "decades" | "c" | "cent" | "century" | "centuries" | "mil" | "mils" | "millennium"
-        | "millennia" | "millenium" => Unit::Varying,
+        "mon" | "mons" | "month" | "months" | "y" | "yr" | "yrs" | "year" | "years" | "quarter"
+        | "quarters" | "decade" | "decades" | "c" | "cent" | "century" | "centuries" | "mil"
+        | "mils" | "millennium" | "millennia" | "millenium" => Unit::Varying,
         _ => return None,
     })
 }
@@ -153,7 +195,10 @@ fn parse_text(text: &str, unit: Option<i128>) -> Result<i128> {
     let mut rest = text.trim();
     if let Some(unit) = unit {
         let (amount, after) = take_number(rest).ok_or_else(|| invalid(text))?;
-        let whole = after.is_empty().then(|| amount.times(unit)).ok_or_else(|| invalid(text))?;
+        let whole = after
+            .is_empty()
+            .then(|| amount.times(unit))
+            .ok_or_else(|| invalid(text))?;
         return whole.ok_or_else(out_of_range);
     }
     let mut total: i128 = 0;
@@ -167,7 +212,11 @@ fn parse_text(text: &str, unit: Option<i128>) -> Result<i128> {
         fields += 1;
         rest = after.trim_start();
     }
-    if fields == 0 { Err(invalid(text)) } else { Ok(total) }
+    if fields == 0 {
+        Err(invalid(text))
+    } else {
+        Ok(total)
+    }
 }
 
 /// One field at the beginning of `rest`: `[+-]h:mm[:ss[.f]]`, or a number and perhaps a unit. A number without a unit
@@ -175,15 +224,23 @@ fn parse_text(text: &str, unit: Option<i128>) -> Result<i128> {
 fn take_field<'a>(rest: &'a str, text: &str) -> Result<(i128, &'a str)> {
     let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
     if rest[..end].contains(':') {
-        return Ok((clock(&rest[..end]).ok_or_else(|| invalid(text))?, &rest[end..]));
+        return Ok((
+            clock(&rest[..end]).ok_or_else(|| invalid(text))?,
+            &rest[end..],
+        ));
     }
     let (amount, after) = take_number(rest).ok_or_else(|| invalid(text))?;
     let word = after.trim_start();
-    let length = word.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(word.len());
+    let length = word
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(word.len());
     let (unit, after) = match word[..length].to_ascii_lowercase().as_str() {
         "" if word.is_empty() => (Unit::Fixed(SECOND), after),
         "" if after.len() > word.len() && word.contains(':') => (Unit::Fixed(DAY), after),
-        name => (unit_length(name).ok_or_else(|| invalid(text))?, &word[length..]),
+        name => (
+            unit_length(name).ok_or_else(|| invalid(text))?,
+            &word[length..],
+        ),
     };
     let next = after.chars().next().unwrap_or(' ');
     if !(next.is_whitespace() || next.is_ascii_digit() || "+-".contains(next)) {
@@ -191,7 +248,9 @@ fn take_field<'a>(rest: &'a str, text: &str) -> Result<(i128, &'a str)> {
     }
     match unit {
         Unit::Fixed(micros) => Ok((amount.times(micros).ok_or_else(out_of_range)?, after)),
-        Unit::Nanosecond => Err(Error::unsupported("an interval of nanoseconds").hint("use microseconds")),
+        Unit::Nanosecond => {
+            Err(Error::unsupported("an interval of nanoseconds").hint("use microseconds"))
+        }
         Unit::Varying => Err(varying()),
     }
 }
@@ -207,7 +266,11 @@ impl Amount {
     fn times(&self, unit: i128) -> Option<i128> {
         let scaled = self.digits.checked_mul(unit)?;
         let half = self.divisor / 2;
-        Some(if scaled < 0 { (scaled - half) / self.divisor } else { (scaled + half) / self.divisor })
+        Some(if scaled < 0 {
+            (scaled - half) / self.divisor
+        } else {
+            (scaled + half) / self.divisor
+        })
     }
 }
 
@@ -217,16 +280,38 @@ fn take_number(text: &str) -> Option<(Amount, &str)> {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
-    let (whole, fraction) = digits[..end].split_once('.').unwrap_or((&digits[..end], ""));
-    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') || whole.len() > 18 || fraction.len() > 12 {
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(digits.len());
+    let (whole, fraction) = digits[..end]
+        .split_once('.')
+        .unwrap_or((&digits[..end], ""));
+    if whole.is_empty() && fraction.is_empty()
+        || fraction.contains('.')
+        || whole.len() > 18
+        || fraction.len() > 12
+    {
         return None;
     }
     let divisor = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let fraction: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let whole: i128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let fraction: i128 = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse().ok()?
+    };
     let value = whole * divisor + fraction;
-    Some((Amount { digits: if negative { -value } else { value }, divisor }, &digits[end..]))
+    Some((
+        Amount {
+            digits: if negative { -value } else { value },
+            divisor,
+        },
+        &digits[end..],
+    ))
 }
 
 /// `[+-]hours:minutes[:seconds[.fraction]]`; the sign holds for the whole.
@@ -241,7 +326,8 @@ fn clock(text: &str) -> Option<i128> {
     let seconds = match parts.next() {
         Some(part) if part.starts_with(|c: char| c.is_ascii_digit()) => {
             let (amount, rest) = take_number(part)?;
-            (rest.is_empty() && amount.digits < 60 * amount.divisor).then(|| amount.times(SECOND))??
+            (rest.is_empty() && amount.digits < 60 * amount.divisor)
+                .then(|| amount.times(SECOND))??
         }
         Some(_) => return None,
         None => 0,

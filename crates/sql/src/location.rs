@@ -11,5 +11,8 @@ pub fn location_of(node: &impl Spanned) -> Option<Location> {
 
 /// The beginning of a span; sqlparser writes unknown places as line 0.
 pub fn from_span(span: Span) -> Option<Location> {
-    (span.start.line > 0).then_some(Location { line: span.start.line, column: span.start.column })
+    (span.start.line > 0).then_some(Location {
+        line: span.start.line,
+        column: span.start.column,
+    })
 }

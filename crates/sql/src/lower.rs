@@ -39,19 +39,28 @@ pub struct LowerOptions {
 pub const DEFAULT_EVERY: Micros = dataflow::time::SECOND;
 
 /// Lowers an optimised plan.
-pub fn lower(plan: &LogicalPlan, catalog: &dyn Catalog, options: LowerOptions) -> Result<Arc<Node>> {
+pub fn lower(
+    plan: &LogicalPlan,
+    catalog: &dyn Catalog,
+    options: LowerOptions,
+) -> Result<Arc<Node>> {
     let lowering = Lowering { catalog, options };
     let root = lowering.node(plan)?;
     if options.emit == Some(Emit::OnWindowClose) && !uses_window(&root) {
-        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "EMIT ON WINDOW CLOSE needs a window")
-            .hint("a query without windows is updating: leave EMIT out or write EMIT ON UPDATE"));
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "EMIT ON WINDOW CLOSE needs a window",
+        )
+        .hint("a query without windows is updating: leave EMIT out or write EMIT ON UPDATE"));
     }
     Ok(root)
 }
 
 fn uses_window(node: &Node) -> bool {
-    matches!(node.op, Op::PaneAgg { .. } | Op::SessionAgg { .. } | Op::WindowAssign { .. })
-        || node.inputs.iter().any(|n| uses_window(n))
+    matches!(
+        node.op,
+        Op::PaneAgg { .. } | Op::SessionAgg { .. } | Op::WindowAssign { .. }
+    ) || node.inputs.iter().any(|n| uses_window(n))
 }
 
 pub(crate) struct Lowering<'a> {
@@ -65,11 +74,18 @@ impl Lowering<'_> {
             LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::Projection(p) => {
                 let input = self.node(&p.input)?;
-                Ok(properties::project(input, p.expr.clone(), Arc::clone(&p.schema)))
+                Ok(properties::project(
+                    input,
+                    p.expr.clone(),
+                    Arc::clone(&p.schema),
+                ))
             }
             LogicalPlan::Filter(f) => match topn::recognise(self, f)? {
                 Some(node) => Ok(node),
-                None => Ok(properties::filter(self.node(&f.input)?, f.predicate.clone())),
+                None => Ok(properties::filter(
+                    self.node(&f.input)?,
+                    f.predicate.clone(),
+                )),
             },
             LogicalPlan::SubqueryAlias(alias) => {
                 let input = self.node(&alias.input)?;
@@ -78,10 +94,12 @@ impl Lowering<'_> {
             LogicalPlan::Aggregate(aggregate) => aggregate::lower(self, aggregate),
             LogicalPlan::Union(union) => self.union(union),
             LogicalPlan::Join(join) => join::lower(self, join),
-            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowNode>() {
-                Some(window) => windowed::assign(self, window),
-                None => Err(refused(extension.node.name())),
-            },
+            LogicalPlan::Extension(extension) => {
+                match extension.node.as_any().downcast_ref::<WindowNode>() {
+                    Some(window) => windowed::assign(self, window),
+                    None => Err(refused(extension.node.name())),
+                }
+            }
             other => Err(refused(kind_of(other))),
         }
     }
@@ -89,24 +107,43 @@ impl Lowering<'_> {
     fn scan(&self, scan: &TableScan) -> Result<Arc<Node>> {
         let name = scan.table_name.table();
         let relation = self.catalog.relation(name).ok_or_else(|| {
-            Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("a continuous query cannot read \"{}\"", scan.table_name))
-                .hint("it can read sources, tables and materialized views")
+            Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("a continuous query cannot read \"{}\"", scan.table_name),
+            )
+            .hint("it can read sources, tables and materialized views")
         })?;
         if scan.fetch.is_some() {
             return Err(refused("LIMIT"));
         }
-        let columns: Vec<usize> =
-            scan.projection.clone().unwrap_or_else(|| (0..relation.schema.fields().len()).collect());
+        let columns: Vec<usize> = scan
+            .projection
+            .clone()
+            .unwrap_or_else(|| (0..relation.schema.fields().len()).collect());
         let at = |index: usize| columns.iter().position(|c| *c == index);
         let times = relation
             .shape
             .times
             .iter()
-            .filter_map(|t| at(t.index).map(|index| plan::TimeColumn { index, offset: t.offset }))
+            .filter_map(|t| {
+                at(t.index).map(|index| plan::TimeColumn {
+                    index,
+                    offset: t.offset,
+                })
+            })
             .collect();
-        let window = relation.shape.window.iter().filter_map(|(i, c)| at(*i).map(|i| (i, *c))).collect();
+        let window = relation
+            .shape
+            .window
+            .iter()
+            .filter_map(|(i, c)| at(*i).map(|i| (i, *c)))
+            .collect();
         let mut node = Arc::new(Node {
-            op: Op::Read { relation: relation.name, kind: relation.kind, columns },
+            op: Op::Read {
+                relation: relation.name,
+                kind: relation.kind,
+                columns,
+            },
             inputs: Vec::new(),
             schema: Arc::clone(&scan.projected_schema),
             mode: relation.shape.mode,
@@ -121,16 +158,32 @@ impl Lowering<'_> {
     }
 
     fn union(&self, union: &datafusion::logical_expr::Union) -> Result<Arc<Node>> {
-        let inputs = union.inputs.iter().map(|i| self.node(i)).collect::<Result<Vec<_>>>()?;
-        let mode = if inputs.iter().all(|i| i.mode == Mode::Append) { Mode::Append } else { Mode::Updating };
+        let inputs = union
+            .inputs
+            .iter()
+            .map(|i| self.node(i))
+            .collect::<Result<Vec<_>>>()?;
+        let mode = if inputs.iter().all(|i| i.mode == Mode::Append) {
+            Mode::Append
+        } else {
+            Mode::Updating
+        };
         let times = inputs[0]
             .times
             .iter()
-            .filter(|t| inputs.iter().all(|i| i.time_offset(t.index) == Some(t.offset)))
+            .filter(|t| {
+                inputs
+                    .iter()
+                    .all(|i| i.time_offset(t.index) == Some(t.offset))
+            })
             .copied()
             .collect();
-        let window =
-            inputs[0].window.iter().filter(|w| inputs.iter().all(|i| i.window.contains(w))).copied().collect();
+        let window = inputs[0]
+            .window
+            .iter()
+            .filter(|w| inputs.iter().all(|i| i.window.contains(w)))
+            .copied()
+            .collect();
         Ok(Arc::new(Node {
             op: Op::Union,
             inputs,
@@ -145,9 +198,10 @@ impl Lowering<'_> {
     /// Whether `plan` is a scan of a small table (through aliases, projections of columns and filters).
     pub(crate) fn is_table(&self, plan: &LogicalPlan) -> bool {
         match plan {
-            LogicalPlan::TableScan(scan) => {
-                self.catalog.relation(scan.table_name.table()).is_some_and(|r| r.kind == RelationKind::Table)
-            }
+            LogicalPlan::TableScan(scan) => self
+                .catalog
+                .relation(scan.table_name.table())
+                .is_some_and(|r| r.kind == RelationKind::Table),
             LogicalPlan::SubqueryAlias(a) => self.is_table(&a.input),
             LogicalPlan::Projection(p) => self.is_table(&p.input),
             LogicalPlan::Filter(f) => self.is_table(&f.input),
@@ -178,9 +232,15 @@ fn kind_of(plan: &LogicalPlan) -> &'static str {
 }
 
 /// Index of a column expression in a schema.
-pub(crate) fn column_index(expr: &Expr, schema: &datafusion::common::DFSchema) -> Result<Option<usize>> {
+pub(crate) fn column_index(
+    expr: &Expr,
+    schema: &datafusion::common::DFSchema,
+) -> Result<Option<usize>> {
     match expr {
-        Expr::Column(column) => schema.index_of_column(column).map(Some).map_err(from_datafusion),
+        Expr::Column(column) => schema
+            .index_of_column(column)
+            .map(Some)
+            .map_err(from_datafusion),
         Expr::Alias(alias) => column_index(&alias.expr, schema),
         _ => Ok(None),
     }

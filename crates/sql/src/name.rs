@@ -9,7 +9,11 @@ pub fn fold(word: &Word) -> String {
 
 /// Folds an identifier given as text and the quote around it.
 pub fn fold_parts(value: &str, quote_style: Option<char>) -> String {
-    if quote_style.is_some() { value.to_owned() } else { value.to_ascii_lowercase() }
+    if quote_style.is_some() {
+        value.to_owned()
+    } else {
+        value.to_ascii_lowercase()
+    }
 }
 
 /// Whether an unquoted word cannot name a table or a column.
@@ -19,27 +23,105 @@ pub fn is_reserved(word: &Word) -> bool {
 
 /// Whether `text` is a reserved word, in any case.
 pub fn is_reserved_text(text: &str) -> bool {
-    RESERVED.binary_search(&text.to_ascii_uppercase().as_str()).is_ok()
+    RESERVED
+        .binary_search(&text.to_ascii_uppercase().as_str())
+        .is_ok()
 }
 
 /// `identifier` as one would have to write it in SQL.
 pub fn quote(identifier: &str) -> String {
     let mut chars = identifier.chars();
-    let plain = chars.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+    let plain = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_lowercase() || c == '_')
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !is_reserved_text(identifier);
-    if plain { identifier.to_owned() } else { format!("\"{}\"", identifier.replace('"', "\"\"")) }
+    if plain {
+        identifier.to_owned()
+    } else {
+        format!("\"{}\"", identifier.replace('"', "\"\""))
+    }
 }
 
 /// PostgreSQL 15's reserved words (appendix C of its manual), sorted.
 const RESERVED: [&str; 77] = [
-    "ALL", "ANALYSE", "ANALYZE", "AND", "ANY", "ARRAY", "AS", "ASC", "ASYMMETRIC", "BOTH", "CASE", "CAST", "CHECK",
-    "COLLATE", "COLUMN", "CONSTRAINT", "CREATE", "CURRENT_CATALOG", "CURRENT_DATE", "CURRENT_ROLE", "CURRENT_TIME",
-    "CURRENT_TIMESTAMP", "CURRENT_USER", "DEFAULT", "DEFERRABLE", "DESC", "DISTINCT", "DO", "ELSE", "END", "EXCEPT",
-    "FALSE", "FETCH", "FOR", "FOREIGN", "FROM", "GRANT", "GROUP", "HAVING", "IN", "INITIALLY", "INTERSECT", "INTO",
-    "LATERAL", "LEADING", "LIMIT", "LOCALTIME", "LOCALTIMESTAMP", "NOT", "NULL", "OFFSET", "ON", "ONLY", "OR", "ORDER",
-    "PLACING", "PRIMARY", "REFERENCES", "RETURNING", "SELECT", "SESSION_USER", "SOME", "SYMMETRIC", "TABLE", "THEN",
-    "TO", "TRAILING", "TRUE", "UNION", "UNIQUE", "USER", "USING", "VARIADIC", "WHEN", "WHERE", "WINDOW", "WITH",
+    "ALL",
+    "ANALYSE",
+    "ANALYZE",
+    "AND",
+    "ANY",
+    "ARRAY",
+    "AS",
+    "ASC",
+    "ASYMMETRIC",
+    "BOTH",
+    "CASE",
+    "CAST",
+    "CHECK",
+    "COLLATE",
+    "COLUMN",
+    "CONSTRAINT",
+    "CREATE",
+    "CURRENT_CATALOG",
+    "CURRENT_DATE",
+    "CURRENT_ROLE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURRENT_USER",
+    "DEFAULT",
+    "DEFERRABLE",
+    "DESC",
+    "DISTINCT",
+    "DO",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "FALSE",
+    "FETCH",
+    "FOR",
+    "FOREIGN",
+    "FROM",
+    "GRANT",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INITIALLY",
+    "INTERSECT",
+    "INTO",
+    "LATERAL",
+    "LEADING",
+    "LIMIT",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ON",
+    "ONLY",
+    "OR",
+    "ORDER",
+    "PLACING",
+    "PRIMARY",
+    "REFERENCES",
+    "RETURNING",
+    "SELECT",
+    "SESSION_USER",
+    "SOME",
+    "SYMMETRIC",
+    "TABLE",
+    "THEN",
+    "TO",
+    "TRAILING",
+    "TRUE",
+    "UNION",
+    "UNIQUE",
+    "USER",
+    "USING",
+    "VARIADIC",
+    "WHEN",
+    "WHERE",
+    "WINDOW",
+    "WITH",
 ];
 
 #[cfg(test)]
@@ -47,7 +129,11 @@ mod tests {
     use super::*;
 
     fn word(value: &str, quote_style: Option<char>) -> Word {
-        Word { value: value.to_owned(), quote_style, keyword: sqlparser::keywords::Keyword::NoKeyword }
+        Word {
+            value: value.to_owned(),
+            quote_style,
+            keyword: sqlparser::keywords::Keyword::NoKeyword,
+        }
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::window::call::{Input, window_call};
 pub fn output_names(query: &Query, planned: &Schema) -> Vec<String> {
     let fields = planned.fields();
     let plain = || fields.iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-    let Some(items) = projection(&query.body) else { return plain() };
+    let Some(items) = projection(&query.body) else {
+        return plain();
+    };
     let stars = items.iter().filter(|i| star(i)).count();
     let starred = match stars {
         0 if items.len() == fields.len() => 0,
@@ -24,7 +26,11 @@ pub fn output_names(query: &Query, planned: &Schema) -> Vec<String> {
     for item in items {
         if star(item) {
             let from = names.len();
-            names.extend(fields[from..from + starred].iter().map(|f| f.name().clone()));
+            names.extend(
+                fields[from..from + starred]
+                    .iter()
+                    .map(|f| f.name().clone()),
+            );
         } else {
             names.push(name_of(item));
         }
@@ -42,7 +48,10 @@ fn projection(body: &SetExpr) -> Option<&[SelectItem]> {
 }
 
 fn star(item: &SelectItem) -> bool {
-    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+    matches!(
+        item,
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+    )
 }
 
 fn name_of(item: &SelectItem) -> String {
@@ -59,9 +68,9 @@ fn expr_name(expr: &Expr) -> Option<String> {
         Expr::Identifier(name) => Some(folded(name)),
         Expr::CompoundIdentifier(parts) => parts.last().map(folded),
         Expr::Function(call) => call.name.0.last().and_then(|p| p.as_ident()).map(folded),
-        Expr::Cast { expr, data_type, .. } => {
-            expr_name(expr).or_else(|| Some(data_type.to_string().to_ascii_lowercase()))
-        }
+        Expr::Cast {
+            expr, data_type, ..
+        } => expr_name(expr).or_else(|| Some(data_type.to_string().to_ascii_lowercase())),
         Expr::Nested(inner) => expr_name(inner),
         Expr::Case { .. } => Some("case".to_owned()),
         Expr::Extract { .. } => Some("extract".to_owned()),
@@ -75,14 +84,20 @@ fn expr_name(expr: &Expr) -> Option<String> {
 }
 
 fn folded(name: &Ident) -> String {
-    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
+    if name.quote_style.is_some() {
+        name.value.clone()
+    } else {
+        name.value.to_lowercase()
+    }
 }
 
 /// Names of all relations that the query mentions (without schema or in `public`), each once, without those of WITH.
 pub fn relation_names(query: &Query) -> Vec<String> {
     let mut collector = Collector::default();
     let _ = query.visit(&mut collector);
-    let Collector { mut names, ctes, .. } = collector;
+    let Collector {
+        mut names, ctes, ..
+    } = collector;
     names.retain(|n| !ctes.contains(n));
     names
 }
@@ -103,7 +118,12 @@ struct Collector {
 
 impl Collector {
     fn add(&mut self, name: &ObjectName) {
-        let parts: Vec<String> = name.0.iter().filter_map(|p| p.as_ident()).map(folded).collect();
+        let parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|p| p.as_ident())
+            .map(folded)
+            .collect();
         match parts.as_slice() {
             [name] => self.push(name),
             [schema, name] if schema == "public" => self.push(name),
@@ -124,7 +144,8 @@ impl Visitor for Collector {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         if let Some(with) = &query.with {
-            self.ctes.extend(with.cte_tables.iter().map(|c| folded(&c.alias.name)));
+            self.ctes
+                .extend(with.cte_tables.iter().map(|c| folded(&c.alias.name)));
         }
         ControlFlow::Continue(())
     }
@@ -137,7 +158,10 @@ impl Visitor for Collector {
                 }
             }
             _ => {
-                if let TableFactor::Table { name, args: None, .. } = factor {
+                if let TableFactor::Table {
+                    name, args: None, ..
+                } = factor
+                {
                     self.add(name);
                 }
             }

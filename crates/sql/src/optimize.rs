@@ -26,12 +26,16 @@ use crate::errors::from_datafusion;
 /// Analyses (types, function rewrites) and optimises a continuous plan.
 pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     let options = Arc::clone(state.config_options());
-    let analyzed =
-        state.analyzer().execute_and_check(plan, &options, |_, _| {}).map_err(from_datafusion)?;
+    let analyzed = state
+        .analyzer()
+        .execute_and_check(plan, &options, |_, _| {})
+        .map_err(from_datafusion)?;
     let context = OptimizerContext::new_with_config_options(options)
         .without_query_execution_start_time()
         .with_skip_failing_rules(false);
-    Optimizer::with_rules(rules()).optimize(analyzed, &context, |_, _| {}).map_err(from_datafusion)
+    Optimizer::with_rules(rules())
+        .optimize(analyzed, &context, |_, _| {})
+        .map_err(from_datafusion)
 }
 
 fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {

@@ -41,10 +41,19 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>> {
     let mut statements = Vec::new();
     let mut rest = tokens.as_slice();
     while !rest.is_empty() {
-        let length = rest.iter().position(|token| token.token == Token::SemiColon).unwrap_or(rest.len());
+        let length = rest
+            .iter()
+            .position(|token| token.token == Token::SemiColon)
+            .unwrap_or(rest.len());
         let (statement, after) = rest.split_at(length);
         if let [first, ..] = statement {
-            statements.push(parse_one(&source, &dialect, first, statement, after.first())?);
+            statements.push(parse_one(
+                &source,
+                &dialect,
+                first,
+                statement,
+                after.first(),
+            )?);
         }
         rest = after.get(1..).unwrap_or_default();
     }
@@ -65,7 +74,11 @@ fn parse_one(
     let statement = statement(&mut cursor)?;
     cursor.finish()?;
     let location = from_span(first.span).unwrap_or(Location { line: 1, column: 1 });
-    Ok(Parsed { statement, text: cursor.text_since(0).to_owned(), location })
+    Ok(Parsed {
+        statement,
+        text: cursor.text_since(0).to_owned(),
+        location,
+    })
 }
 
 /// One statement, by its first word.
@@ -89,7 +102,9 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
         "SET" => set::set(cursor),
         "RESET" => set::reset(cursor),
         "DISCARD" => set::discard(cursor),
-        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" => transaction::transaction(cursor),
+        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" => {
+            transaction::transaction(cursor)
+        }
         _ => Err(unsupported::refuse_statement(cursor)),
     }
 }

@@ -9,8 +9,12 @@ use datafusion::common::{TableReference, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
-use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
+};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+};
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use sqlparser::ast::{Query, Statement};
 
@@ -37,11 +41,15 @@ pub fn plan_query(
     partition_sessions(&mut query)?;
     let context = Context::new(state, relations, mode);
     let planner = SqlToRel::new_with_options(&context, parser_options());
-    planner.sql_statement_to_plan(Statement::Query(Box::new(query))).map_err(from_datafusion)
+    planner
+        .sql_statement_to_plan(Statement::Query(Box::new(query)))
+        .map_err(from_datafusion)
 }
 
 fn parser_options() -> ParserOptions {
-    ParserOptions::new().with_collect_spans(true).with_map_string_types_to_utf8view(false)
+    ParserOptions::new()
+        .with_collect_spans(true)
+        .with_map_string_types_to_utf8view(false)
 }
 
 struct Context<'a> {
@@ -63,7 +71,10 @@ impl<'a> Context<'a> {
 }
 
 impl ContextProvider for Context<'_> {
-    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>, DataFusionError> {
+    fn get_table_source(
+        &self,
+        name: TableReference,
+    ) -> Result<Arc<dyn TableSource>, DataFusionError> {
         match self.relations.get(name.schema(), name.table()) {
             Some(source) => Ok(source),
             None => plan_err!("table '{name}' not found"),
@@ -133,7 +144,11 @@ impl ContextProvider for Context<'_> {
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
-        self.state.higher_order_functions().keys().cloned().collect()
+        self.state
+            .higher_order_functions()
+            .keys()
+            .cloned()
+            .collect()
     }
 
     fn udaf_names(&self) -> Vec<String> {
@@ -150,7 +165,10 @@ impl ContextProvider for Context<'_> {
 struct Types;
 
 impl TypePlanner for Types {
-    fn plan_type_field(&self, sql_type: &sqlparser::ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
+    fn plan_type_field(
+        &self,
+        sql_type: &sqlparser::ast::DataType,
+    ) -> Result<Option<FieldRef>, DataFusionError> {
         use datafusion::common::datatype::DataTypeExt;
         let data_type = cast_type(sql_type).map_err(crate::errors::wrap)?;
         Ok(data_type.map(DataTypeExt::into_nullable_field_ref))
@@ -163,6 +181,10 @@ pub struct RelationMap(pub HashMap<String, Arc<dyn TableSource>>);
 
 impl Relations for RelationMap {
     fn get(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableSource>> {
-        if schema.is_some_and(|s| s != "public") { None } else { self.0.get(name).cloned() }
+        if schema.is_some_and(|s| s != "public") {
+            None
+        } else {
+            self.0.get(name).cloned()
+        }
     }
 }

@@ -11,9 +11,9 @@ use std::ops::ControlFlow;
 
 use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::ast::{
-    Cte, Expr, GroupByExpr, Ident, LimitClause, NamedWindowDefinition, NamedWindowExpr, ObjectName, OrderBy,
-    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor, Visit,
-    Visitor, WildcardAdditionalOptions, With,
+    Cte, Expr, GroupByExpr, Ident, LimitClause, NamedWindowDefinition, NamedWindowExpr, ObjectName,
+    OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, TableFactor, Visit, Visitor, WildcardAdditionalOptions, With,
 };
 
 use crate::location::{from_span, location_of};
@@ -37,7 +37,9 @@ pub fn check_expr(expr: &Expr) -> Result<()> {
 }
 
 fn check(node: &impl Visit) -> Result<()> {
-    match node.visit(&mut Refuser { queries: Vec::new() }) {
+    match node.visit(&mut Refuser {
+        queries: Vec::new(),
+    }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -52,7 +54,9 @@ impl Refuser {
     fn place(&self, result: Result<()>) -> ControlFlow<Error> {
         match result {
             Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error.at(self.queries.iter().rev().find_map(|place| *place))),
+            Err(error) => {
+                ControlFlow::Break(error.at(self.queries.iter().rev().find_map(|place| *place)))
+            }
         }
     }
 }
@@ -134,7 +138,9 @@ fn check_clauses(query: &Query) -> Result<()> {
     if let Some(lock) = locks.first() {
         let at = lock.of.as_ref().and_then(location_of);
         let hint = "readers see one version of everything; nothing needs a lock";
-        return Err(Error::unsupported(format!("FOR {}", lock.lock_type)).hint(hint).at(at));
+        return Err(Error::unsupported(format!("FOR {}", lock.lock_type))
+            .hint(hint)
+            .at(at));
     }
     absent(for_clause.is_some(), "FOR XML and FOR JSON")?;
     absent(settings.is_some(), "SETTINGS")?;
@@ -143,16 +149,27 @@ fn check_clauses(query: &Query) -> Result<()> {
 }
 
 fn check_with(with: &With) -> Result<()> {
-    let With { with_token, recursive: _, cte_tables } = with;
+    let With {
+        with_token,
+        recursive: _,
+        cte_tables,
+    } = with;
     if cte_tables.len() > MAX_NAMED_QUERIES {
         let message = format!("WITH names more than {MAX_NAMED_QUERIES} queries");
         return Err(Error::new(SqlState("54001"), message).at(from_span(with_token.0.span)));
     }
     for cte in cte_tables {
-        let Cte { alias, query: _, from, materialized, closing_paren_token: _ } = cte;
+        let Cte {
+            alias,
+            query: _,
+            from,
+            materialized,
+            closing_paren_token: _,
+        } = cte;
         relation::check_alias(Some(alias))?;
         let at = from_span(alias.name.span);
-        absent(materialized.is_some(), "[NOT] MATERIALIZED in WITH").map_err(|error| error.at(at))?;
+        absent(materialized.is_some(), "[NOT] MATERIALIZED in WITH")
+            .map_err(|error| error.at(at))?;
         absent(from.is_some(), "FROM behind a query of WITH").map_err(|error| error.at(at))?;
     }
     Ok(())
@@ -161,8 +178,15 @@ fn check_with(with: &With) -> Result<()> {
 /// The set operations of a query. The left side is followed in a loop: it is as deep as the chain is long.
 fn check_body(body: &SetExpr) -> Result<()> {
     let mut body = body;
-    while let SetExpr::SetOperation { left, op, set_quantifier, right } = body {
-        check_set_operation(*op, *set_quantifier).map_err(|error| error.at(location_of(right.as_ref())))?;
+    while let SetExpr::SetOperation {
+        left,
+        op,
+        set_quantifier,
+        right,
+    } = body
+    {
+        check_set_operation(*op, *set_quantifier)
+            .map_err(|error| error.at(location_of(right.as_ref())))?;
         check_body(right)?;
         body = left;
     }
@@ -181,10 +205,15 @@ fn check_body(body: &SetExpr) -> Result<()> {
 }
 
 fn check_set_operation(op: SetOperator, quantifier: SetQuantifier) -> Result<()> {
-    let by_name = matches!(quantifier, SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName);
+    let by_name = matches!(
+        quantifier,
+        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName
+    );
     match op {
         SetOperator::Minus => Err(Error::unsupported("MINUS").hint("use EXCEPT")),
-        SetOperator::Except | SetOperator::Intersect if by_name => unsupported(format!("{op} BY NAME")),
+        SetOperator::Except | SetOperator::Intersect if by_name => {
+            unsupported(format!("{op} BY NAME"))
+        }
         SetOperator::Union | SetOperator::Except | SetOperator::Intersect => Ok(()),
     }
 }
@@ -200,7 +229,12 @@ fn check_order_by(order_by: &OrderBy) -> Result<()> {
 
 /// The items of an ORDER BY, in a query or in a call.
 fn check_order(items: &[OrderByExpr]) -> Result<()> {
-    for OrderByExpr { expr, options: _, with_fill } in items {
+    for OrderByExpr {
+        expr,
+        options: _,
+        with_fill,
+    } in items
+    {
         absent(with_fill.is_some(), "WITH FILL").map_err(|error| error.at(location_of(expr)))?;
         function::refuse_named_windows(expr)?;
     }
@@ -209,11 +243,16 @@ fn check_order(items: &[OrderByExpr]) -> Result<()> {
 
 fn check_limit(limit: &LimitClause) -> Result<()> {
     match limit {
-        LimitClause::LimitOffset { limit: _, offset: _, limit_by } => {
-            absent(!limit_by.is_empty(), "LIMIT … BY").map_err(|error| error.at(limit_by.first().and_then(location_of)))
-        }
+        LimitClause::LimitOffset {
+            limit: _,
+            offset: _,
+            limit_by,
+        } => absent(!limit_by.is_empty(), "LIMIT … BY")
+            .map_err(|error| error.at(limit_by.first().and_then(location_of))),
         LimitClause::OffsetCommaLimit { offset: _, limit } => {
-            Err(Error::unsupported("LIMIT with a comma").hint("use LIMIT … OFFSET …").at(location_of(limit)))
+            Err(Error::unsupported("LIMIT with a comma")
+                .hint("use LIMIT … OFFSET …")
+                .at(location_of(limit)))
         }
     }
 }
@@ -250,19 +289,30 @@ fn check_select(select: &Select) -> Result<()> {
     absent(top.is_some(), "TOP").map_err(|error| error.hint("use LIMIT"))?;
     absent(exclude.is_some(), "EXCLUDE behind the select list")?;
     if let Some(into) = into {
-        return Err(Error::unsupported("SELECT INTO").hint("use CREATE MATERIALIZED VIEW").at(location_of(&into.name)));
+        return Err(Error::unsupported("SELECT INTO")
+            .hint("use CREATE MATERIALIZED VIEW")
+            .at(location_of(&into.name)));
     }
-    let at = lateral_views.first().and_then(|view| location_of(&view.lateral_view));
+    let at = lateral_views
+        .first()
+        .and_then(|view| location_of(&view.lateral_view));
     absent(!lateral_views.is_empty(), "LATERAL VIEW").map_err(|error| error.at(at))?;
     absent(prewhere.is_some(), "PREWHERE")?;
     absent(!connect_by.is_empty(), "CONNECT BY")?;
     for (items, clause) in [(cluster_by, "CLUSTER BY"), (distribute_by, "DISTRIBUTE BY")] {
-        absent(!items.is_empty(), clause).map_err(|error| error.at(items.first().and_then(location_of)))?;
+        absent(!items.is_empty(), clause)
+            .map_err(|error| error.at(items.first().and_then(location_of)))?;
     }
     let at = sort_by.first().and_then(|item| location_of(&item.expr));
     absent(!sort_by.is_empty(), "SORT BY").map_err(|error| error.hint("use ORDER BY").at(at))?;
-    absent(value_table_mode.is_some(), "SELECT AS VALUE and SELECT AS STRUCT")?;
-    absent(*flavor != sqlparser::ast::SelectFlavor::Standard, "FROM before SELECT")?;
+    absent(
+        value_table_mode.is_some(),
+        "SELECT AS VALUE and SELECT AS STRUCT",
+    )?;
+    absent(
+        *flavor != sqlparser::ast::SelectFlavor::Standard,
+        "FROM before SELECT",
+    )?;
     check_group_by(group_by)?;
     relation::check_from(from)?;
     projection.iter().try_for_each(check_item)?;
@@ -270,7 +320,10 @@ fn check_select(select: &Select) -> Result<()> {
     if let Some(sqlparser::ast::Distinct::On(exprs)) = distinct {
         exprs.iter().try_for_each(function::refuse_named_windows)?;
     }
-    having.iter().chain(qualify).try_for_each(function::refuse_named_windows)
+    having
+        .iter()
+        .chain(qualify)
+        .try_for_each(function::refuse_named_windows)
 }
 
 fn check_group_by(group_by: &GroupByExpr) -> Result<()> {
@@ -278,8 +331,15 @@ fn check_group_by(group_by: &GroupByExpr) -> Result<()> {
         GroupByExpr::All(modifiers) => modifiers,
         GroupByExpr::Expressions(exprs, modifiers) => {
             let at = exprs.first().and_then(location_of);
-            let result = absent(!modifiers.is_empty(), "GROUP BY … WITH or with sets behind it");
-            return result.map_err(|error| error.hint("use GROUP BY ROLLUP (…), CUBE (…) or GROUPING SETS (…)").at(at));
+            let result = absent(
+                !modifiers.is_empty(),
+                "GROUP BY … WITH or with sets behind it",
+            );
+            return result.map_err(|error| {
+                error
+                    .hint("use GROUP BY ROLLUP (…), CUBE (…) or GROUPING SETS (…)")
+                    .at(at)
+            });
         }
     };
     absent(!modifiers.is_empty(), "GROUP BY ALL WITH")
@@ -292,7 +352,9 @@ fn check_item(item: &SelectItem) -> Result<()> {
         SelectItem::ExprWithAliases { expr, aliases: _ } => {
             Err(Error::unsupported("more than one alias for an expression").at(location_of(expr)))
         }
-        SelectItem::QualifiedWildcard(_, options) | SelectItem::Wildcard(options) => check_wildcard(options),
+        SelectItem::QualifiedWildcard(_, options) | SelectItem::Wildcard(options) => {
+            check_wildcard(options)
+        }
     }
 }
 
@@ -341,7 +403,10 @@ fn check_start(ident: &Ident) -> Result<()> {
     }
     let message = format!("syntax error at or near \"{}\"", ident.value);
     Err(Error::new(SqlState::SYNTAX_ERROR, message)
-        .detail(format!("{} is a reserved word", ident.value.to_ascii_lowercase()))
+        .detail(format!(
+            "{} is a reserved word",
+            ident.value.to_ascii_lowercase()
+        ))
         .at(from_span(ident.span)))
 }
 

@@ -4,7 +4,9 @@ use arrow::datatypes::DataType;
 use dataflow::schema::{timestamp, timestamptz};
 use dataflow::{Error, Location, Result, SqlState};
 use datafusion::arrow;
-use sqlparser::ast::{CharacterLength, DataType as SqlType, ExactNumberInfo, ObjectName, TimezoneInfo};
+use sqlparser::ast::{
+    CharacterLength, DataType as SqlType, ExactNumberInfo, ObjectName, TimezoneInfo,
+};
 
 use crate::name::fold_parts;
 
@@ -15,7 +17,9 @@ pub fn column_type(sql: &SqlType, at: Option<Location>) -> Result<DataType> {
     match sql {
         SqlType::Numeric(info) | SqlType::Decimal(info) | SqlType::Dec(info) if bare(info) => {
             let hint = "give precision and scale, as in NUMERIC(18, 2)";
-            Err(Error::unsupported("NUMERIC without precision").hint(hint).at(at))
+            Err(Error::unsupported("NUMERIC without precision")
+                .hint(hint)
+                .at(at))
         }
         _ => match shared_type(sql).map_err(|error| error.at(at))? {
             Some(data_type) => Ok(data_type),
@@ -38,11 +42,17 @@ fn shared_type(sql: &SqlType) -> Result<Option<DataType>> {
         SqlType::Int(None) | SqlType::Integer(None) | SqlType::Int4(None) => DataType::Int32,
         SqlType::BigInt(None) | SqlType::Int8(None) => DataType::Int64,
         SqlType::Real | SqlType::Float4 => DataType::Float32,
-        SqlType::DoublePrecision | SqlType::Float8 | SqlType::Double(ExactNumberInfo::None) => DataType::Float64,
+        SqlType::DoublePrecision | SqlType::Float8 | SqlType::Double(ExactNumberInfo::None) => {
+            DataType::Float64
+        }
         SqlType::Float(info) => float(info)?,
-        SqlType::Numeric(info) | SqlType::Decimal(info) | SqlType::Dec(info) => return decimal(info),
+        SqlType::Numeric(info) | SqlType::Decimal(info) | SqlType::Dec(info) => {
+            return decimal(info);
+        }
         SqlType::Text | SqlType::String(None) => DataType::Utf8,
-        SqlType::Varchar(length) | SqlType::CharacterVarying(length) | SqlType::CharVarying(length) => {
+        SqlType::Varchar(length)
+        | SqlType::CharacterVarying(length)
+        | SqlType::CharVarying(length) => {
             return string("VARCHAR", length.as_ref());
         }
         SqlType::Char(length) | SqlType::Character(length) => {
@@ -107,7 +117,10 @@ fn float(info: &ExactNumberInfo) -> Result<DataType> {
     match info {
         ExactNumberInfo::None | ExactNumberInfo::Precision(25..=53) => Ok(DataType::Float64),
         ExactNumberInfo::Precision(1..=24) => Ok(DataType::Float32),
-        _ => Err(Error::new(SqlState::INVALID_PARAMETER, "precision for type float must be between 1 and 53 bits")),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER,
+            "precision for type float must be between 1 and 53 bits",
+        )),
     }
 }
 
@@ -118,12 +131,22 @@ fn decimal(info: &ExactNumberInfo) -> Result<Option<DataType>> {
         ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
     };
     let out_of_range = || {
-        let message = format!("NUMERIC({precision}, {scale}): precision must be 1 to 38, scale 0 to the precision");
+        let message = format!(
+            "NUMERIC({precision}, {scale}): precision must be 1 to 38, scale 0 to the precision"
+        );
         Error::new(SqlState::INVALID_PARAMETER, message)
     };
-    let precision = u8::try_from(precision).ok().filter(|p| (1..=38).contains(p)).ok_or_else(out_of_range)?;
-    let scale = i8::try_from(scale).ok().filter(|s| *s >= 0 && s.unsigned_abs() <= precision);
-    Ok(Some(DataType::Decimal128(precision, scale.ok_or_else(out_of_range)?)))
+    let precision = u8::try_from(precision)
+        .ok()
+        .filter(|p| (1..=38).contains(p))
+        .ok_or_else(out_of_range)?;
+    let scale = i8::try_from(scale)
+        .ok()
+        .filter(|s| *s >= 0 && s.unsigned_abs() <= precision);
+    Ok(Some(DataType::Decimal128(
+        precision,
+        scale.ok_or_else(out_of_range)?,
+    )))
 }
 
 fn string(name: &str, length: Option<&CharacterLength>) -> Result<Option<DataType>> {
@@ -137,7 +160,9 @@ fn string(name: &str, length: Option<&CharacterLength>) -> Result<Option<DataTyp
 
 fn padded(length: Option<&CharacterLength>) -> Error {
     let name = length.map_or("CHAR".to_owned(), |length| format!("CHAR({length})"));
-    Error::unsupported(name).detail("values would not be padded").hint("use TEXT")
+    Error::unsupported(name)
+        .detail("values would not be padded")
+        .hint("use TEXT")
 }
 
 /// Why a type cannot be a column's: known and not supported, or unknown.
@@ -151,12 +176,21 @@ fn no_column_type(sql: &SqlType) -> Error {
                 "row" | "struct" | "map" | "multiset" | "variant" => {
                     Error::unsupported(format!("type {}", folded.to_uppercase())).hint(fields)
                 }
-                "money" | "inet" | "cidr" | "macaddr" | "xml" | "oid" | "name" | "hstore" | "point" | "box"
-                | "varbit" | "raw" => Error::unsupported(format!("type {folded}")).hint("use TEXT"),
-                _ => Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{folded}\" does not exist")),
+                "money" | "inet" | "cidr" | "macaddr" | "xml" | "oid" | "name" | "hstore"
+                | "point" | "box" | "varbit" | "raw" => {
+                    Error::unsupported(format!("type {folded}")).hint("use TEXT")
+                }
+                _ => Error::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("type \"{folded}\" does not exist"),
+                ),
             }
         }
-        SqlType::JSON | SqlType::JSONB | SqlType::Struct(..) | SqlType::Map(..) | SqlType::Nested(_)
+        SqlType::JSON
+        | SqlType::JSONB
+        | SqlType::Struct(..)
+        | SqlType::Map(..)
+        | SqlType::Nested(_)
         | SqlType::Tuple(_) => Error::unsupported(format!("type {written}")).hint(fields),
         SqlType::Array(_) => Error::unsupported(format!("array type {written}")),
         SqlType::TinyInt(_) => Error::unsupported(format!("type {written}")).hint("use SMALLINT"),

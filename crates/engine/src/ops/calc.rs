@@ -23,7 +23,11 @@ impl Operator for Calc {
         let batch = match &self.filter {
             Some(filter) => {
                 let keep = evaluate_filter(filter, &batch.rows)?;
-                if keep.true_count() == batch.len() { batch } else { batch.filter(&keep)? }
+                if keep.true_count() == batch.len() {
+                    batch
+                } else {
+                    batch.filter(&keep)?
+                }
             }
             None => batch,
         };

@@ -13,7 +13,7 @@ use plan::{AggSpec, Window, WindowColumn};
 
 use crate::aggregates::{Aggregates, Arguments, HotTable, conform};
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::window::{gcd, timestamps, times};
+use crate::window::{gcd, times, timestamps};
 
 /// Runs of a pane beyond which they are merged into one.
 const MAX_RUNS: usize = 8;
@@ -88,19 +88,35 @@ impl PaneAgg {
 
     /// Whether a row at `at` is late: its last window has closed.
     fn is_late(&self, at: Micros) -> bool {
-        self.watermark.closes(self.window.last_start(at, self.slide) + self.size)
+        self.watermark
+            .closes(self.window.last_start(at, self.slide) + self.size)
     }
 
     fn pane_of(&self, at: Micros) -> Micros {
         floor_to(at, self.pane, self.window.offset)
     }
 
-    fn add(&mut self, pane: Micros, keys: &[ArrayRef], arguments: &Arguments, rows: usize) -> Result<()> {
+    fn add(
+        &mut self,
+        pane: Micros,
+        keys: &[ArrayRef],
+        arguments: &Arguments,
+        rows: usize,
+    ) -> Result<()> {
         if !self.panes.contains_key(&pane) {
-            self.panes.insert(pane, Pane { hot: self.aggregates.table()?, runs: Vec::new() });
+            self.panes.insert(
+                pane,
+                Pane {
+                    hot: self.aggregates.table()?,
+                    runs: Vec::new(),
+                },
+            );
             self.open_windows_of(pane);
         }
-        let pane = self.panes.get_mut(&pane).ok_or_else(|| Error::internal("a pane was just made"))?;
+        let pane = self
+            .panes
+            .get_mut(&pane)
+            .ok_or_else(|| Error::internal("a pane was just made"))?;
         pane.hot.update(keys, arguments, rows)
     }
 
@@ -156,9 +172,13 @@ impl PaneAgg {
             }
         };
         let rows = keys.first().or(results.first()).map_or(1, |a| a.len());
-        let batch = assemble(&self.schema, &self.output, &keys, &results, |column, data_type| {
-            timestamps(vec![column.value(start, end); rows], data_type)
-        })?;
+        let batch = assemble(
+            &self.schema,
+            &self.output,
+            &keys,
+            &results,
+            |column, data_type| timestamps(vec![column.value(start, end); rows], data_type),
+        )?;
         out.push(DeltaBatch::inserts(batch));
         Ok(())
     }
@@ -180,7 +200,8 @@ impl PaneAgg {
             Watermark(at) => {
                 // The first aligned end at or after at + 2.
                 let origin = self.window.offset.saturating_add(self.size);
-                let next = floor_to(at.saturating_add(1), self.slide, origin).saturating_add(self.slide);
+                let next =
+                    floor_to(at.saturating_add(1), self.slide, origin).saturating_add(self.slide);
                 Watermark(next.saturating_sub(MILLI + 1))
             }
         }
@@ -247,7 +268,9 @@ impl Operator for PaneAgg {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.panes.values_mut().try_for_each(|pane| pane.flush(&self.aggregates))
+        self.panes
+            .values_mut()
+            .try_for_each(|pane| pane.flush(&self.aggregates))
     }
 
     fn counters(&self) -> Counters {

@@ -24,7 +24,7 @@ use crate::ops::pane_agg::assemble;
 use crate::ops::updating_agg::{batch_of, state_columns};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
-use crate::window::{timestamps, times};
+use crate::window::{times, timestamps};
 
 /// Aggregation of sessions.
 pub struct SessionAgg {
@@ -135,7 +135,13 @@ impl SessionAgg {
         while from < rows.len() {
             let key = rows[from].key;
             let to = from + rows[from..].partition_point(|r| r.key == key);
-            self.segment(&pending, &rows, from..to, &keys[key as usize], &mut segments);
+            self.segment(
+                &pending,
+                &rows,
+                from..to,
+                &keys[key as usize],
+                &mut segments,
+            );
             from = to;
         }
         for (group, segment) in segments.iter().enumerate() {
@@ -156,23 +162,39 @@ impl SessionAgg {
         key: &[u8],
         segments: &mut Vec<Segment>,
     ) {
-        let mut open = self.sessions.get_mut(key).map(std::mem::take).unwrap_or_default().into_iter().peekable();
+        let mut open = self
+            .sessions
+            .get_mut(key)
+            .map(std::mem::take)
+            .unwrap_or_default()
+            .into_iter()
+            .peekable();
         let mut untouched = Vec::new();
         let mut next = range.start;
         loop {
             let row_at = (next < range.end).then(|| all[next].at);
             let session_at = open.peek().map(|s| s.first);
-            let Some(first) = row_at.into_iter().chain(session_at).min() else { break };
+            let Some(first) = row_at.into_iter().chain(session_at).min() else {
+                break;
+            };
             let begin = next;
             let mut old: Vec<Session> = Vec::new();
             let mut last = first;
             let mut passed = false;
             loop {
-                if let Some(row) = all[..range.end].get(next).filter(|r| r.at == first || r.at < last + self.gap) {
+                if let Some(row) = all[..range.end]
+                    .get(next)
+                    .filter(|r| r.at == first || r.at < last + self.gap)
+                {
                     last = last.max(row.at);
-                    passed |= pending[row.batch as usize].keep.as_ref().is_none_or(|k| k.value(row.row as usize));
+                    passed |= pending[row.batch as usize]
+                        .keep
+                        .as_ref()
+                        .is_none_or(|k| k.value(row.row as usize));
                     next += 1;
-                } else if let Some(s) = open.next_if(|s| s.first == first || s.first < last + self.gap) {
+                } else if let Some(s) =
+                    open.next_if(|s| s.first == first || s.first < last + self.gap)
+                {
                     last = last.max(s.last);
                     passed |= s.passed;
                     old.push(s);
@@ -186,7 +208,14 @@ impl SessionAgg {
             } else if old.is_empty() && self.watermark.closes(last + self.gap) {
                 self.late += rows.len() as u64;
             } else {
-                segments.push(Segment { key: all[begin].key, first, last, old, rows, passed });
+                segments.push(Segment {
+                    key: all[begin].key,
+                    first,
+                    last,
+                    old,
+                    rows,
+                    passed,
+                });
             }
         }
         if !untouched.is_empty() {
@@ -221,18 +250,38 @@ impl SessionAgg {
                 accumulators.update(&batch.arguments, groups, total)?;
                 continue;
             }
-            let (rows, groups): (Vec<u32>, Vec<usize>) =
-                (0..).zip(groups).filter(|(_, g)| **g != LATE).map(|(i, g)| (i, *g)).unzip();
+            let (rows, groups): (Vec<u32>, Vec<usize>) = (0..)
+                .zip(groups)
+                .filter(|(_, g)| **g != LATE)
+                .map(|(i, g)| (i, *g))
+                .unzip();
             if !rows.is_empty() {
-                accumulators.update(&batch.arguments.take(&UInt32Array::from(rows))?, &groups, total)?;
+                accumulators.update(
+                    &batch.arguments.take(&UInt32Array::from(rows))?,
+                    &groups,
+                    total,
+                )?;
             }
         }
-        let states = if total == 0 { Vec::new() } else { accumulators.take_states()? };
+        let states = if total == 0 {
+            Vec::new()
+        } else {
+            accumulators.take_states()?
+        };
         let schema = state_columns(&self.aggregates);
-        if total == 0 { Ok(RecordBatch::new_empty(schema)) } else { batch_of(schema, states, total) }
+        if total == 0 {
+            Ok(RecordBatch::new_empty(schema))
+        } else {
+            batch_of(schema, states, total)
+        }
     }
 
-    fn store(&mut self, segments: Vec<Segment>, keys: &[Box<[u8]>], states: RecordBatch) -> Result<()> {
+    fn store(
+        &mut self,
+        segments: Vec<Segment>,
+        keys: &[Box<[u8]>],
+        states: RecordBatch,
+    ) -> Result<()> {
         let mut slots = Vec::with_capacity(segments.len());
         for segment in segments {
             let key = &keys[segment.key as usize];
@@ -280,7 +329,9 @@ impl SessionAgg {
             keys.sort_unstable();
             keys.dedup();
             for key in keys {
-                let Some(sessions) = self.sessions.get_mut(&key) else { continue };
+                let Some(sessions) = self.sessions.get_mut(&key) else {
+                    continue;
+                };
                 for session in std::mem::take(sessions) {
                     if self.watermark.closes(session.last + self.gap) {
                         closed.push((key.clone(), session));
@@ -308,12 +359,22 @@ impl SessionAgg {
         let mut accumulators = self.aggregates.accumulators()?;
         accumulators.merge(self.states.get(&slots)?.columns(), &identity, slots.len())?;
         let results = accumulators.take_results()?;
-        let keys = self.encoder.decode(sessions.iter().map(|(key, _)| key.as_ref()))?;
-        assemble(&self.schema, &self.output, &keys, &results, |column, data_type| {
-            let values: Vec<Micros> =
-                sessions.iter().map(|(_, s)| column.value(s.first, s.last + self.gap)).collect();
-            timestamps(values, data_type)
-        })
+        let keys = self
+            .encoder
+            .decode(sessions.iter().map(|(key, _)| key.as_ref()))?;
+        assemble(
+            &self.schema,
+            &self.output,
+            &keys,
+            &results,
+            |column, data_type| {
+                let values: Vec<Micros> = sessions
+                    .iter()
+                    .map(|(_, s)| column.value(s.first, s.last + self.gap))
+                    .collect();
+                timestamps(values, data_type)
+            },
+        )
     }
 
     /// Final rows once, when sessions close.
@@ -327,12 +388,21 @@ impl SessionAgg {
 
     /// Corrections for changed sessions, open or just closed.
     fn emit_changes(&mut self, closed: &[(Box<[u8]>, Session)], out: &mut Out) -> Result<()> {
-        let mut changed: Vec<(Box<[u8]>, Session)> =
-            closed.iter().filter(|(_, s)| s.changed && s.passed).cloned().collect();
+        let mut changed: Vec<(Box<[u8]>, Session)> = closed
+            .iter()
+            .filter(|(_, s)| s.changed && s.passed)
+            .cloned()
+            .collect();
         let mut dirty: Vec<_> = self.dirty.drain().collect();
         dirty.sort_unstable();
         for key in dirty {
-            for session in self.sessions.get_mut(&key).into_iter().flatten().filter(|s| s.changed && s.passed) {
+            for session in self
+                .sessions
+                .get_mut(&key)
+                .into_iter()
+                .flatten()
+                .filter(|s| s.changed && s.passed)
+            {
                 session.changed = false;
                 changed.push((key.clone(), session.clone()));
             }
@@ -361,15 +431,20 @@ impl SessionAgg {
         for (key, session) in changed {
             let slot = self.given.reserve();
             slots.push(slot);
-            if let Some(stored) =
-                self.sessions.get_mut(key).and_then(|all| all.iter_mut().find(|s| s.state == session.state))
+            if let Some(stored) = self
+                .sessions
+                .get_mut(key)
+                .and_then(|all| all.iter_mut().find(|s| s.state == session.state))
             {
                 stored.given = Some(slot);
             }
         }
         self.given.put(&slots, rows)?;
         for (slot, (key, session)) in slots.iter().zip(changed) {
-            let open = self.sessions.get(key).is_some_and(|all| all.iter().any(|s| s.state == session.state));
+            let open = self
+                .sessions
+                .get(key)
+                .is_some_and(|all| all.iter().any(|s| s.state == session.state));
             if !open {
                 self.given.remove(*slot);
             }
@@ -402,7 +477,12 @@ fn sorted_rows(pending: &[Pending]) -> (Vec<Row>, Vec<Box<[u8]>>) {
                 keys.push(bytes.into());
                 u32::try_from(keys.len() - 1).expect("fewer than 2^32 keys in a tick")
             });
-            rows.push(Row { key, at: *at, batch, row });
+            rows.push(Row {
+                key,
+                at: *at,
+                batch,
+                row,
+            });
         }
     }
     rows.sort_by_key(|r| (r.key, r.at));
@@ -414,12 +494,21 @@ impl Operator for SessionAgg {
         if batch.weights != Weights::Ones {
             return Err(Error::internal("a session got rows that are taken back"));
         }
-        let keep = self.keep.as_ref().map(|k| evaluate_filter(k, &batch.rows)).transpose()?;
+        let keep = self
+            .keep
+            .as_ref()
+            .map(|k| evaluate_filter(k, &batch.rows))
+            .transpose()?;
         let keep = keep.map(|k| datafusion::arrow::compute::prep_null_mask_filter(&k));
         let keys = self.aggregates.eval_keys(&batch.rows)?;
         let arguments = self.aggregates.eval_arguments(&batch.rows, keep.as_ref())?;
         let at = times(batch.rows.column(self.time))?.values().to_vec();
-        self.pending.push(Pending { keys: self.encoder.encode(&keys)?, arguments, at, keep });
+        self.pending.push(Pending {
+            keys: self.encoder.encode(&keys)?,
+            arguments,
+            at,
+            keep,
+        });
         Ok(())
     }
 
@@ -432,9 +521,12 @@ impl Operator for SessionAgg {
         match self.emit {
             Emit::OnWindowClose => self.emit_closed(&closed, out)?,
             Emit::OnUpdate { every } => {
-                let waited = self.last_emission.is_none_or(|last| tick.wall.saturating_sub(last) >= every);
+                let waited = self
+                    .last_emission
+                    .is_none_or(|last| tick.wall.saturating_sub(last) >= every);
                 let due = waited || tick.flush || tick.last || !closed.is_empty();
-                if due && (!self.dirty.is_empty() || !closed.is_empty() || !self.retired.is_empty()) {
+                if due && (!self.dirty.is_empty() || !closed.is_empty() || !self.retired.is_empty())
+                {
                     self.last_emission = Some(tick.wall);
                     self.emit_changes(&closed, out)?;
                 }
@@ -449,6 +541,10 @@ impl Operator for SessionAgg {
     }
 
     fn counters(&self) -> Counters {
-        Counters { late_rows: self.late, state_rows: self.open as u64, next_close: self.due.next() }
+        Counters {
+            late_rows: self.late,
+            state_rows: self.open as u64,
+            next_close: self.due.next(),
+        }
     }
 }

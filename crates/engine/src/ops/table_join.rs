@@ -58,9 +58,16 @@ impl TableJoin {
         let fields = spec
             .table_keys
             .iter()
-            .map(|k| k.return_field(&spec.table_schema).map_err(crate::expr::from_datafusion))
+            .map(|k| {
+                k.return_field(&spec.table_schema)
+                    .map_err(crate::expr::from_datafusion)
+            })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { encoder: KeyEncoder::new(&fields)?, spec, index: None })
+        Ok(Self {
+            encoder: KeyEncoder::new(&fields)?,
+            spec,
+            index: None,
+        })
     }
 
     fn refresh(&mut self) -> Result<()> {
@@ -71,7 +78,16 @@ impl TableJoin {
         let batches = self.spec.table.snapshot()?;
         let projected = batches
             .iter()
-            .map(|b| conform(&self.spec.table_schema, self.spec.columns.iter().map(|c| Arc::clone(b.column(*c))).collect()))
+            .map(|b| {
+                conform(
+                    &self.spec.table_schema,
+                    self.spec
+                        .columns
+                        .iter()
+                        .map(|c| Arc::clone(b.column(*c)))
+                        .collect(),
+                )
+            })
             .collect::<Result<Vec<_>>>()?;
         let mut rows = concat_batches(&self.spec.table_schema, &projected)?;
         if let Some(filter) = &self.spec.table_filter {
@@ -82,9 +98,15 @@ impl TableJoin {
         let encoded = self.encoder.encode(&keys)?;
         for row in (0..rows.num_rows()).filter(|row| keys.iter().all(|k| k.is_valid(*row))) {
             let key: &[u8] = encoded.as_ref().map_or(&[], |e| e.row(row).data());
-            by_key.entry(key, Vec::new).push(u32::try_from(row).expect("a small table has fewer than 2^32 rows"));
+            by_key
+                .entry(key, Vec::new)
+                .push(u32::try_from(row).expect("a small table has fewer than 2^32 rows"));
         }
-        self.index = Some(Index { version, rows, by_key });
+        self.index = Some(Index {
+            version,
+            rows,
+            by_key,
+        });
         Ok(())
     }
 
@@ -93,14 +115,18 @@ impl TableJoin {
         let keys = evaluate_all(&self.spec.stream_keys, batch)?;
         let encoded = self.encoder.encode(&keys)?;
         let mut pairs = (Vec::new(), Vec::new());
-        let Some(index) = &self.index else { return Ok(pairs) };
+        let Some(index) = &self.index else {
+            return Ok(pairs);
+        };
         for row in 0..batch.num_rows() {
             if keys.iter().any(|k| k.is_null(row)) {
                 continue;
             }
             let key: &[u8] = encoded.as_ref().map_or(&[], |e| e.row(row).data());
             for other in index.by_key.get(key).into_iter().flatten() {
-                pairs.0.push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
+                pairs
+                    .0
+                    .push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
                 pairs.1.push(*other);
             }
         }
@@ -118,7 +144,11 @@ impl TableJoin {
 }
 
 fn take_all(batch: &RecordBatch, rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
-    batch.columns().iter().map(|c| take(c, rows, None).map_err(Into::into)).collect()
+    batch
+        .columns()
+        .iter()
+        .map(|c| take(c, rows, None).map_err(Into::into))
+        .collect()
 }
 
 impl Operator for TableJoin {
@@ -145,8 +175,15 @@ impl Operator for TableJoin {
             out.push(DeltaBatch::new(joined, weights));
         }
         if self.spec.outer {
-            let alone: Vec<u32> = (0..).zip(&matched).filter(|(_, m)| !**m).map(|(i, _)| i).collect();
-            let weights = alone.iter().map(|r| batch.weights.get(*r as usize)).collect();
+            let alone: Vec<u32> = (0..)
+                .zip(&matched)
+                .filter(|(_, m)| !**m)
+                .map(|(i, _)| i)
+                .collect();
+            let weights = alone
+                .iter()
+                .map(|r| batch.weights.get(*r as usize))
+                .collect();
             let rows = UInt32Array::from(alone);
             let nulls = self
                 .spec
@@ -155,14 +192,23 @@ impl Operator for TableJoin {
                 .iter()
                 .map(|f| datafusion::arrow::array::new_null_array(f.data_type(), rows.len()))
                 .collect();
-            out.push(DeltaBatch::new(self.combine(take_all(&batch.rows, &rows)?, nulls)?, weights));
+            out.push(DeltaBatch::new(
+                self.combine(take_all(&batch.rows, &rows)?, nulls)?,
+                weights,
+            ));
         }
-        debug_assert!(matches!(batch.weights, Weights::Ones), "joins with tables take inserts only");
+        debug_assert!(
+            matches!(batch.weights, Weights::Ones),
+            "joins with tables take inserts only"
+        );
         Ok(())
     }
 
     fn counters(&self) -> Counters {
         let rows = self.index.as_ref().map_or(0, |i| i.rows.num_rows() as u64);
-        Counters { state_rows: rows, ..Counters::default() }
+        Counters {
+            state_rows: rows,
+            ..Counters::default()
+        }
     }
 }

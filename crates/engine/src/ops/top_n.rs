@@ -61,14 +61,26 @@ impl TopN {
         let field = |e: &Compiled| -> Result<FieldRef> {
             e.return_field(input).map_err(crate::expr::from_datafusion)
         };
-        let partition = spec.partition.iter().map(field).collect::<Result<Vec<_>>>()?;
+        let partition = spec
+            .partition
+            .iter()
+            .map(field)
+            .collect::<Result<Vec<_>>>()?;
         let order = spec
             .order
             .iter()
-            .map(|(e, options)| Ok(SortField::new_with_options(field(e)?.data_type().clone(), *options)))
+            .map(|(e, options)| {
+                Ok(SortField::new_with_options(
+                    field(e)?.data_type().clone(),
+                    *options,
+                ))
+            })
             .collect::<Result<Vec<_>>>()?;
-        let input_fields: Vec<FieldRef> =
-            input.fields().iter().map(|f| Arc::new(Field::new(f.name(), f.data_type().clone(), true))).collect();
+        let input_fields: Vec<FieldRef> = input
+            .fields()
+            .iter()
+            .map(|f| Arc::new(Field::new(f.name(), f.data_type().clone(), true)))
+            .collect();
         Ok(Self {
             keys: KeyEncoder::new(&partition)?,
             order: RowConverter::new(order)?,
@@ -87,10 +99,14 @@ impl TopN {
     fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
         let partition = evaluate_all(&self.spec.partition, &batch.rows)?;
         let expiry = self.spec.expires.and_then(|(i, _)| {
-            partition[i].as_primitive_opt::<TimestampMicrosecondType>().cloned()
+            partition[i]
+                .as_primitive_opt::<TimestampMicrosecondType>()
+                .cloned()
         });
         let order: Vec<Compiled> = self.spec.order.iter().map(|(e, _)| Arc::clone(e)).collect();
-        let order = self.order.convert_columns(&evaluate_all(&order, &batch.rows)?)?;
+        let order = self
+            .order
+            .convert_columns(&evaluate_all(&order, &batch.rows)?)?;
         let keys = self.keys.encode(&partition)?;
         let Some(rows) = self.rows.encode(batch.rows.columns())? else {
             return Err(Error::internal("a Top-N without columns"));
@@ -110,7 +126,9 @@ impl TopN {
                 self.dirty.push(key.into());
             }
             let place = (order.row(row).data().into(), rows.row(row).data().into());
-            self.held = self.held.saturating_add_signed(entry.change(place, batch.weights.get(row)));
+            self.held = self
+                .held
+                .saturating_add_signed(entry.change(place, batch.weights.get(row)));
             if self.spec.mode == Mode::Append && entry.rows.len() > self.spec.limit {
                 entry.rows.pop_last();
                 self.held -= 1;
@@ -122,18 +140,24 @@ impl TopN {
     fn batch(&self, rows: &[(&[u8], usize)]) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = self.rows.decode(rows.iter().map(|(bytes, _)| *bytes))?;
         debug_assert_eq!(columns.len(), self.input_fields.len());
-        columns.push(Arc::new(rows.iter().map(|(_, n)| *n as u64).collect::<UInt64Array>()));
+        columns.push(Arc::new(
+            rows.iter().map(|(_, n)| *n as u64).collect::<UInt64Array>(),
+        ));
         conform(&self.schema, columns)
     }
 
     /// The final rows of partitions that the watermark has passed.
     fn finish(&mut self, out: &mut Out) -> Result<()> {
-        let Some((_, offset)) = self.spec.expires else { return Ok(()) };
+        let Some((_, offset)) = self.spec.expires else {
+            return Ok(());
+        };
         let now = self.watermark.shifted(offset).0;
         while let Some((_, mut keys)) = self.due.pop_due(now) {
             keys.sort_unstable();
             for key in keys {
-                let Some(partition) = self.partitions.remove(&key) else { continue };
+                let Some(partition) = self.partitions.remove(&key) else {
+                    continue;
+                };
                 self.held -= partition.rows.len();
                 if self.spec.mode == Mode::Append {
                     let top = partition.top(self.spec.limit);
@@ -158,15 +182,25 @@ impl TopN {
         }
         dirty.sort_unstable();
         for key in dirty {
-            let Some(partition) = self.partitions.get(&key) else { continue };
-            let now: Vec<Box<[u8]>> = partition.top(self.spec.limit).into_iter().map(Into::into).collect();
+            let Some(partition) = self.partitions.get(&key) else {
+                continue;
+            };
+            let now: Vec<Box<[u8]>> = partition
+                .top(self.spec.limit)
+                .into_iter()
+                .map(Into::into)
+                .collect();
             let changed = |a: &[Box<[u8]>], b: &[Box<[u8]>]| -> Vec<usize> {
                 (0..a.len()).filter(|i| b.get(*i) != Some(&a[*i])).collect()
             };
-            let gone: Vec<(&[u8], usize)> =
-                changed(&partition.given, &now).into_iter().map(|i| (partition.given[i].as_ref(), i + 1)).collect();
-            let come: Vec<(&[u8], usize)> =
-                changed(&now, &partition.given).into_iter().map(|i| (now[i].as_ref(), i + 1)).collect();
+            let gone: Vec<(&[u8], usize)> = changed(&partition.given, &now)
+                .into_iter()
+                .map(|i| (partition.given[i].as_ref(), i + 1))
+                .collect();
+            let come: Vec<(&[u8], usize)> = changed(&now, &partition.given)
+                .into_iter()
+                .map(|i| (now[i].as_ref(), i + 1))
+                .collect();
             out.push(concat_changes(&self.batch(&gone)?, &self.batch(&come)?)?);
             let empty = partition.rows.is_empty();
             if empty {
@@ -203,7 +237,9 @@ impl Partition {
     fn top(&self, limit: usize) -> Vec<&[u8]> {
         self.rows
             .iter()
-            .flat_map(|((_, row), times)| std::iter::repeat_n(row.as_ref(), usize::try_from(*times).unwrap_or(0)))
+            .flat_map(|((_, row), times)| {
+                std::iter::repeat_n(row.as_ref(), usize::try_from(*times).unwrap_or(0))
+            })
             .take(limit)
             .collect()
     }
@@ -222,6 +258,10 @@ impl Operator for TopN {
     }
 
     fn counters(&self) -> Counters {
-        Counters { late_rows: 0, state_rows: self.held as u64, next_close: self.due.next() }
+        Counters {
+            late_rows: 0,
+            state_rows: self.held as u64,
+            next_close: self.due.next(),
+        }
     }
 }

@@ -86,14 +86,18 @@ impl UpdatingAgg {
 
     /// Merges the hot table into the stored groups and gives the corrections.
     fn emit(&mut self, wall: Micros, out: &mut Out) -> Result<()> {
-        let Some(run) = self.hot.take_run(&self.aggregates)? else { return Ok(()) };
+        let Some(run) = self.hot.take_run(&self.aggregates)? else {
+            return Ok(());
+        };
         let key_count = self.aggregates.key_count();
         let keys = run.columns()[..key_count].to_vec();
         let slots = self.slots_of(&keys, run.num_rows(), wall)?;
         let (results, states) = self.merge(&run, &slots)?;
         let all: Vec<Slot> = slots.iter().map(|s| s.state).collect();
         self.states.put(&all, states)?;
-        let rows = assemble(&self.schema, &self.output, &keys, &results, |_, _| unreachable_window())?;
+        let rows = assemble(&self.schema, &self.output, &keys, &results, |_, _| {
+            unreachable_window()
+        })?;
         self.give(&slots, rows, out)
     }
 
@@ -101,7 +105,9 @@ impl UpdatingAgg {
     fn slots_of(&mut self, keys: &[ArrayRef], rows: usize, wall: Micros) -> Result<Vec<Touched>> {
         let encoded = self.encoder.encode(keys)?;
         let deadline = match self.rules.expires {
-            Some((key, _)) => keys[key].as_primitive_opt::<TimestampMicrosecondType>().cloned(),
+            Some((key, _)) => keys[key]
+                .as_primitive_opt::<TimestampMicrosecondType>()
+                .cloned(),
             None => None,
         };
         let mut touched = Vec::with_capacity(rows);
@@ -111,7 +117,11 @@ impl UpdatingAgg {
             let (states, given) = (&mut self.states, &mut self.given);
             let group = self.groups.entry(bytes, || {
                 new = true;
-                Group { state: states.reserve(), given: given.reserve(), touched: wall }
+                Group {
+                    state: states.reserve(),
+                    given: given.reserve(),
+                    touched: wall,
+                }
             });
             group.touched = wall;
             if new {
@@ -122,19 +132,33 @@ impl UpdatingAgg {
                     self.by_age.add(wall.saturating_add(ttl), bytes);
                 }
             }
-            touched.push(Touched { state: group.state, given: group.given, new });
+            touched.push(Touched {
+                state: group.state,
+                given: group.given,
+                new,
+            });
         }
         Ok(touched)
     }
 
     /// Old state plus the run: results and new states. Taking results and taking states both empty an accumulator, so
     /// each has its own.
-    fn merge(&mut self, run: &RecordBatch, slots: &[Touched]) -> Result<(Vec<ArrayRef>, RecordBatch)> {
+    fn merge(
+        &mut self,
+        run: &RecordBatch,
+        slots: &[Touched],
+    ) -> Result<(Vec<ArrayRef>, RecordBatch)> {
         let total = slots.len();
-        let old: Vec<(usize, Slot)> =
-            slots.iter().enumerate().filter(|(_, s)| !s.new).map(|(i, s)| (i, s.state)).collect();
+        let old: Vec<(usize, Slot)> = slots
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| !s.new)
+            .map(|(i, s)| (i, s.state))
+            .collect();
         let at: Vec<usize> = old.iter().map(|(i, _)| *i).collect();
-        let stored = self.states.get(&old.iter().map(|(_, s)| *s).collect::<Vec<_>>())?;
+        let stored = self
+            .states
+            .get(&old.iter().map(|(_, s)| *s).collect::<Vec<_>>())?;
         let partial = &run.columns()[self.aggregates.key_count()..];
         let identity: Vec<usize> = (0..total).collect();
         let fill = |aggregates: &Aggregates| {
@@ -168,12 +192,15 @@ impl UpdatingAgg {
             }
         }
         out.push(DeltaBatch::inserts(fresh));
-        self.given.put(&slots.iter().map(|s| s.given).collect::<Vec<_>>(), rows)
+        self.given
+            .put(&slots.iter().map(|s| s.given).collect::<Vec<_>>(), rows)
     }
 
     /// Frees groups that the watermark has passed; their rows stay as they are.
     fn expire_by_watermark(&mut self) {
-        let Some((_, offset)) = self.rules.expires else { return };
+        let Some((_, offset)) = self.rules.expires else {
+            return;
+        };
         let Watermark(at) = self.watermark.shifted(offset);
         while let Some((_, keys)) = self.by_watermark.pop_due(at) {
             for key in keys {
@@ -187,11 +214,15 @@ impl UpdatingAgg {
 
     /// Takes back and frees groups that nobody touched for the time to live.
     fn expire_by_age(&mut self, wall: Micros, out: &mut Out) -> Result<()> {
-        let Some(ttl) = self.rules.ttl else { return Ok(()) };
+        let Some(ttl) = self.rules.ttl else {
+            return Ok(());
+        };
         let mut gone = Vec::new();
         while let Some((_, keys)) = self.by_age.pop_due(wall) {
             for key in keys {
-                let Some(group) = self.groups.get(&key) else { continue };
+                let Some(group) = self.groups.get(&key) else {
+                    continue;
+                };
                 let due = group.touched.saturating_add(ttl);
                 if due > wall {
                     self.by_age.add(due, &key);
@@ -203,7 +234,9 @@ impl UpdatingAgg {
         if gone.is_empty() {
             return Ok(());
         }
-        let rows = self.given.get(&gone.iter().map(|g| g.given).collect::<Vec<_>>())?;
+        let rows = self
+            .given
+            .get(&gone.iter().map(|g| g.given).collect::<Vec<_>>())?;
         let nothing = RecordBatch::new_empty(Arc::clone(&self.schema));
         out.push(concat_changes(&rows, &nothing)?);
         for group in gone {
@@ -216,13 +249,19 @@ impl UpdatingAgg {
     fn is_due(&self, tick: &Tick) -> bool {
         tick.flush
             || tick.last
-            || self.last_emission.is_none_or(|last| tick.wall.saturating_sub(last) >= self.rules.every)
+            || self
+                .last_emission
+                .is_none_or(|last| tick.wall.saturating_sub(last) >= self.rules.every)
             || self.expires_now(tick.watermark)
     }
 
     fn expires_now(&self, watermark: Watermark) -> bool {
-        let Some((_, offset)) = self.rules.expires else { return false };
-        self.by_watermark.next().is_some_and(|next| next <= watermark.shifted(offset).0)
+        let Some((_, offset)) = self.rules.expires else {
+            return false;
+        };
+        self.by_watermark
+            .next()
+            .is_some_and(|next| next <= watermark.shifted(offset).0)
     }
 }
 
@@ -239,14 +278,18 @@ fn unreachable_window() -> ArrayRef {
 
 /// The state columns without the keys.
 pub fn state_columns(aggregates: &Aggregates) -> SchemaRef {
-    Arc::new(Schema::new(aggregates.state_schema().fields()[aggregates.key_count()..].to_vec()))
+    Arc::new(Schema::new(
+        aggregates.state_schema().fields()[aggregates.key_count()..].to_vec(),
+    ))
 }
 
 /// A batch of `rows` rows, also without columns.
 pub fn batch_of(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     if columns.is_empty() {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        return Ok(RecordBatch::try_new_with_options(schema, columns, &options)?);
+        return Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?);
     }
     conform(&schema, columns)
 }
@@ -254,7 +297,9 @@ pub fn batch_of(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Resul
 impl Operator for UpdatingAgg {
     fn on_batch(&mut self, _port: usize, batch: DeltaBatch, _out: &mut Out) -> Result<()> {
         if batch.weights != Weights::Ones {
-            return Err(Error::internal("an aggregation got rows that are taken back"));
+            return Err(Error::internal(
+                "an aggregation got rows that are taken back",
+            ));
         }
         let keys = self.aggregates.eval_keys(&batch.rows)?;
         let arguments = self.aggregates.eval_arguments(&batch.rows, None)?;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use dataflow::{DeltaBatch, Micros, Result, Watermark};
 use dataflow::batch::Weights;
+use dataflow::{DeltaBatch, Micros, Result, Watermark};
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use plan::{Window, WindowColumn};
 
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::window::{timestamps, times};
+use crate::window::{times, timestamps};
 
 /// Assigns aligned windows.
 pub struct WindowAssign {
@@ -25,12 +25,27 @@ pub struct WindowAssign {
 
 impl WindowAssign {
     /// `slide` and `size` of `window`, over the time column `time`; `schema` is the output's.
-    pub fn new(window: Window, (slide, size): (Micros, Micros), time: usize, schema: SchemaRef) -> Self {
-        Self { window, slide, size, time, schema, watermark: Watermark::MIN, late: 0 }
+    pub fn new(
+        window: Window,
+        (slide, size): (Micros, Micros),
+        time: usize,
+        schema: SchemaRef,
+    ) -> Self {
+        Self {
+            window,
+            slide,
+            size,
+            time,
+            schema,
+            watermark: Watermark::MIN,
+            late: 0,
+        }
     }
 
     fn time_type(&self) -> &DataType {
-        self.schema.field(self.schema.fields().len() - 1).data_type()
+        self.schema
+            .field(self.schema.fields().len() - 1)
+            .data_type()
     }
 }
 
@@ -58,12 +73,20 @@ impl Operator for WindowAssign {
             Weights::Ones => Weights::Ones,
             Weights::Each(each) => Weights::Each(rows.iter().map(|r| each[*r as usize]).collect()),
         };
-        let mut columns = take_record_batch(&batch.rows, &UInt32Array::from(rows))?.columns().to_vec();
+        let mut columns = take_record_batch(&batch.rows, &UInt32Array::from(rows))?
+            .columns()
+            .to_vec();
         for column in WindowColumn::ALL {
-            let values: Vec<Micros> = starts.iter().map(|s| column.value(*s, s + self.size)).collect();
+            let values: Vec<Micros> = starts
+                .iter()
+                .map(|s| column.value(*s, s + self.size))
+                .collect();
             columns.push(timestamps(values, self.time_type()));
         }
-        out.push(DeltaBatch { rows: RecordBatch::try_new(Arc::clone(&self.schema), columns)?, weights });
+        out.push(DeltaBatch {
+            rows: RecordBatch::try_new(Arc::clone(&self.schema), columns)?,
+            weights,
+        });
         Ok(())
     }
 
@@ -73,6 +96,9 @@ impl Operator for WindowAssign {
     }
 
     fn counters(&self) -> Counters {
-        Counters { late_rows: self.late, ..Counters::default() }
+        Counters {
+            late_rows: self.late,
+            ..Counters::default()
+        }
     }
 }

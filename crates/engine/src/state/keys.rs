@@ -18,8 +18,14 @@ pub struct KeyEncoder {
 impl KeyEncoder {
     /// For keys of these types.
     pub fn new(fields: &[FieldRef]) -> Result<Self> {
-        let sort = fields.iter().map(|f| SortField::new(f.data_type().clone())).collect();
-        Ok(Self { converter: RowConverter::new(sort)?, columns: fields.len() })
+        let sort = fields
+            .iter()
+            .map(|f| SortField::new(f.data_type().clone()))
+            .collect();
+        Ok(Self {
+            converter: RowConverter::new(sort)?,
+            columns: fields.len(),
+        })
     }
 
     /// The rows of key columns; without columns, all rows are equal and `None` is given.
@@ -27,7 +33,10 @@ impl KeyEncoder {
         if self.columns == 0 {
             return Ok(None);
         }
-        self.converter.convert_columns(keys).map(Some).map_err(Error::from)
+        self.converter
+            .convert_columns(keys)
+            .map(Some)
+            .map_err(Error::from)
     }
 
     /// The key columns of encoded rows.
@@ -36,7 +45,9 @@ impl KeyEncoder {
             return Ok(Vec::new());
         }
         let parser = self.converter.parser();
-        Ok(self.converter.convert_rows(rows.into_iter().map(|r| parser.parse(r)))?)
+        Ok(self
+            .converter
+            .convert_rows(rows.into_iter().map(|r| parser.parse(r)))?)
     }
 }
 
@@ -48,7 +59,10 @@ pub struct KeyMap<T> {
 
 impl<T> Default for KeyMap<T> {
     fn default() -> Self {
-        Self { table: HashTable::new(), hasher: FixedState::default() }
+        Self {
+            table: HashTable::new(),
+            hasher: FixedState::default(),
+        }
     }
 }
 
@@ -65,25 +79,36 @@ impl<T> KeyMap<T> {
 
     /// The entry of `key`.
     pub fn get(&self, key: &[u8]) -> Option<&T> {
-        self.table.find(self.hasher.hash_one(key), |(k, _)| k.as_ref() == key).map(|(_, v)| v)
+        self.table
+            .find(self.hasher.hash_one(key), |(k, _)| k.as_ref() == key)
+            .map(|(_, v)| v)
     }
 
     /// The entry of `key`, made by `make` when new.
     pub fn entry(&mut self, key: &[u8], make: impl FnOnce() -> T) -> &mut T {
         let hash = self.hasher.hash_one(key);
         let hasher = &self.hasher;
-        let entry = self.table.entry(hash, |(k, _)| k.as_ref() == key, |(k, _)| hasher.hash_one(k.as_ref()));
+        let entry = self.table.entry(
+            hash,
+            |(k, _)| k.as_ref() == key,
+            |(k, _)| hasher.hash_one(k.as_ref()),
+        );
         &mut entry.or_insert_with(|| (key.into(), make())).into_mut().1
     }
 
     /// The entry of `key` for change.
     pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut T> {
-        self.table.find_mut(self.hasher.hash_one(key), |(k, _)| k.as_ref() == key).map(|(_, v)| v)
+        self.table
+            .find_mut(self.hasher.hash_one(key), |(k, _)| k.as_ref() == key)
+            .map(|(_, v)| v)
     }
 
     /// Forgets `key`.
     pub fn remove(&mut self, key: &[u8]) -> Option<T> {
         let hash = self.hasher.hash_one(key);
-        self.table.find_entry(hash, |(k, _)| k.as_ref() == key).ok().map(|e| e.remove().0.1)
+        self.table
+            .find_entry(hash, |(k, _)| k.as_ref() == key)
+            .ok()
+            .map(|e| e.remove().0.1)
     }
 }

@@ -33,12 +33,21 @@ struct Place {
 }
 
 const DEAD: Slot = Slot::MAX;
-const NOWHERE: Place = Place { chunk: u32::MAX, row: 0 };
+const NOWHERE: Place = Place {
+    chunk: u32::MAX,
+    row: 0,
+};
 
 impl RowStore {
     /// An empty store of rows of `schema`.
     pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, chunks: Vec::new(), places: Vec::new(), free: Vec::new(), live: 0 }
+        Self {
+            schema,
+            chunks: Vec::new(),
+            places: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+        }
     }
 
     /// Number of rows.
@@ -72,10 +81,17 @@ impl RowStore {
         }
         let chunk = to_u32(self.chunks.len());
         for (row, slot) in slots.iter().enumerate() {
-            self.places[*slot as usize] = Place { chunk, row: to_u32(row) };
+            self.places[*slot as usize] = Place {
+                chunk,
+                row: to_u32(row),
+            };
         }
         self.live += slots.len();
-        self.chunks.push(Chunk { live: slots.len(), owners: slots.to_vec(), rows });
+        self.chunks.push(Chunk {
+            live: slots.len(),
+            owners: slots.to_vec(),
+            rows,
+        });
         self.compact()
     }
 
@@ -138,16 +154,28 @@ impl RowStore {
         let rows = gather(&self.schema, &batches, &at)?;
         let chunk = to_u32(self.chunks.len());
         for (row, owner) in owners.iter().enumerate() {
-            self.places[*owner as usize] = Place { chunk, row: to_u32(row) };
+            self.places[*owner as usize] = Place {
+                chunk,
+                row: to_u32(row),
+            };
         }
-        self.chunks.push(Chunk { live: owners.len(), owners, rows });
+        self.chunks.push(Chunk {
+            live: owners.len(),
+            owners,
+            rows,
+        });
         Ok(())
     }
 }
 
 /// Rows by (batch, row) out of several batches of one schema.
-pub fn gather(schema: &SchemaRef, batches: &[&RecordBatch], at: &[(usize, usize)]) -> Result<RecordBatch> {
-    let options = datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(at.len()));
+pub fn gather(
+    schema: &SchemaRef,
+    batches: &[&RecordBatch],
+    at: &[(usize, usize)],
+) -> Result<RecordBatch> {
+    let options =
+        datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(at.len()));
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for (i, field) in schema.fields().iter().enumerate() {
         if at.is_empty() {
@@ -157,7 +185,11 @@ pub fn gather(schema: &SchemaRef, batches: &[&RecordBatch], at: &[(usize, usize)
         let arrays: Vec<_> = batches.iter().map(|b| b.column(i).as_ref()).collect();
         columns.push(interleave(&arrays, at)?);
     }
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &options,
+    )?)
 }
 
 fn to_u32(at: usize) -> u32 {
@@ -172,7 +204,11 @@ mod tests {
 
     fn batch(values: &[i64]) -> RecordBatch {
         let schema = Schema::new(vec![Field::new("v", DataType::Int64, true)]);
-        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(values.to_vec()))]).unwrap()
+        RecordBatch::try_new(
+            Arc::new(schema),
+            vec![Arc::new(Int64Array::from(values.to_vec()))],
+        )
+        .unwrap()
     }
 
     #[test]
@@ -192,7 +228,10 @@ mod tests {
             }
         }
         let rows = store.get(&slots).unwrap();
-        assert_eq!(rows.column(0).as_primitive::<Int64Type>().values(), expected.as_slice());
+        assert_eq!(
+            rows.column(0).as_primitive::<Int64Type>().values(),
+            expected.as_slice()
+        );
         assert!(store.chunks.len() < 12, "{} chunks", store.chunks.len());
         for slot in slots {
             store.remove(slot);

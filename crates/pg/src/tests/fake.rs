@@ -108,7 +108,7 @@ impl PgSession for FakeSession {
             "types" => Some(types_batch().schema()),
             "show" => Some(one_column("value", DataType::Utf8)),
             "echo" => {
-                let count = words.get(1).map_or(hints.len(), |count| count.parse().unwrap());
+                let count = words.get(1).map_or(hints.len(), |count| count.parse().unwrap_or(0));
                 parameters = (0..count)
                     .map(|index| hints.get(index).cloned().flatten().unwrap_or(DataType::Utf8))
                     .collect();
@@ -165,8 +165,8 @@ impl FakeSession {
         let text = parsed.text.to_lowercase();
         let words: Vec<&str> = text.split_whitespace().collect();
         Ok(match words[0] {
-            "copy" => Outcome::Copy(self.rows(&words[1..])?, CopyFormat::Text),
-            "csv" => Outcome::Copy(self.rows(&words[1..])?, CopyFormat::Csv { header: true }),
+            "copy" if words.len() > 1 => Outcome::Copy(self.rows(&words[1..])?, CopyFormat::Text),
+            "csv" if words.len() > 1 => Outcome::Copy(self.rows(&words[1..])?, CopyFormat::Csv { header: true }),
             "echo" => {
                 let types: Vec<_> = params.iter().map(ScalarValue::data_type).collect();
                 let arrays: Vec<ArrayRef> = params.iter().map(|param| param.to_array().unwrap()).collect();
@@ -177,7 +177,7 @@ impl FakeSession {
                 let batch = types_batch();
                 self.result(batch.schema(), "SELECT", stream::iter([Ok(batch)]).boxed())
             }
-            "show" => {
+            "show" if words.len() == 2 => {
                 let value = self.settings.get(words[1]).map(String::as_str);
                 let batch = RecordBatch::try_new(
                     one_column("value", DataType::Utf8),
@@ -186,7 +186,7 @@ impl FakeSession {
                 let batch = batch.unwrap();
                 self.result(batch.schema(), "SHOW", stream::iter([Ok(batch)]).boxed())
             }
-            "set" => {
+            "set" if words.len() == 3 => {
                 self.settings.insert(words[1].to_owned(), words[2].to_owned());
                 if words[1] == "application_name" {
                     self.changed.push(("application_name", words[2].to_owned()));
@@ -198,7 +198,7 @@ impl FakeSession {
                 self.notices.push(Notice { severity: "NOTICE", state: "00000", message, hint: Some("a hint".into()) });
                 Outcome::Done("NOTICE".to_owned())
             }
-            "begin" => {
+            "begin" | "start" => {
                 self.status = TransactionStatus::InBlock;
                 Outcome::Done("BEGIN".to_owned())
             }

@@ -17,7 +17,7 @@ async fn statements_of_one_text_are_answered_one_after_another() {
     let error = &answers[4];
     assert_eq!(error.sqlstate(), "42703");
     assert_eq!(error.field(b'H').unwrap(), "Try y.");
-    assert_eq!(error.field(b'P').unwrap(), "12");
+    assert_eq!(error.field(b'P').unwrap(), "11");
     assert_eq!(*state.executed.lock(), ["rows 2", "fail"]);
     assert_eq!(*state.batches.lock(), 1);
     // The first result is there while the second statement runs.

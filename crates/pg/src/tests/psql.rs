@@ -99,14 +99,13 @@ async fn watch_repeats_until_interrupted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupt_ends_a_live_copy_and_the_session_goes_on() {
     let (server, state) = server().await;
-    let Some(mut psql) = Psql::start(&server, &["-At", "-v", "VERBOSITY=verbose"]) else { return };
-    psql.input("copy live 5;\n");
+    let arguments = ["-At", "-v", "VERBOSITY=verbose", "-c", "copy live 5", "-c", "rows 2"];
+    let Some(mut psql) = Psql::start(&server, &arguments) else { return };
     for wanted in ["0\tname 0", "1\tname 1", "2\tname 2"] {
         assert_eq!(psql.line().await.unwrap(), wanted);
     }
     psql.interrupt();
     state.open_results(0).await;
-    psql.input("rows 2;\n");
     let (lines, errors) = psql.end().await;
     assert_eq!(lines.last().unwrap(), "1|name 1");
     assert!(errors.starts_with("ERROR:  57014: canceling statement due to user request"), "{errors}");

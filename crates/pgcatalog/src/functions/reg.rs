@@ -189,7 +189,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-fn namespaces() -> [(u32, &'static str); 3] {
+fn namespaces() -> [(u32, &'static str); 4] {
     tables::NAMESPACES
 }
 

@@ -5,8 +5,9 @@ use crate::relations::{INFORMATION_SCHEMA, PG_CATALOG, oid};
 use crate::snapshot::CatalogSnapshot;
 
 /// Oid and name of every schema.
-pub(crate) const NAMESPACES: [(u32, &str); 3] = [
+pub(crate) const NAMESPACES: [(u32, &str); 4] = [
     (oid::PG_CATALOG, PG_CATALOG),
+    (oid::PG_TOAST, "pg_toast"),
     (oid::PUBLIC, "public"),
     (oid::INFORMATION_SCHEMA, INFORMATION_SCHEMA),
 ];

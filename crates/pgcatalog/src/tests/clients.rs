@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::psql::problem;
 use super::{run, sample};
 
 /// Statements about the system in `client-statements.jsonl`: all of them run, or are planned where they have parameters.
@@ -46,4 +47,22 @@ async fn recorded_statements_run() {
     }
     assert!(failed.is_empty(), "{report}");
     assert_eq!(ran, MUST_RUN, "{report}");
+}
+
+#[tokio::test]
+async fn answers_are_those_of_postgres() {
+    let snapshot = sample::recorded();
+    let mut problems = Vec::new();
+    for line in include_str!("../../tests/data/clients.jsonl").lines() {
+        let line: Json =
+            serde_json::from_str(line).expect("clients.jsonl has one object on a line");
+        let client = line["client"].as_str().expect("client is text");
+        problems.extend(problem(&line, client, &snapshot).await);
+    }
+    assert!(
+        problems.is_empty(),
+        "{} statements:\n\n{}",
+        problems.len(),
+        problems.join("\n\n")
+    );
 }

@@ -116,7 +116,9 @@ pub(crate) fn recorded() -> Arc<CatalogSnapshot> {
     let mut mv = relation(16393, "mv", RelationKind::MaterializedView, counts);
     mv.definition = Some("SELECT user_id, count(*) AS n FROM clicks GROUP BY 1".to_owned());
     let mut v = relation(16397, "v", RelationKind::View, click_columns());
-    v.definition = Some("SELECT * FROM clicks".to_owned());
+    let query = "SELECT clicks.user_id,\n    clicks.url,\n    clicks.event_time,\n    clicks.amount,\n    \
+                 clicks.tags\n   FROM clicks";
+    v.definition = Some(query.to_owned());
     snapshot(vec![clicks, mv, v])
 }
 

@@ -7,7 +7,11 @@ use super::*;
 
 fn expr(text: &str) -> Expr {
     let dialect = PostgreSqlDialect {};
-    Parser::new(&dialect).try_with_sql(text).unwrap().parse_expr().unwrap()
+    Parser::new(&dialect)
+        .try_with_sql(text)
+        .unwrap()
+        .parse_expr()
+        .unwrap()
 }
 
 #[test]
@@ -100,7 +104,14 @@ fn the_place_is_that_of_the_value() {
 
 #[test]
 fn a_size_must_be_positive() {
-    let error = positive_interval_micros(&expr("INTERVAL '-1' HOUR"), "the size of a window").unwrap_err();
-    assert_eq!((error.state().0, error.message()), ("22023", "the size of a window must be longer than zero"));
-    assert_eq!(positive_interval_micros(&expr("INTERVAL '1' HOUR"), "the size"), Ok(3_600_000_000));
+    let error =
+        positive_interval_micros(&expr("INTERVAL '-1' HOUR"), "the size of a window").unwrap_err();
+    assert_eq!(
+        (error.state().0, error.message()),
+        ("22023", "the size of a window must be longer than zero")
+    );
+    assert_eq!(
+        positive_interval_micros(&expr("INTERVAL '1' HOUR"), "the size"),
+        Ok(3_600_000_000)
+    );
 }

@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use dataflow::{Error, Result, SqlState};
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Aggregate, Expr, utils::conjunction};
 use plan::node::AggOutput;
 use plan::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, WindowColumn, WindowKind};
 
-use super::windowed::{Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, result_times};
+use super::windowed::{
+    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, result_times,
+};
 use super::{DEFAULT_EVERY, Lowering, properties, refused};
 
 pub(crate) fn lower(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
-    if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+    if aggregate
+        .group_expr
+        .iter()
+        .any(|e| matches!(e, Expr::GroupingSet(_)))
+    {
         return Err(refused("GROUPING SETS, ROLLUP or CUBE"));
     }
     match Chain::fold(&aggregate.input)? {
@@ -30,7 +36,11 @@ struct Folded {
 }
 
 fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
-    let mut spec = AggSpec { keys: Vec::new(), aggs: Vec::new(), output: Vec::new() };
+    let mut spec = AggSpec {
+        keys: Vec::new(),
+        aggs: Vec::new(),
+        output: Vec::new(),
+    };
     let mut window = Vec::new();
     for (index, expr) in aggregate.group_expr.iter().enumerate() {
         match chain.bind(expr)? {
@@ -49,23 +59,42 @@ fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
         spec.aggs.push(chain.substitute(expr.clone().unalias())?);
     }
     if window.is_empty() {
-        return Err(refused("an aggregation over a window that does not group by it")
-            .hint("add window_start, window_end to GROUP BY"));
+        return Err(
+            refused("an aggregation over a window that does not group by it")
+                .hint("add window_start, window_end to GROUP BY"),
+        );
     }
     Ok(Folded { spec, window })
 }
 
-fn windowed(lowering: &Lowering<'_>, aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Arc<Node>> {
+fn windowed(
+    lowering: &Lowering<'_>,
+    aggregate: &Aggregate,
+    chain: &Chain<'_>,
+) -> Result<Arc<Node>> {
     let window = chain.window;
     let read = input(lowering, window)?;
-    let Folded { spec, window: outputs } = fold(aggregate, chain)?;
+    let Folded {
+        spec,
+        window: outputs,
+    } = fold(aggregate, chain)?;
     let emit = lowering.options.emit.unwrap_or(Emit::OnWindowClose);
     let node = match (window.window.kind, emit) {
         (WindowKind::Session { gap }, _) => {
             check_session_keys(chain, &spec)?;
-            let mode = if emit == Emit::OnWindowClose { Mode::Append } else { Mode::Updating };
+            let mode = if emit == Emit::OnWindowClose {
+                Mode::Append
+            } else {
+                Mode::Updating
+            };
             Arc::new(Node {
-                op: Op::SessionAgg { gap, time: read.time, keep: chain.filter(), spec, emit },
+                op: Op::SessionAgg {
+                    gap,
+                    time: read.time,
+                    keep: chain.filter(),
+                    spec,
+                    emit,
+                },
                 inputs: vec![read.node],
                 schema: Arc::clone(&aggregate.schema),
                 mode,
@@ -77,7 +106,11 @@ fn windowed(lowering: &Lowering<'_>, aggregate: &Aggregate, chain: &Chain<'_>) -
         (_, Emit::OnWindowClose) => {
             let filtered = filtered(&read.node, chain);
             Arc::new(Node {
-                op: Op::PaneAgg { window: window.window, time: read.time, spec },
+                op: Op::PaneAgg {
+                    window: window.window,
+                    time: read.time,
+                    spec,
+                },
                 inputs: vec![filtered],
                 schema: Arc::clone(&aggregate.schema),
                 mode: Mode::Append,
@@ -86,7 +119,9 @@ fn windowed(lowering: &Lowering<'_>, aggregate: &Aggregate, chain: &Chain<'_>) -
                 state: StateRule::Window,
             })
         }
-        (_, Emit::OnUpdate { every }) => update_windows(aggregate, chain, &read, spec, &outputs, every)?,
+        (_, Emit::OnUpdate { every }) => {
+            update_windows(aggregate, chain, &read, spec, &outputs, every)?
+        }
     };
     apply_window_filters(node, chain, &outputs)
 }
@@ -116,10 +151,14 @@ fn update_windows(
         }
     }
     // The window's end is always a key: it bounds the state.
-    let end = spec.keys.iter().position(|k| *k == column(WindowColumn::End)).unwrap_or_else(|| {
-        spec.keys.push(column(WindowColumn::End));
-        spec.keys.len() - 1
-    });
+    let end = spec
+        .keys
+        .iter()
+        .position(|k| *k == column(WindowColumn::End))
+        .unwrap_or_else(|| {
+            spec.keys.push(column(WindowColumn::End));
+            spec.keys.len() - 1
+        });
     let size = chain.window.window.aligned().map_or(0, |(_, size)| size);
     let times = outputs
         .iter()
@@ -133,7 +172,12 @@ fn update_windows(
         })
         .collect();
     Ok(Arc::new(Node {
-        op: Op::UpdatingAgg { spec, expires: Some((end, 1)), every, ttl: None },
+        op: Op::UpdatingAgg {
+            spec,
+            expires: Some((end, 1)),
+            every,
+            ttl: None,
+        },
         inputs: vec![assigned],
         schema: Arc::clone(&aggregate.schema),
         mode: Mode::Updating,
@@ -146,12 +190,16 @@ fn update_windows(
 fn check_session_keys(chain: &Chain<'_>, spec: &AggSpec) -> Result<()> {
     let partition = &chain.window.partition;
     let same = partition.len() == spec.keys.len()
-        && partition.iter().all(|p| spec.keys.iter().any(|k| k == &p.clone().unalias()));
+        && partition
+            .iter()
+            .all(|p| spec.keys.iter().any(|k| k == &p.clone().unalias()));
     if same {
         return Ok(());
     }
-    Err(refused("SESSION whose PARTITION BY differs from the GROUP BY keys")
-        .hint("group by the PARTITION BY columns, window_start and window_end"))
+    Err(
+        refused("SESSION whose PARTITION BY differs from the GROUP BY keys")
+            .hint("group by the PARTITION BY columns, window_start and window_end"),
+    )
 }
 
 /// Filters over window columns, applied to the aggregation's result.
@@ -163,12 +211,19 @@ fn apply_window_filters(
     let mut filters = Vec::new();
     for filter in &chain.window_filters {
         let replaced = filter.clone().transform_up(|e| {
-            let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+            let Expr::Column(column) = &e else {
+                return Ok(Transformed::no(e));
+            };
             match outputs.iter().find(|(_, c)| c.name() == column.name) {
-                Some((index, _)) => Ok(Transformed::yes(Expr::from(node.schema.qualified_field(*index)))),
+                Some((index, _)) => Ok(Transformed::yes(Expr::from(
+                    node.schema.qualified_field(*index),
+                ))),
                 None => Err(crate::errors::wrap(
-                    refused(format!("a condition on {} that is not in GROUP BY", column.name))
-                        .hint("add it to GROUP BY"),
+                    refused(format!(
+                        "a condition on {} that is not in GROUP BY",
+                        column.name
+                    ))
+                    .hint("add it to GROUP BY"),
                 )),
             }
         });
@@ -189,7 +244,10 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
     }
     let options = lowering.options;
     let time_key = aggregate.group_expr.iter().position(|key| {
-        super::column_index(key, &node.schema).ok().flatten().is_some_and(|i| node.time_offset(i).is_some())
+        super::column_index(key, &node.schema)
+            .ok()
+            .flatten()
+            .is_some_and(|i| node.time_offset(i).is_some())
     });
     let state = match (options.state_ttl, time_key) {
         _ if aggregate.group_expr.is_empty() => StateRule::Fixed("one group"),
@@ -204,14 +262,33 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
             .hint("group by a window, or bound it: WITH (state_ttl = '1 day'), or accept it: WITH (unbounded_state = true)"));
         }
     };
-    let keys: Vec<Expr> = aggregate.group_expr.iter().map(|e| e.clone().unalias()).collect();
-    let aggs: Vec<Expr> = aggregate.aggr_expr.iter().map(|e| e.clone().unalias()).collect();
-    let output = (0..keys.len()).map(AggOutput::Key).chain((0..aggs.len()).map(AggOutput::Agg)).collect();
+    let keys: Vec<Expr> = aggregate
+        .group_expr
+        .iter()
+        .map(|e| e.clone().unalias())
+        .collect();
+    let aggs: Vec<Expr> = aggregate
+        .aggr_expr
+        .iter()
+        .map(|e| e.clone().unalias())
+        .collect();
+    let output = (0..keys.len())
+        .map(AggOutput::Key)
+        .chain((0..aggs.len()).map(AggOutput::Agg))
+        .collect();
     let expires = time_key.and_then(|k| {
-        let index = super::column_index(&aggregate.group_expr[k], &node.schema).ok().flatten()?;
+        let index = super::column_index(&aggregate.group_expr[k], &node.schema)
+            .ok()
+            .flatten()?;
         node.time_offset(index).map(|offset| (k, offset))
     });
-    let times = expires.iter().map(|(index, offset)| TimeColumn { index: *index, offset: *offset }).collect();
+    let times = expires
+        .iter()
+        .map(|(index, offset)| TimeColumn {
+            index: *index,
+            offset: *offset,
+        })
+        .collect();
     let every = match options.emit {
         Some(Emit::OnUpdate { every }) => every,
         _ => DEFAULT_EVERY,

@@ -20,30 +20,58 @@ struct TableSide {
 }
 
 pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
-    let (left_table, right_table) = (lowering.is_table(&join.left), lowering.is_table(&join.right));
+    let (left_table, right_table) = (
+        lowering.is_table(&join.left),
+        lowering.is_table(&join.right),
+    );
     let (table_first, outer) = match (join.join_type, left_table, right_table) {
         (_, false, false) => {
-            return Err(refused("a join of two streams").hint("one side of a join must be a table (CREATE TABLE)"));
+            return Err(refused("a join of two streams")
+                .hint("one side of a join must be a table (CREATE TABLE)"));
         }
         (_, true, true) => return Err(refused("a join of two tables")),
         (JoinType::Inner, left, _) => (left, false),
         (JoinType::Left, false, true) => (false, true),
         (JoinType::Right, true, false) => (true, true),
-        (other, ..) => return Err(refused(format!("a {} join with a table on that side", other.to_string().to_uppercase()))),
+        (other, ..) => {
+            return Err(refused(format!(
+                "a {} join with a table on that side",
+                other.to_string().to_uppercase()
+            )));
+        }
     };
-    let (stream, table) = if table_first { (&join.right, &join.left) } else { (&join.left, &join.right) };
+    let (stream, table) = if table_first {
+        (&join.right, &join.left)
+    } else {
+        (&join.left, &join.right)
+    };
     let input = lowering.node(stream)?;
     if input.mode == Mode::Updating {
-        return Err(refused("a join of updated rows with a table").hint("join before the aggregation"));
+        return Err(
+            refused("a join of updated rows with a table").hint("join before the aggregation")
+        );
     }
     let side = table_side(lowering, table)?;
     let on = join
         .on
         .iter()
-        .map(|(l, r)| if table_first { (r.clone(), l.clone()) } else { (l.clone(), r.clone()) })
+        .map(|(l, r)| {
+            if table_first {
+                (r.clone(), l.clone())
+            } else {
+                (l.clone(), r.clone())
+            }
+        })
         .collect();
     let first = if table_first { side.columns.len() } else { 0 };
-    let times = input.times.iter().map(|t| TimeColumn { index: t.index + first, offset: t.offset }).collect();
+    let times = input
+        .times
+        .iter()
+        .map(|t| TimeColumn {
+            index: t.index + first,
+            offset: t.offset,
+        })
+        .collect();
     let window = input.window.iter().map(|(i, c)| (i + first, *c)).collect();
     Ok(Arc::new(Node {
         op: Op::TableJoin {
@@ -69,8 +97,10 @@ fn table_side(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<TableSide> 
     match plan {
         LogicalPlan::TableScan(scan) => {
             let name = scan.table_name.table();
-            let relation =
-                lowering.catalog.relation(name).ok_or_else(|| refused(format!("relation \"{name}\"")))?;
+            let relation = lowering
+                .catalog
+                .relation(name)
+                .ok_or_else(|| refused(format!("relation \"{name}\"")))?;
             let all = || (0..relation.schema.fields().len()).collect();
             Ok(TableSide {
                 columns: scan.projection.clone().unwrap_or_else(all),
@@ -81,8 +111,15 @@ fn table_side(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<TableSide> 
         }
         LogicalPlan::SubqueryAlias(alias) => {
             let inner = table_side(lowering, &alias.input)?;
-            let filter = inner.filter.map(|f| requalify(f, &inner.schema, &alias.schema)).transpose()?;
-            Ok(TableSide { schema: Arc::clone(&alias.schema), filter, ..inner })
+            let filter = inner
+                .filter
+                .map(|f| requalify(f, &inner.schema, &alias.schema))
+                .transpose()?;
+            Ok(TableSide {
+                schema: Arc::clone(&alias.schema),
+                filter,
+                ..inner
+            })
         }
         LogicalPlan::Filter(f) => {
             let inner = table_side(lowering, &f.input)?;
@@ -93,14 +130,20 @@ fn table_side(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<TableSide> 
             let inner = table_side(lowering, &p.input)?;
             let mut columns = Vec::new();
             for expr in &p.expr {
-                let index = super::column_index(expr, &inner.schema)?
-                    .ok_or_else(|| refused("a join with expressions over a table").hint("join the table itself"))?;
+                let index = super::column_index(expr, &inner.schema)?.ok_or_else(|| {
+                    refused("a join with expressions over a table").hint("join the table itself")
+                })?;
                 columns.push(inner.columns[index]);
             }
             if inner.filter.is_some() {
-                return Err(refused("a join with a filtered subquery over a table").hint("put the condition into ON"));
+                return Err(refused("a join with a filtered subquery over a table")
+                    .hint("put the condition into ON"));
             }
-            Ok(TableSide { columns, schema: Arc::clone(&p.schema), ..inner })
+            Ok(TableSide {
+                columns,
+                schema: Arc::clone(&p.schema),
+                ..inner
+            })
         }
         _ => Err(refused("a join with a subquery").hint("join the table itself")),
     }

@@ -14,12 +14,25 @@ pub(crate) fn project(input: Arc<Node>, exprs: Vec<Expr>, schema: DFSchemaRef) -
     let mut window = Vec::new();
     for (index, from) in sources.iter().enumerate() {
         let Some(from) = from else { continue };
-        times.extend(input.time_offset(*from).map(|offset| TimeColumn { index, offset }));
-        window.extend(input.window.iter().filter(|(i, _)| i == from).map(|(_, c)| (index, *c)));
+        times.extend(
+            input
+                .time_offset(*from)
+                .map(|offset| TimeColumn { index, offset }),
+        );
+        window.extend(
+            input
+                .window
+                .iter()
+                .filter(|(i, _)| i == from)
+                .map(|(_, c)| (index, *c)),
+        );
     }
     Arc::new(Node {
         mode: input.mode,
-        op: Op::Calc { filter: None, exprs: Some(exprs) },
+        op: Op::Calc {
+            filter: None,
+            exprs: Some(exprs),
+        },
         inputs: vec![input],
         schema,
         times,
@@ -35,7 +48,10 @@ pub(crate) fn filter(input: Arc<Node>, predicate: Expr) -> Arc<Node> {
         schema: Arc::clone(&input.schema),
         times: input.times.clone(),
         window: input.window.clone(),
-        op: Op::Calc { filter: Some(predicate), exprs: None },
+        op: Op::Calc {
+            filter: Some(predicate),
+            exprs: None,
+        },
         inputs: vec![input],
         state: StateRule::None,
     })
@@ -43,5 +59,8 @@ pub(crate) fn filter(input: Arc<Node>, predicate: Expr) -> Arc<Node> {
 
 /// The same node with its columns under other names.
 pub(crate) fn relabel(node: &Node, schema: DFSchemaRef) -> Arc<Node> {
-    Arc::new(Node { schema, ..node.clone() })
+    Arc::new(Node {
+        schema,
+        ..node.clone()
+    })
 }

@@ -18,10 +18,13 @@ const MAX_LIMIT: usize = 100_000;
 
 /// The Top-N node when `filter` limits a row number directly below it.
 pub(crate) fn recognise(lowering: &Lowering<'_>, filter: &Filter) -> Result<Option<Arc<Node>>> {
-    let LogicalPlan::Window(window) = filter.input.as_ref() else { return Ok(None) };
-    let [Expr::WindowFunction(function)] = window.window_expr.as_slice() else { return Ok(None) };
-    let is_row_number =
-        matches!(&function.fun, WindowFunctionDefinition::WindowUDF(f) if f.name().eq_ignore_ascii_case("row_number"));
+    let LogicalPlan::Window(window) = filter.input.as_ref() else {
+        return Ok(None);
+    };
+    let [Expr::WindowFunction(function)] = window.window_expr.as_slice() else {
+        return Ok(None);
+    };
+    let is_row_number = matches!(&function.fun, WindowFunctionDefinition::WindowUDF(f) if f.name().eq_ignore_ascii_case("row_number"));
     if !is_row_number {
         return Ok(None);
     }
@@ -36,7 +39,9 @@ pub(crate) fn recognise(lowering: &Lowering<'_>, filter: &Filter) -> Result<Opti
     }
     let Some(limit) = limit else { return Ok(None) };
     if limit > MAX_LIMIT {
-        return Err(refused(format!("ROW_NUMBER() <= {limit} (more than {MAX_LIMIT})")));
+        return Err(refused(format!(
+            "ROW_NUMBER() <= {limit} (more than {MAX_LIMIT})"
+        )));
     }
     let node = top_n(lowering, window, &function.params, limit)?;
     Ok(Some(match conjunction(rest) {
@@ -55,15 +60,19 @@ fn top_n(
     let mut expires = None;
     let mut windowed = false;
     for (at, expr) in params.partition_by.iter().enumerate() {
-        let Some(index) = column_index(expr, &input.schema)? else { continue };
+        let Some(index) = column_index(expr, &input.schema)? else {
+            continue;
+        };
         windowed |= input.window.iter().any(|(i, _)| *i == index);
         if let Some(offset) = input.time_offset(index) {
             expires = expires.or(Some((at, offset)));
         }
     }
     if input.mode == Mode::Append && !(windowed && expires.is_some()) {
-        return Err(refused("ROW_NUMBER() whose PARTITION BY has no window column")
-            .hint("add window_start, window_end to PARTITION BY"));
+        return Err(
+            refused("ROW_NUMBER() whose PARTITION BY has no window column")
+                .hint("add window_start, window_end to PARTITION BY"),
+        );
     }
     Ok(Arc::new(Node {
         op: Op::TopN {
@@ -76,7 +85,11 @@ fn top_n(
         mode: input.mode,
         times: input.times.clone(),
         window: input.window.clone(),
-        state: if expires.is_some() { StateRule::Window } else { StateRule::Input },
+        state: if expires.is_some() {
+            StateRule::Window
+        } else {
+            StateRule::Input
+        },
         schema: Arc::clone(&window.schema),
         inputs: vec![input],
     }))
@@ -84,7 +97,9 @@ fn top_n(
 
 /// `n` of `row_number <= n`, `< n + 1`, `= 1` and the mirrored forms.
 fn limit_of(expr: &Expr, window: &Window, number: usize) -> Option<usize> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return None };
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else {
+        return None;
+    };
     let is_number = |e: &Expr| match e {
         Expr::Column(c) => window.schema.maybe_index_of_column(c) == Some(number),
         _ => false,

@@ -33,15 +33,26 @@ pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Wind
     if node.mode == Mode::Updating {
         return Err(super::refused("a window over rows that are updated"));
     }
-    let time = node.schema.index_of_column(&window.time).map_err(from_datafusion)?;
-    let is_end = node.window.iter().any(|(i, c)| *i == time && *c == WindowColumn::End);
+    let time = node
+        .schema
+        .index_of_column(&window.time)
+        .map_err(from_datafusion)?;
+    let is_end = node
+        .window
+        .iter()
+        .any(|(i, c)| *i == time && *c == WindowColumn::End);
     if node.time_offset(time).is_none() || is_end {
-        let message = format!("column \"{}\" has no watermark and cannot be the time of a window", window.time.name);
+        let message = format!(
+            "column \"{}\" has no watermark and cannot be the time of a window",
+            window.time.name
+        );
         let error = Error::new(SqlState::INVALID_PARAMETER, message);
         return Err(match node.times.first() {
             _ if is_end => error.hint("windows over windows use window_time"),
             Some(t) => error.hint(format!("use \"{}\"", node.schema.field(t.index).name())),
-            None => error.hint("declare WATERMARK FOR column AS column - INTERVAL '5 seconds' in CREATE SOURCE"),
+            None => error.hint(
+                "declare WATERMARK FOR column AS column - INTERVAL '5 seconds' in CREATE SOURCE",
+            ),
         });
     }
     Ok(WindowInput { node, time })
@@ -52,16 +63,33 @@ fn final_rows(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<Option<Arc<
     match plan {
         LogicalPlan::TableScan(scan) => {
             let name = scan.table_name.table();
-            let view = lowering.catalog.relation(name).filter(|r| r.kind == RelationKind::View);
-            let (Some(_), Some(view_plan)) = (view, lowering.catalog.view_plan(name)) else { return Ok(None) };
+            let view = lowering
+                .catalog
+                .relation(name)
+                .filter(|r| r.kind == RelationKind::View);
+            let (Some(_), Some(view_plan)) = (view, lowering.catalog.view_plan(name)) else {
+                return Ok(None);
+            };
             let mut options = lowering.options;
             options.emit = Some(Emit::OnWindowClose);
-            let node = Lowering { catalog: lowering.catalog, options }.node(&view_plan)?;
-            let columns: Vec<usize> =
-                scan.projection.clone().unwrap_or_else(|| (0..node.schema.fields().len()).collect());
-            let exprs =
-                columns.iter().map(|i| Expr::from(node.schema.qualified_field(*i))).collect::<Vec<_>>();
-            Ok(Some(properties::project(node, exprs, Arc::clone(&scan.projected_schema))))
+            let node = Lowering {
+                catalog: lowering.catalog,
+                options,
+            }
+            .node(&view_plan)?;
+            let columns: Vec<usize> = scan
+                .projection
+                .clone()
+                .unwrap_or_else(|| (0..node.schema.fields().len()).collect());
+            let exprs = columns
+                .iter()
+                .map(|i| Expr::from(node.schema.qualified_field(*i)))
+                .collect::<Vec<_>>();
+            Ok(Some(properties::project(
+                node,
+                exprs,
+                Arc::clone(&scan.projected_schema),
+            )))
         }
         LogicalPlan::SubqueryAlias(alias) => {
             let inner = final_rows(lowering, &alias.input)?;
@@ -82,34 +110,53 @@ fn final_rows(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<Option<Arc<
 /// A window function without aggregation: each row once for each of its windows.
 pub(crate) fn assign(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Arc<Node>> {
     if window.window.aligned().is_none() {
-        return Err(super::refused("SESSION without GROUP BY").hint("group by the session's key, window_start, window_end"));
+        return Err(super::refused("SESSION without GROUP BY")
+            .hint("group by the session's key, window_start, window_end"));
     }
     let WindowInput { node, time } = input(lowering, window)?;
     let assigned = assign_node(&node, time, window)?;
     // The logical node passes the columns that are not hidden, then the window's.
     let inner = Arc::clone(&assigned.schema);
-    let mut exprs: Vec<Expr> = kept(&node.schema).map(|i| Expr::from(inner.qualified_field(i))).collect();
+    let mut exprs: Vec<Expr> = kept(&node.schema)
+        .map(|i| Expr::from(inner.qualified_field(i)))
+        .collect();
     let first = node.schema.fields().len();
     exprs.extend((0..3).map(|i| Expr::from(inner.qualified_field(first + i))));
     use datafusion::logical_expr::UserDefinedLogicalNodeCore;
-    Ok(properties::project(assigned, exprs, Arc::clone(window.schema())))
+    Ok(properties::project(
+        assigned,
+        exprs,
+        Arc::clone(window.schema()),
+    ))
 }
 
 /// Qualifier of the window columns that `WindowAssign` adds.
 pub(crate) const WINDOW_QUALIFIER: &str = "__window";
 
 /// Adds window columns under [`WINDOW_QUALIFIER`] behind all columns of `input`.
-pub(crate) fn assign_node(input: &Arc<Node>, time: usize, window: &WindowNode) -> Result<Arc<Node>> {
-    let mut fields: Vec<_> =
-        input.schema.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
+pub(crate) fn assign_node(
+    input: &Arc<Node>,
+    time: usize,
+    window: &WindowNode,
+) -> Result<Arc<Node>> {
+    let mut fields: Vec<_> = input
+        .schema
+        .iter()
+        .map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)))
+        .collect();
     let time_type = input.schema.field(time).data_type().clone();
     for column in WindowColumn::ALL {
-        let field = datafusion::arrow::datatypes::Field::new(column.name(), time_type.clone(), false);
+        let field =
+            datafusion::arrow::datatypes::Field::new(column.name(), time_type.clone(), false);
         fields.push((Some(WINDOW_QUALIFIER.into()), Arc::new(field)));
     }
-    let schema = DFSchema::new_with_metadata(fields, Default::default()).map_err(from_datafusion)?;
+    let schema =
+        DFSchema::new_with_metadata(fields, Default::default()).map_err(from_datafusion)?;
     Ok(Arc::new(Node {
-        op: Op::WindowAssign { window: window.window, time },
+        op: Op::WindowAssign {
+            window: window.window,
+            time,
+        },
         schema: Arc::new(schema),
         mode: input.mode,
         times: input.times.clone(),
@@ -144,11 +191,15 @@ impl<'a> Chain<'a> {
     pub(crate) fn fold(plan: &'a LogicalPlan) -> Result<Option<Self>> {
         match plan {
             LogicalPlan::Extension(extension) => {
-                let Some(window) = extension.node.as_any().downcast_ref::<WindowNode>() else { return Ok(None) };
+                let Some(window) = extension.node.as_any().downcast_ref::<WindowNode>() else {
+                    return Ok(None);
+                };
                 Ok(Some(Self::start(window)))
             }
             LogicalPlan::Projection(p) => {
-                let Some(mut chain) = Self::fold(&p.input)? else { return Ok(None) };
+                let Some(mut chain) = Self::fold(&p.input)? else {
+                    return Ok(None);
+                };
                 let mut env = HashMap::new();
                 for (i, expr) in p.expr.iter().enumerate() {
                     env.insert(Column::from(p.schema.qualified_field(i)), chain.bind(expr)?);
@@ -157,7 +208,9 @@ impl<'a> Chain<'a> {
                 Ok(Some(chain))
             }
             LogicalPlan::SubqueryAlias(alias) => {
-                let Some(mut chain) = Self::fold(&alias.input)? else { return Ok(None) };
+                let Some(mut chain) = Self::fold(&alias.input)? else {
+                    return Ok(None);
+                };
                 let inner = alias.input.schema();
                 let mut env = HashMap::new();
                 for i in 0..inner.fields().len() {
@@ -169,7 +222,9 @@ impl<'a> Chain<'a> {
                 Ok(Some(chain))
             }
             LogicalPlan::Filter(f) => {
-                let Some(mut chain) = Self::fold(&f.input)? else { return Ok(None) };
+                let Some(mut chain) = Self::fold(&f.input)? else {
+                    return Ok(None);
+                };
                 for conjunct in datafusion::logical_expr::utils::split_conjunction(&f.predicate) {
                     chain.add_filter(conjunct)?;
                 }
@@ -187,9 +242,17 @@ impl<'a> Chain<'a> {
             env.insert(column.clone(), Bound::Expr(Expr::Column(column)));
         }
         for column in WindowColumn::ALL {
-            env.insert(Column::new_unqualified(column.name()), Bound::Window(column));
+            env.insert(
+                Column::new_unqualified(column.name()),
+                Bound::Window(column),
+            );
         }
-        Self { window, env, filters: Vec::new(), window_filters: Vec::new() }
+        Self {
+            window,
+            env,
+            filters: Vec::new(),
+            window_filters: Vec::new(),
+        }
     }
 
     /// Rewrites an expression above the chain.
@@ -206,7 +269,9 @@ impl<'a> Chain<'a> {
         let replaced = expr.transform_up(|e| match e {
             Expr::Column(column) => match self.env.get(&column) {
                 Some(Bound::Expr(inner)) => Ok(Transformed::yes(inner.clone())),
-                Some(Bound::Window(which)) => Err(crate::errors::wrap(window_in_expression(*which))),
+                Some(Bound::Window(which)) => {
+                    Err(crate::errors::wrap(window_in_expression(*which)))
+                }
                 None => Err(crate::errors::wrap(unknown(&column))),
             },
             other => Ok(Transformed::no(other)),
@@ -216,13 +281,19 @@ impl<'a> Chain<'a> {
 
     fn add_filter(&mut self, conjunct: &Expr) -> Result<()> {
         let refs = conjunct.column_refs();
-        let windows = refs.iter().filter(|c| matches!(self.env.get(*c), Some(Bound::Window(_)))).count();
+        let windows = refs
+            .iter()
+            .filter(|c| matches!(self.env.get(*c), Some(Bound::Window(_))))
+            .count();
         if windows == 0 {
             self.filters.push(self.substitute(conjunct.clone())?);
         } else if windows == refs.len() {
-            self.window_filters.push(self.over_window_columns(conjunct.clone())?);
+            self.window_filters
+                .push(self.over_window_columns(conjunct.clone())?);
         } else {
-            return Err(super::refused("a condition that mixes window columns and others below an aggregation"));
+            return Err(super::refused(
+                "a condition that mixes window columns and others below an aggregation",
+            ));
         }
         Ok(())
     }
@@ -231,9 +302,9 @@ impl<'a> Chain<'a> {
     fn over_window_columns(&self, expr: Expr) -> Result<Expr> {
         let replaced = expr.transform_up(|e| match &e {
             Expr::Column(column) => match self.env.get(column) {
-                Some(Bound::Window(which)) => {
-                    Ok(Transformed::yes(Expr::Column(Column::new_unqualified(which.name()))))
-                }
+                Some(Bound::Window(which)) => Ok(Transformed::yes(Expr::Column(
+                    Column::new_unqualified(which.name()),
+                ))),
                 _ => Ok(Transformed::no(e)),
             },
             _ => Ok(Transformed::no(e)),
@@ -248,12 +319,17 @@ impl<'a> Chain<'a> {
 }
 
 fn unknown(column: &Column) -> Error {
-    Error::internal(format!("column {column} is lost between a window and its aggregation"))
+    Error::internal(format!(
+        "column {column} is lost between a window and its aggregation"
+    ))
 }
 
 fn window_in_expression(column: WindowColumn) -> Error {
-    super::refused(format!("{} inside an expression below or in GROUP BY", column.name()))
-        .hint("group by window_start, window_end as they are and compute above the aggregation")
+    super::refused(format!(
+        "{} inside an expression below or in GROUP BY",
+        column.name()
+    ))
+    .hint("group by window_start, window_end as they are and compute above the aggregation")
 }
 
 /// Event-time columns of a windowed result, relative to a watermark in terms of `window_time`.
@@ -267,5 +343,13 @@ pub(crate) fn result_times(
         WindowColumn::End => Some(dataflow::time::MILLI),
         WindowColumn::Start => size.map(|size| dataflow::time::MILLI - size),
     };
-    outputs.iter().filter_map(|(index, c)| offset(c).map(|offset| TimeColumn { index: *index, offset })).collect()
+    outputs
+        .iter()
+        .filter_map(|(index, c)| {
+            offset(c).map(|offset| TimeColumn {
+                index: *index,
+                offset,
+            })
+        })
+        .collect()
 }

@@ -1,7 +1,9 @@
 //! The parenthesis of `CREATE SOURCE` and `CREATE TABLE`: columns and the watermark.
 
 use arrow::datatypes::{DataType, TimeUnit};
-use dataflow::schema::{Column, ColumnOrigin, SourceSchema, TimestampFormat, WatermarkDecl, timestamptz};
+use dataflow::schema::{
+    Column, ColumnOrigin, SourceSchema, TimestampFormat, WatermarkDecl, timestamptz,
+};
 use dataflow::{Error, Location, Result, SqlState};
 use datafusion::arrow;
 use sqlparser::ast::{BinaryOperator, Expr};
@@ -50,7 +52,11 @@ impl Declared {
 
     /// The schema, with the watermark's column found.
     pub(super) fn schema(self, timestamps: TimestampFormat) -> Result<SourceSchema> {
-        let mut schema = SourceSchema { columns: self.columns, watermark: None, timestamps };
+        let mut schema = SourceSchema {
+            columns: self.columns,
+            watermark: None,
+            timestamps,
+        };
         if let Some((name, expr)) = self.watermark {
             schema.watermark = Some(watermark(&schema, &name, &expr)?);
         }
@@ -67,7 +73,9 @@ impl Declared {
             cursor.expect(&["AS"])?;
             let expr = cursor.expr()?;
             if self.watermark.replace((name, expr)).is_some() {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, "more than one WATERMARK").at(location));
+                return Err(
+                    Error::new(SqlState::SYNTAX_ERROR, "more than one WATERMARK").at(location),
+                );
             }
             return Ok(());
         }
@@ -90,7 +98,10 @@ impl Declared {
         };
         let mut origin_given = false;
         let mut null_given = false;
-        while !(cursor.at_end() || cursor.sees_token(&Token::Comma) || cursor.sees_token(&Token::RParen)) {
+        while !(cursor.at_end()
+            || cursor.sees_token(&Token::Comma)
+            || cursor.sees_token(&Token::RParen))
+        {
             let at = cursor.location();
             let origin = if cursor.accept(&["FROM"]) {
                 self.note_source_only("FROM 'path'", at);
@@ -98,7 +109,8 @@ impl Declared {
             } else if cursor.accept(&["METADATA"]) {
                 self.note_source_only("METADATA", at);
                 let origin = metadata(cursor, &column.name, at)?;
-                check_metadata_type(&origin, &column.data_type).map_err(|error| error.at(type_at))?;
+                check_metadata_type(&origin, &column.data_type)
+                    .map_err(|error| error.at(type_at))?;
                 cursor.accept(&["VIRTUAL"]);
                 Some(origin)
             } else {
@@ -106,21 +118,28 @@ impl Declared {
             };
             if let Some(origin) = origin {
                 if std::mem::replace(&mut origin_given, true) {
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, "the column's origin is given twice").at(at));
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        "the column's origin is given twice",
+                    )
+                    .at(at));
                 }
                 column.origin = origin;
                 continue;
             }
             column.nullable = nullability(cursor)?;
             if std::mem::replace(&mut null_given, true) {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, "NULL or NOT NULL is given twice").at(at));
+                return Err(
+                    Error::new(SqlState::SYNTAX_ERROR, "NULL or NOT NULL is given twice").at(at),
+                );
             }
         }
         self.add(column, name.location)
     }
 
     fn note_source_only(&mut self, what: &str, at: Option<Location>) {
-        self.source_only.get_or_insert_with(|| (what.to_owned(), at));
+        self.source_only
+            .get_or_insert_with(|| (what.to_owned(), at));
     }
 }
 
@@ -136,23 +155,39 @@ fn nullability(cursor: &mut Cursor<'_>) -> Result<bool> {
         return Err(computed(cursor));
     }
     refuse_constraint(cursor)?;
-    for clause in ["DEFAULT", "REFERENCES", "COLLATE", "COMMENT", "STORAGE", "COMPRESSION", "AUTO_INCREMENT"] {
+    for clause in [
+        "DEFAULT",
+        "REFERENCES",
+        "COLLATE",
+        "COMMENT",
+        "STORAGE",
+        "COMPRESSION",
+        "AUTO_INCREMENT",
+    ] {
         cursor.refuse(&[clause])?;
     }
     Err(cursor.unexpected())
 }
 
 fn computed(cursor: &Cursor<'_>) -> Error {
-    cursor.unsupported("a computed column").hint("compute it in a view over the source")
+    cursor
+        .unsupported("a computed column")
+        .hint("compute it in a view over the source")
 }
 
 fn refuse_constraint(cursor: &Cursor<'_>) -> Result<()> {
-    for words in [["PRIMARY", "KEY"].as_slice(), &["FOREIGN", "KEY"], &["CONSTRAINT"]] {
+    for words in [
+        ["PRIMARY", "KEY"].as_slice(),
+        &["FOREIGN", "KEY"],
+        &["CONSTRAINT"],
+    ] {
         cursor.refuse(words)?;
     }
     for word in ["UNIQUE", "CHECK", "EXCLUDE", "LIKE"] {
         // These can also be names of columns; then a type follows.
-        if cursor.sees(&[word]) && (word == "LIKE" || !matches!(cursor.peek(1), Some(Token::Word(_)))) {
+        if cursor.sees(&[word])
+            && (word == "LIKE" || !matches!(cursor.peek(1), Some(Token::Word(_))))
+        {
             return Err(cursor.unsupported(word));
         }
     }
@@ -164,7 +199,8 @@ fn read_type(cursor: &mut Cursor<'_>) -> Result<DataType> {
     let at = cursor.location();
     for name in ["ROW", "STRUCT", "MAP", "MULTISET", "ARRAY"] {
         if cursor.sees(&[name]) && matches!(cursor.peek(1), Some(Token::Lt | Token::LParen)) {
-            let hint = "declare the fields that you need as columns: name TYPE FROM 'path.to.field'";
+            let hint =
+                "declare the fields that you need as columns: name TYPE FROM 'path.to.field'";
             return Err(cursor.unsupported(format!("type {name}")).hint(hint));
         }
     }
@@ -181,7 +217,9 @@ fn local_timestamp(cursor: &mut Cursor<'_>) -> Option<DataType> {
         return None;
     }
     if ahead.accept_token(&Token::LParen) {
-        let Some(Token::Number(digits, false)) = ahead.peek(0) else { return None };
+        let Some(Token::Number(digits, false)) = ahead.peek(0) else {
+            return None;
+        };
         if digits.parse::<u8>().map_or(true, |digits| digits > 6) {
             return None;
         }
@@ -218,7 +256,11 @@ fn metadata(cursor: &mut Cursor<'_>, column: &str, at: Option<Location>) -> Resu
         (column, at)
     };
     let hint = "metadata: 'key', 'partition', 'offset', 'timestamp', 'headers'";
-    metadata_origin(key).ok_or_else(|| Error::unsupported(format!("METADATA FROM '{key}'")).hint(hint).at(at))
+    metadata_origin(key).ok_or_else(|| {
+        Error::unsupported(format!("METADATA FROM '{key}'"))
+            .hint(hint)
+            .at(at)
+    })
 }
 
 /// What a record has besides its fields, by its name in METADATA and INCLUDE.
@@ -239,9 +281,16 @@ pub(super) fn included(name: String, origin: ColumnOrigin) -> Column {
         ColumnOrigin::Partition => (DataType::Int32, false),
         ColumnOrigin::Offset => (DataType::Int64, false),
         ColumnOrigin::Timestamp => (timestamptz(), false),
-        ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => (DataType::Utf8, true),
+        ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => {
+            (DataType::Utf8, true)
+        }
     };
-    Column { name, data_type, nullable, origin }
+    Column {
+        name,
+        data_type,
+        nullable,
+        origin,
+    }
 }
 
 fn check_metadata_type(origin: &ColumnOrigin, data_type: &DataType) -> Result<()> {
@@ -249,12 +298,17 @@ fn check_metadata_type(origin: &ColumnOrigin, data_type: &DataType) -> Result<()
         ColumnOrigin::Partition => (*data_type == DataType::Int32, "INT"),
         ColumnOrigin::Offset => (*data_type == DataType::Int64, "BIGINT"),
         ColumnOrigin::Timestamp => (is_timestamp(data_type), "TIMESTAMPTZ or TIMESTAMP"),
-        ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => (*data_type == DataType::Utf8, "TEXT"),
+        ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => {
+            (*data_type == DataType::Utf8, "TEXT")
+        }
     };
     if fits {
         return Ok(());
     }
-    Err(Error::new(SqlState::DATATYPE_MISMATCH, format!("this metadata column must be {wanted}")))
+    Err(Error::new(
+        SqlState::DATATYPE_MISMATCH,
+        format!("this metadata column must be {wanted}"),
+    ))
 }
 
 fn is_timestamp(data_type: &DataType) -> bool {
@@ -268,7 +322,10 @@ fn watermark(schema: &SourceSchema, name: &Name, expr: &Expr) -> Result<Watermar
         Error::new(SqlState::UNDEFINED_COLUMN, message).at(name.location)
     })?;
     if !is_timestamp(&schema.columns[column].data_type) {
-        let message = format!("column \"{}\" of the watermark must be TIMESTAMP or TIMESTAMPTZ", name.value);
+        let message = format!(
+            "column \"{}\" of the watermark must be TIMESTAMP or TIMESTAMPTZ",
+            name.value
+        );
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
             .hint("declare it so; the option timestamp.format says how times are written in the records")
             .at(name.location));
@@ -283,15 +340,21 @@ fn watermark(schema: &SourceSchema, name: &Name, expr: &Expr) -> Result<Watermar
 
 /// How far `expr` is behind `column`, in microseconds.
 fn delay(column: &str, expr: &Expr) -> Result<dataflow::Micros> {
-    let is_column = |expr: &Expr| {
-        matches!(expr, Expr::Identifier(name) if fold_parts(&name.value, name.quote_style) == column)
-    };
+    let is_column = |expr: &Expr| matches!(expr, Expr::Identifier(name) if fold_parts(&name.value, name.quote_style) == column);
     match expr {
         Expr::Nested(inner) => delay(column, inner),
         expr if is_column(expr) => Ok(0),
-        Expr::BinaryOp { left, op: BinaryOperator::Minus, right } if is_column(left) => interval_micros(right),
-        _ => Err(Error::unsupported("a watermark other than its column minus an interval")
-            .hint(format!("write WATERMARK FOR {column} AS {column} - INTERVAL '5 seconds'"))
-            .at(location_of(expr))),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Minus,
+            right,
+        } if is_column(left) => interval_micros(right),
+        _ => Err(
+            Error::unsupported("a watermark other than its column minus an interval")
+                .hint(format!(
+                    "write WATERMARK FOR {column} AS {column} - INTERVAL '5 seconds'"
+                ))
+                .at(location_of(expr)),
+        ),
     }
 }

@@ -12,20 +12,35 @@ use crate::ast::{CopyFormat, CopyTo, Statement};
 pub(super) fn copy(cursor: &mut Cursor<'_>) -> Result<Statement> {
     cursor.expect(&["COPY"])?;
     cursor.refuse(&["BINARY"])?;
-    let source = if cursor.accept_token(&Token::LParen) { in_parentheses(cursor)? } else { relation(cursor)? };
+    let source = if cursor.accept_token(&Token::LParen) {
+        in_parentheses(cursor)?
+    } else {
+        relation(cursor)?
+    };
     if cursor.sees(&["FROM"]) {
         return Err(cursor.unsupported("COPY FROM").hint("use INSERT"));
     }
     cursor.expect(&["TO"])?;
     if cursor.sees(&["PROGRAM"]) || cursor.sees(&["STDIN"]) || cursor.peek_string().is_some() {
-        let what = if cursor.sees(&["PROGRAM"]) { "COPY TO PROGRAM" } else { "COPY TO a file" };
+        let what = if cursor.sees(&["PROGRAM"]) {
+            "COPY TO PROGRAM"
+        } else {
+            "COPY TO a file"
+        };
         return Err(cursor.unsupported(what).hint("use COPY … TO STDOUT"));
     }
     cursor.expect(&["STDOUT"])?;
     let with = cursor.accept(&["WITH"]);
-    let format = if cursor.sees_token(&Token::LParen) { options(cursor)? } else { old_options(cursor, with)? };
+    let format = if cursor.sees_token(&Token::LParen) {
+        options(cursor)?
+    } else {
+        old_options(cursor, with)?
+    };
     cursor.refuse(&["WHERE"])?;
-    Ok(Statement::CopyTo(CopyTo { source: Box::new(source), format }))
+    Ok(Statement::CopyTo(CopyTo {
+        source: Box::new(source),
+        format,
+    }))
 }
 
 /// `(query)` or `(SUBSCRIBE …)`, behind the parenthesis.
@@ -42,7 +57,10 @@ fn in_parentheses(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let mut inside = cursor.take(length.unwrap_or(cursor.rest().len()));
     let source = if inside.sees(&["SUBSCRIBE"]) {
         Statement::Subscribe(subscribe(&mut inside)?)
-    } else if let Some(word) = ["INSERT", "UPDATE", "DELETE", "MERGE"].iter().find(|word| inside.sees(&[word])) {
+    } else if let Some(word) = ["INSERT", "UPDATE", "DELETE", "MERGE"]
+        .iter()
+        .find(|word| inside.sees(&[word]))
+    {
         return Err(inside.unsupported(format!("COPY ({word} …)")));
     } else {
         super::query_statement(&mut inside)?
@@ -70,11 +88,17 @@ fn relation(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     let span = start.first().map_or(Span::empty(), |token| token.span);
     let tokens: Vec<TokenWithSpan> = if listed == 0 {
-        select_all(span).into_iter().chain(start[..named].iter().cloned()).collect()
+        select_all(span)
+            .into_iter()
+            .chain(start[..named].iter().cloned())
+            .collect()
     } else {
         let list = &columns[1..listed - 1];
         let select = std::iter::once(keyword("SELECT", span)).chain(list.iter().cloned());
-        select.chain(std::iter::once(keyword("FROM", span))).chain(start[..named].iter().cloned()).collect()
+        select
+            .chain(std::iter::once(keyword("FROM", span)))
+            .chain(start[..named].iter().cloned())
+            .collect()
     };
     Ok(Statement::Query(cursor.query_of(tokens)?))
 }
@@ -102,7 +126,9 @@ fn options(cursor: &mut Cursor<'_>) -> Result<CopyFormat> {
             }
         };
         if twice {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options").at(location));
+            return Err(
+                Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options").at(location),
+            );
         }
         if !cursor.accept_token(&Token::Comma) {
             break;
@@ -125,10 +151,14 @@ fn format(cursor: &mut Cursor<'_>) -> Result<bool> {
     match name.as_str() {
         "text" => Ok(false),
         "csv" => Ok(true),
-        "binary" => Err(Error::unsupported("COPY in binary format").hint("use FORMAT text or csv").at(location)),
-        other => {
-            Err(Error::new(SqlState::INVALID_PARAMETER, format!("COPY format \"{other}\" not recognized")).at(location))
-        }
+        "binary" => Err(Error::unsupported("COPY in binary format")
+            .hint("use FORMAT text or csv")
+            .at(location)),
+        other => Err(Error::new(
+            SqlState::INVALID_PARAMETER,
+            format!("COPY format \"{other}\" not recognized"),
+        )
+        .at(location)),
     }
 }
 
@@ -148,7 +178,17 @@ fn old_options(cursor: &mut Cursor<'_>, with: bool) -> Result<CopyFormat> {
             break;
         }
     }
-    let others = ["BINARY", "DELIMITER", "DELIMITERS", "NULL", "QUOTE", "ESCAPE", "FORCE", "ENCODING", "FREEZE"];
+    let others = [
+        "BINARY",
+        "DELIMITER",
+        "DELIMITERS",
+        "NULL",
+        "QUOTE",
+        "ESCAPE",
+        "FORCE",
+        "ENCODING",
+        "FREEZE",
+    ];
     for other in others {
         if cursor.sees(&[other]) {
             return Err(cursor.unsupported(format!("COPY option {other}")));

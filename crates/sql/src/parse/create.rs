@@ -11,9 +11,18 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let start = cursor.clone();
     cursor.expect(&["CREATE"])?;
     if cursor.sees(&["OR", "REPLACE"]) {
-        return Err(cursor.unsupported("CREATE OR REPLACE").hint("DROP the object first"));
+        return Err(cursor
+            .unsupported("CREATE OR REPLACE")
+            .hint("DROP the object first"));
     }
-    let temporary = ["TEMPORARY", "TEMP", "UNLOGGED", "GLOBAL", "LOCAL", "RECURSIVE"];
+    let temporary = [
+        "TEMPORARY",
+        "TEMP",
+        "UNLOGGED",
+        "GLOBAL",
+        "LOCAL",
+        "RECURSIVE",
+    ];
     if let Some(word) = temporary.iter().find(|word| cursor.sees(&[word])) {
         return Err(cursor.unsupported(format!("CREATE {word}")));
     }

@@ -42,12 +42,19 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let end = cursor.location();
     cursor.finish()?;
     let mut options = with.ok_or_else(|| missing("WITH (connector = 'kafka', …)").at(end))?;
-    let connector = take_connector(&mut options).ok_or_else(|| missing("connector = '…' in WITH (…)").at(end))?;
+    let connector = take_connector(&mut options)
+        .ok_or_else(|| missing("connector = '…' in WITH (…)").at(end))?;
     if connector.value == KAFKA && !format {
         return Err(missing("FORMAT PLAIN ENCODE JSON").at(end));
     }
     let schema = schema(declared, &mut options)?;
-    Ok(Statement::CreateSource(CreateSource { name, if_not_exists, schema, options, connector }))
+    Ok(Statement::CreateSource(CreateSource {
+        name,
+        if_not_exists,
+        schema,
+        options,
+        connector,
+    }))
 }
 
 /// Reads what follows `CREATE TABLE`.
@@ -67,8 +74,18 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     let declared = Declared::read(cursor)?;
     let clauses = [
-        ["COMMENT"].as_slice(), &["PARTITIONED"], &["PARTITION", "BY"], &["DISTRIBUTED"], &["LIKE"], &["INHERITS"],
-        &["TABLESPACE"], &["ON", "COMMIT"], &["USING"], &["WITHOUT"], &["APPEND", "ONLY"], &["INCLUDE"],
+        ["COMMENT"].as_slice(),
+        &["PARTITIONED"],
+        &["PARTITION", "BY"],
+        &["DISTRIBUTED"],
+        &["LIKE"],
+        &["INHERITS"],
+        &["TABLESPACE"],
+        &["ON", "COMMIT"],
+        &["USING"],
+        &["WITHOUT"],
+        &["APPEND", "ONLY"],
+        &["INCLUDE"],
     ];
     for clause in clauses {
         cursor.refuse(clause)?;
@@ -91,21 +108,35 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<Statement> {
     })?;
     take_format(&mut options, &connector)?;
     let schema = schema(declared, &mut options)?;
-    Ok(Statement::CreateSource(CreateSource { name, if_not_exists, schema, options, connector }))
+    Ok(Statement::CreateSource(CreateSource {
+        name,
+        if_not_exists,
+        schema,
+        options,
+        connector,
+    }))
 }
 
 fn plain_table(name: Name, if_not_exists: bool, declared: Declared) -> Result<Statement> {
     if let Some((what, at)) = &declared.source_only {
-        return Err(Error::unsupported(format!("{what} in a table without a connector"))
-            .hint("only columns of a source come from records")
-            .at(*at));
+        return Err(
+            Error::unsupported(format!("{what} in a table without a connector"))
+                .hint("only columns of a source come from records")
+                .at(*at),
+        );
     }
     let schema = declared.schema(TimestampFormat::default())?;
-    Ok(Statement::CreateTable(CreateTable { name, if_not_exists, schema }))
+    Ok(Statement::CreateTable(CreateTable {
+        name,
+        if_not_exists,
+        schema,
+    }))
 }
 
 fn table_as(cursor: &Cursor<'_>) -> Error {
-    cursor.unsupported("CREATE TABLE … AS").hint("use CREATE MATERIALIZED VIEW, or CREATE TABLE and INSERT")
+    cursor
+        .unsupported("CREATE TABLE … AS")
+        .hint("use CREATE MATERIALIZED VIEW, or CREATE TABLE and INSERT")
 }
 
 /// Whether the parenthesis holds names without types, as in `CREATE TABLE t (a, b) AS …`.
@@ -132,11 +163,15 @@ fn missing(what: &str) -> Error {
 fn include(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<()> {
     loop {
         let at = cursor.location();
-        let Some(word) = cursor.word_at(0) else { return Err(cursor.unexpected()) };
+        let Some(word) = cursor.word_at(0) else {
+            return Err(cursor.unexpected());
+        };
         let Some(origin) = metadata_origin(&word.value.to_ascii_lowercase()) else {
-            return Err(Error::unsupported(format!("INCLUDE {}", word.value.to_ascii_uppercase()))
-                .hint("INCLUDE KEY, PARTITION, OFFSET, TIMESTAMP or HEADERS")
-                .at(at));
+            return Err(
+                Error::unsupported(format!("INCLUDE {}", word.value.to_ascii_uppercase()))
+                    .hint("INCLUDE KEY, PARTITION, OFFSET, TIMESTAMP or HEADERS")
+                    .at(at),
+            );
         };
         cursor.skip();
         cursor.expect(&["AS"])?;
@@ -159,13 +194,17 @@ fn read_format(cursor: &mut Cursor<'_>) -> Result<()> {
         return Err(match cursor.word_at(0) {
             Some(word) => {
                 let name = word.value.to_ascii_uppercase();
-                cursor.unsupported(format!("{clause} {name}")).hint("use FORMAT PLAIN ENCODE JSON")
+                cursor
+                    .unsupported(format!("{clause} {name}"))
+                    .hint("use FORMAT PLAIN ENCODE JSON")
             }
             None => cursor.unexpected(),
         });
     }
     if cursor.sees_token(&Token::LParen) {
-        return Err(cursor.unsupported("options of ENCODE JSON").hint("give options in WITH (…)"));
+        return Err(cursor
+            .unsupported("options of ENCODE JSON")
+            .hint("give options in WITH (…)"));
     }
     Ok(())
 }
@@ -177,7 +216,10 @@ fn take(options: &mut Vec<OptionEntry>, name: &str) -> Option<OptionEntry> {
 
 fn take_connector(options: &mut Vec<OptionEntry>) -> Option<Name> {
     let entry = take(options, "connector")?;
-    Some(Name { value: entry.value, location: entry.location })
+    Some(Name {
+        value: entry.value,
+        location: entry.location,
+    })
 }
 
 /// Takes Flink's `format` or `value.format`, which must be JSON.
@@ -190,16 +232,23 @@ fn take_format(options: &mut Vec<OptionEntry>, connector: &Name) -> Result<()> {
         }
         [Some(entry), None] | [None, Some(entry)] if entry.value != "json" => {
             let what = format!("'{}' = '{}'", entry.name, entry.value);
-            Err(Error::unsupported(what).hint("use 'format' = 'json'").at(entry.location))
+            Err(Error::unsupported(what)
+                .hint("use 'format' = 'json'")
+                .at(entry.location))
         }
-        [None, None] if connector.value == KAFKA => Err(missing("'format' = 'json'").at(connector.location)),
+        [None, None] if connector.value == KAFKA => {
+            Err(missing("'format' = 'json'").at(connector.location))
+        }
         _ => Ok(()),
     }
 }
 
 /// The schema; takes `timestamp.format` out of the options.
 fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSchema> {
-    if let Some(entry) = options.iter().find(|entry| entry.name == "json.timestamp-format.standard") {
+    if let Some(entry) = options
+        .iter()
+        .find(|entry| entry.name == "json.timestamp-format.standard")
+    {
         return Err(Error::unsupported("option json.timestamp-format.standard")
             .hint("use 'timestamp.format' = 'iso8601'")
             .at(entry.location));
@@ -219,7 +268,11 @@ fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSc
         },
     };
     if let Some(again) = take(options, "timestamp.format") {
-        return Err(Error::new(SqlState::SYNTAX_ERROR, "option \"timestamp.format\" is given twice").at(again.location));
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "option \"timestamp.format\" is given twice",
+        )
+        .at(again.location));
     }
     declared.schema(timestamps)
 }

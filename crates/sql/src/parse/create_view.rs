@@ -13,11 +13,19 @@ use crate::ast::{CreateView, Statement};
 pub(super) fn create_view(cursor: &mut Cursor<'_>, materialized: bool) -> Result<Statement> {
     let if_not_exists = if_not_exists(cursor);
     let name = cursor.name()?;
-    let columns = if cursor.sees_token(&Token::LParen) { cursor.column_list()? } else { Vec::new() };
+    let columns = if cursor.sees_token(&Token::LParen) {
+        cursor.column_list()?
+    } else {
+        Vec::new()
+    };
     for clause in ["USING", "TABLESPACE", "COMMENT", "REFRESH"] {
         cursor.refuse(&[clause])?;
     }
-    let options = if cursor.accept(&["WITH"]) { options(cursor)? } else { Vec::new() };
+    let options = if cursor.accept(&["WITH"]) {
+        options(cursor)?
+    } else {
+        Vec::new()
+    };
     cursor.refuse(&["TABLESPACE"])?;
     cursor.expect(&["AS"])?;
     let start = cursor.position();
@@ -39,7 +47,12 @@ pub(super) fn create_view(cursor: &mut Cursor<'_>, materialized: bool) -> Result
 }
 
 fn refuse_tail(cursor: &Cursor<'_>) -> Result<()> {
-    for clause in [["WITH", "NO"].as_slice(), &["WITH", "DATA"], &["WITH", "CHECK"], &["WITH", "LOCAL"]] {
+    for clause in [
+        ["WITH", "NO"].as_slice(),
+        &["WITH", "DATA"],
+        &["WITH", "CHECK"],
+        &["WITH", "LOCAL"],
+    ] {
         cursor.refuse(clause)?;
     }
     cursor.refuse(&["WITH", "CASCADED"])

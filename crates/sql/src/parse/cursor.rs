@@ -36,14 +36,25 @@ impl<'a> Cursor<'a> {
         tokens: &'a [TokenWithSpan],
         terminator: Option<&'a TokenWithSpan>,
     ) -> Self {
-        Self { source, dialect, tokens, at: 0, terminator }
+        Self {
+            source,
+            dialect,
+            tokens,
+            at: 0,
+            terminator,
+        }
     }
 
     /// The same statement's next `length` tokens as a text of their own; the cursor moves behind them.
     pub(crate) fn take(&mut self, length: usize) -> Cursor<'a> {
         let end = (self.at + length).min(self.tokens.len());
         let terminator = self.tokens.get(end).or(self.terminator);
-        let part = Cursor { tokens: &self.tokens[self.at..end], at: 0, terminator, ..*self };
+        let part = Cursor {
+            tokens: &self.tokens[self.at..end],
+            at: 0,
+            terminator,
+            ..*self
+        };
         self.at = end;
         part
     }
@@ -72,7 +83,10 @@ impl<'a> Cursor<'a> {
 
     /// Where the token before the next stands.
     pub(crate) fn previous_location(&self) -> Option<Location> {
-        self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).and_then(|token| from_span(token.span))
+        self.at
+            .checked_sub(1)
+            .and_then(|at| self.tokens.get(at))
+            .and_then(|token| from_span(token.span))
     }
 
     /// The number of tokens read.
@@ -82,20 +96,30 @@ impl<'a> Cursor<'a> {
 
     /// The text of the tokens from `from` (a [`Cursor::position`]) up to here.
     pub(crate) fn text_since(&self, from: usize) -> &'a str {
-        match (self.tokens.get(from), self.at.checked_sub(1).and_then(|last| self.tokens.get(last))) {
-            (Some(first), Some(last)) if from < self.at => self.source.slice(first.span.start, last.span.end),
+        match (
+            self.tokens.get(from),
+            self.at
+                .checked_sub(1)
+                .and_then(|last| self.tokens.get(last)),
+        ) {
+            (Some(first), Some(last)) if from < self.at => {
+                self.source.slice(first.span.start, last.span.end)
+            }
             _ => "",
         }
     }
 
     /// The next token as written.
     pub(crate) fn next_text(&self) -> &'a str {
-        self.tokens.get(self.at).map_or("", |token| self.source.written(token))
+        self.tokens
+            .get(self.at)
+            .map_or("", |token| self.source.written(token))
     }
 
     /// A syntax error at the next token.
     pub(crate) fn unexpected(&self) -> Error {
-        self.source.syntax_error(self.tokens.get(self.at).or(self.terminator))
+        self.source
+            .syntax_error(self.tokens.get(self.at).or(self.terminator))
     }
 
     /// Something that clickmill does not do, at the next token.
@@ -105,7 +129,11 @@ impl<'a> Cursor<'a> {
 
     /// A syntax error unless every token was read.
     pub(crate) fn finish(&self) -> Result<()> {
-        if self.at_end() { Ok(()) } else { Err(self.unexpected()) }
+        if self.at_end() {
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     /// The word `ahead` places from here, quoted or not.
@@ -119,7 +147,9 @@ impl<'a> Cursor<'a> {
     /// Whether the words from here on are these, unquoted.
     pub(crate) fn sees(&self, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(ahead, text)| {
-            self.word_at(ahead).is_some_and(|word| word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
+            self.word_at(ahead).is_some_and(|word| {
+                word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text)
+            })
         })
     }
 
@@ -149,7 +179,11 @@ impl<'a> Cursor<'a> {
 
     /// Refuses a clause by its words when it begins here.
     pub(crate) fn refuse(&self, words: &[&str]) -> Result<()> {
-        if self.sees(words) { Err(self.unsupported(words.join(" "))) } else { Ok(()) }
+        if self.sees(words) {
+            Err(self.unsupported(words.join(" ")))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the next token is this one.
@@ -184,11 +218,16 @@ impl<'a> Cursor<'a> {
         match self.word_at(0) {
             Some(word) if is_reserved(word) => {
                 let folded = fold(word);
-                let error = self.unexpected().detail(format!("{folded} is a reserved word"));
+                let error = self
+                    .unexpected()
+                    .detail(format!("{folded} is a reserved word"));
                 Err(error.hint(format!("as a name it must be quoted: {}", quote(&folded))))
             }
             Some(word) => {
-                let name = Name { value: fold(word), location: self.location() };
+                let name = Name {
+                    value: fold(word),
+                    location: self.location(),
+                };
                 self.at += 1;
                 Ok((name, word))
             }
@@ -207,11 +246,17 @@ impl<'a> Cursor<'a> {
             return Err(Error::unsupported("a name with a database in front").at(first.location));
         }
         if first.value == "public" {
-            return Ok(Name { location: first.location, ..second });
+            return Ok(Name {
+                location: first.location,
+                ..second
+            });
         }
-        Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{}\" is not open for this", first.value))
-            .hint("tables, sources and views live in schema public")
-            .at(first.location))
+        Err(Error::new(
+            SqlState::INVALID_SCHEMA_NAME,
+            format!("schema \"{}\" is not open for this", first.value),
+        )
+        .hint("tables, sources and views live in schema public")
+        .at(first.location))
     }
 
     /// `(name, name, …)`.
@@ -222,7 +267,9 @@ impl<'a> Cursor<'a> {
             columns.push(self.identifier()?.0);
         }
         self.expect_token(&Token::RParen)?;
-        if let Some(again) = (1..columns.len()).find(|i| columns[..*i].iter().any(|c| c.value == columns[*i].value)) {
+        if let Some(again) =
+            (1..columns.len()).find(|i| columns[..*i].iter().any(|c| c.value == columns[*i].value))
+        {
             let column = &columns[again];
             let message = format!("column \"{}\" specified more than once", column.value);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(column.location));
@@ -241,7 +288,9 @@ impl<'a> Cursor<'a> {
 
     /// Reads a string; a syntax error at anything else.
     pub(crate) fn string(&mut self) -> Result<&'a str> {
-        let text = self.peek_string().ok_or_else(|| self.unexpected().detail("expected a string"))?;
+        let text = self
+            .peek_string()
+            .ok_or_else(|| self.unexpected().detail("expected a string"))?;
         self.at += 1;
         Ok(text)
     }
@@ -293,7 +342,10 @@ impl<'a> Cursor<'a> {
     /// Parses tokens that do not stand in the text in this order, as a query.
     pub(crate) fn query_of(&self, tokens: Vec<TokenWithSpan>) -> Result<Box<Query>> {
         let mut parser = self.parser(tokens);
-        parser.parse_query().map_err(|error| self.source.parser_error(&error, self.tokens, self.at, self.terminator))
+        parser.parse_query().map_err(|error| {
+            self.source
+                .parser_error(&error, self.tokens, self.at, self.terminator)
+        })
     }
 
     fn with_parser<T>(
@@ -309,11 +361,17 @@ impl<'a> Cursor<'a> {
                 self.at += parser.index().min(tokens.len());
                 Ok(node)
             }
-            Err(error) => Err(self.source.parser_error(&error, tokens, parser.index(), self.terminator)),
+            Err(error) => {
+                Err(self
+                    .source
+                    .parser_error(&error, tokens, parser.index(), self.terminator))
+            }
         }
     }
 
     fn parser(&self, tokens: Vec<TokenWithSpan>) -> Parser<'a> {
-        Parser::new(self.dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens)
+        Parser::new(self.dialect)
+            .with_recursion_limit(MAX_DEPTH)
+            .with_tokens_with_locations(tokens)
     }
 }

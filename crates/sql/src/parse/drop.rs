@@ -11,7 +11,9 @@ use crate::ast::{Drop, ObjectKind, Statement};
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let start = cursor.clone();
     cursor.expect(&["DROP"])?;
-    let Some(kind) = object_kind(cursor) else { return Err(unsupported::refuse_statement(&start)) };
+    let Some(kind) = object_kind(cursor) else {
+        return Err(unsupported::refuse_statement(&start));
+    };
     let if_exists = cursor.accept(&["IF", "EXISTS"]);
     let mut names = vec![cursor.name()?];
     while cursor.accept_token(&Token::Comma) {
@@ -21,7 +23,12 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if !cascade {
         cursor.accept(&["RESTRICT"]);
     }
-    Ok(Statement::Drop(Drop { kind, names, if_exists, cascade }))
+    Ok(Statement::Drop(Drop {
+        kind,
+        names,
+        if_exists,
+        cascade,
+    }))
 }
 
 /// Reads the kind of an object.
@@ -32,5 +39,8 @@ pub(super) fn object_kind(cursor: &mut Cursor<'_>) -> Option<ObjectKind> {
         (&["VIEW"], ObjectKind::View),
         (&["MATERIALIZED", "VIEW"], ObjectKind::MaterializedView),
     ];
-    kinds.into_iter().find(|(words, _)| cursor.accept(words)).map(|(_, kind)| kind)
+    kinds
+        .into_iter()
+        .find(|(words, _)| cursor.accept(words))
+        .map(|(_, kind)| kind)
 }

@@ -25,11 +25,15 @@ pub(super) fn emit(cursor: &mut Cursor<'_>) -> Result<EmitClause> {
         || cursor.accept(&["FINAL"]);
     let emit = if closed {
         if cursor.sees(&["EVERY"]) {
-            return Err(cursor.unsupported("EVERY with final results").hint("EMIT ON UPDATE EVERY INTERVAL '…'"));
+            return Err(cursor
+                .unsupported("EVERY with final results")
+                .hint("EMIT ON UPDATE EVERY INTERVAL '…'"));
         }
         Emit::OnWindowClose
     } else if cursor.accept(&["ON", "UPDATE"]) || cursor.accept(&["CHANGES"]) {
-        Emit::OnUpdate { every: every(cursor)?.unwrap_or(DEFAULT_EVERY) }
+        Emit::OnUpdate {
+            every: every(cursor)?.unwrap_or(DEFAULT_EVERY),
+        }
     } else {
         let every = every(cursor)?.ok_or_else(|| {
             let forms = "ON WINDOW CLOSE, ON UPDATE or EVERY INTERVAL '…'";

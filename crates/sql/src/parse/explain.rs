@@ -11,7 +11,11 @@ pub(super) fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
     cursor.expect(&["EXPLAIN"])?;
     cursor.refuse(&["ANALYZE"])?;
     cursor.refuse(&["ANALYSE"])?;
-    let verbose = if lists_options(cursor) { options(cursor)? } else { cursor.accept(&["VERBOSE"]) };
+    let verbose = if lists_options(cursor) {
+        options(cursor)?
+    } else {
+        cursor.accept(&["VERBOSE"])
+    };
     cursor.refuse(&["ANALYZE"])?;
     let at = cursor.location();
     if cursor.sees(&["EXPLAIN"]) {
@@ -20,7 +24,10 @@ pub(super) fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let statement = super::statement(cursor)?;
     match statement {
         Statement::Query(_) | Statement::Subscribe(_) | Statement::CreateView(_) => {
-            Ok(Statement::Explain(Explain { verbose, statement: Box::new(statement) }))
+            Ok(Statement::Explain(Explain {
+                verbose,
+                statement: Box::new(statement),
+            }))
         }
         _ => Err(Error::unsupported("EXPLAIN of this statement")
             .hint("EXPLAIN takes a query, SUBSCRIBE, or CREATE MATERIALIZED VIEW")
@@ -31,11 +38,25 @@ pub(super) fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
 /// Whether the parenthesis that is next opens a list of options rather than a query.
 fn lists_options(cursor: &Cursor<'_>) -> bool {
     let words = [
-        "ANALYZE", "VERBOSE", "COSTS", "SETTINGS", "GENERIC_PLAN", "BUFFERS", "SERIALIZE", "WAL", "TIMING", "SUMMARY",
-        "MEMORY", "FORMAT",
+        "ANALYZE",
+        "VERBOSE",
+        "COSTS",
+        "SETTINGS",
+        "GENERIC_PLAN",
+        "BUFFERS",
+        "SERIALIZE",
+        "WAL",
+        "TIMING",
+        "SUMMARY",
+        "MEMORY",
+        "FORMAT",
     ];
     cursor.sees_token(&Token::LParen)
-        && cursor.word_at(1).is_some_and(|word| words.iter().any(|text| word.value.eq_ignore_ascii_case(text)))
+        && cursor.word_at(1).is_some_and(|word| {
+            words
+                .iter()
+                .any(|text| word.value.eq_ignore_ascii_case(text))
+        })
 }
 
 /// Reads `(VERBOSE [boolean])`; refuses every other option.

@@ -24,7 +24,11 @@ pub(super) fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     refuse_forms(cursor)?;
     let location = cursor.location();
-    let named = |name: &str, value| Statement::Set { name: name_at(name, location), value, local };
+    let named = |name: &str, value| Statement::Set {
+        name: name_at(name, location),
+        value,
+        local,
+    };
     if cursor.sees(&["TRANSACTION"]) && !local {
         cursor.skip();
         cursor.refuse(&["SNAPSHOT"])?;
@@ -34,7 +38,11 @@ pub(super) fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
         return Ok(named("timezone", time_zone(cursor)?));
     }
     if cursor.accept(&["NAMES"]) {
-        let value = if cursor.at_end() { None } else { value_list(cursor)? };
+        let value = if cursor.at_end() {
+            None
+        } else {
+            value_list(cursor)?
+        };
         return Ok(named("client_encoding", value));
     }
     if cursor.accept(&["SCHEMA"]) {
@@ -47,11 +55,20 @@ pub(super) fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if !cursor.accept_token(&Token::Eq) && !cursor.accept(&["TO"]) {
         return Err(cursor.unexpected().detail("expected TO or ="));
     }
-    Ok(Statement::Set { name, value: value_list(cursor)?, local })
+    Ok(Statement::Set {
+        name,
+        value: value_list(cursor)?,
+        local,
+    })
 }
 
 fn refuse_forms(cursor: &Cursor<'_>) -> Result<()> {
-    for form in [["SESSION", "AUTHORIZATION"].as_slice(), &["ROLE"], &["CONSTRAINTS"], &["XML", "OPTION"]] {
+    for form in [
+        ["SESSION", "AUTHORIZATION"].as_slice(),
+        &["ROLE"],
+        &["CONSTRAINTS"],
+        &["XML", "OPTION"],
+    ] {
         if cursor.sees(form) && cursor.peek(form.len()) != Some(&Token::Eq) {
             return Err(cursor.unsupported(format!("SET {}", form.join(" "))));
         }
@@ -96,7 +113,9 @@ pub(super) fn setting_name(cursor: &mut Cursor<'_>) -> Result<Name> {
     let location = cursor.location();
     let mut value = String::new();
     loop {
-        let word = cursor.word_at(0).ok_or_else(|| cursor.unexpected().detail("expected the name of a setting"))?;
+        let word = cursor
+            .word_at(0)
+            .ok_or_else(|| cursor.unexpected().detail("expected the name of a setting"))?;
         value.push_str(&word.value.to_lowercase());
         cursor.skip();
         if !cursor.accept_token(&Token::Period) {
@@ -128,7 +147,11 @@ fn value(cursor: &mut Cursor<'_>, in_list: bool) -> Result<String> {
     if cursor.peek_string().is_some() {
         return Ok(cursor.string()?.to_owned());
     }
-    let sign = if cursor.accept_token(&Token::Minus) { "-" } else { "" };
+    let sign = if cursor.accept_token(&Token::Minus) {
+        "-"
+    } else {
+        ""
+    };
     if sign.is_empty() {
         cursor.accept_token(&Token::Plus);
     }
@@ -151,7 +174,9 @@ fn time_zone(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
         return Ok(None);
     }
     if cursor.sees(&["INTERVAL"]) {
-        return Err(cursor.unsupported("SET TIME ZONE INTERVAL").hint("write it as a name or as '+02:00'"));
+        return Err(cursor
+            .unsupported("SET TIME ZONE INTERVAL")
+            .hint("write it as a name or as '+02:00'"));
     }
     value_list(cursor)
 }
@@ -160,16 +185,26 @@ fn time_zone(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
 fn characteristics(cursor: &mut Cursor<'_>, prefix: &str, local: bool) -> Result<Statement> {
     let location = cursor.location();
     let mut modes = modes(cursor)?.into_iter();
-    let Some((mode, _)) = modes.next() else { return Err(cursor.unexpected()) };
+    let Some((mode, _)) = modes.next() else {
+        return Err(cursor.unexpected());
+    };
     if let Some((_, at)) = modes.next() {
-        return Err(Error::unsupported("more than one transaction mode in one SET").hint("use one SET for each").at(at));
+        return Err(
+            Error::unsupported("more than one transaction mode in one SET")
+                .hint("use one SET for each")
+                .at(at),
+        );
     }
     let (name, value) = match mode {
         Mode::Isolation(level) => (format!("{prefix}_isolation"), level.to_owned()),
         Mode::ReadOnly(yes) => (format!("{prefix}_read_only"), on_off(yes)),
         Mode::Deferrable(yes) => (format!("{prefix}_deferrable"), on_off(yes)),
     };
-    Ok(Statement::Set { name: name_at(&name, location), value: Some(value), local })
+    Ok(Statement::Set {
+        name: name_at(&name, location),
+        value: Some(value),
+        local,
+    })
 }
 
 fn on_off(yes: bool) -> String {
@@ -177,5 +212,8 @@ fn on_off(yes: bool) -> String {
 }
 
 fn name_at(value: &str, location: Option<Location>) -> Name {
-    Name { value: value.to_owned(), location }
+    Name {
+        value: value.to_owned(),
+        location,
+    }
 }

@@ -26,11 +26,23 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.accept(&["CREATE"]) {
         let Some(kind) = object_kind(cursor) else {
             let what = format!("SHOW CREATE {}", cursor.next_text().to_ascii_uppercase());
-            return Err(if cursor.at_end() { cursor.unexpected() } else { cursor.unsupported(what) });
+            return Err(if cursor.at_end() {
+                cursor.unexpected()
+            } else {
+                cursor.unsupported(what)
+            });
         };
         return Ok(Statement::Show(Show::Create(kind, cursor.name()?)));
     }
-    for what in ["SINKS", "INDEXES", "COLUMNS", "DATABASES", "SCHEMAS", "FUNCTIONS", "CONNECTIONS"] {
+    for what in [
+        "SINKS",
+        "INDEXES",
+        "COLUMNS",
+        "DATABASES",
+        "SCHEMAS",
+        "FUNCTIONS",
+        "CONNECTIONS",
+    ] {
         if cursor.sees(&[what]) {
             return Err(cursor.unsupported(format!("SHOW {what}")));
         }
@@ -41,11 +53,17 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let location = cursor.location();
     for (words, setting) in [
         (["TIME", "ZONE"].as_slice(), "timezone"),
-        (&["TRANSACTION", "ISOLATION", "LEVEL"], "transaction_isolation"),
+        (
+            &["TRANSACTION", "ISOLATION", "LEVEL"],
+            "transaction_isolation",
+        ),
         (&["SESSION", "AUTHORIZATION"], "session_authorization"),
     ] {
         if cursor.accept(words) {
-            return Ok(Statement::Show(Show::Setting(Name { value: setting.to_owned(), location })));
+            return Ok(Statement::Show(Show::Setting(Name {
+                value: setting.to_owned(),
+                location,
+            })));
         }
     }
     Ok(Statement::Show(Show::Setting(setting_name(cursor)?)))
@@ -56,8 +74,13 @@ fn list(cursor: &Cursor<'_>, words: &[&str], show: Show) -> Result<Statement> {
     if cursor.at_end() || cursor.sees_token(&Token::RParen) {
         return Ok(Statement::Show(show));
     }
-    match ["LIKE", "ILIKE", "FROM", "IN", "WHERE"].iter().find(|word| cursor.sees(&[word])) {
-        Some(word) => Err(Error::unsupported(format!("SHOW {} {word}", words.join(" "))).at(cursor.location())),
+    match ["LIKE", "ILIKE", "FROM", "IN", "WHERE"]
+        .iter()
+        .find(|word| cursor.sees(&[word]))
+    {
+        Some(word) => Err(
+            Error::unsupported(format!("SHOW {} {word}", words.join(" "))).at(cursor.location()),
+        ),
         None => Err(cursor.unexpected()),
     }
 }

@@ -2,7 +2,9 @@
 
 use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::parser::ParserError;
-use sqlparser::tokenizer::{Location as TokenLocation, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{
+    Location as TokenLocation, Span, Token, TokenWithSpan, Tokenizer, Whitespace,
+};
 
 use crate::dialect::ClickmillDialect;
 use crate::location::from_span;
@@ -24,26 +26,40 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        let after = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, ascii: text.is_ascii(), lines: std::iter::once(0).chain(after).collect() }
+        let after = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(at, _)| at + 1);
+        Self {
+            text,
+            ascii: text.is_ascii(),
+            lines: std::iter::once(0).chain(after).collect(),
+        }
     }
 
     /// The tokens without white space and comments. Errors: `42601` for what is no token, `0A000` for hints in comments.
     pub(crate) fn tokens(&self, dialect: &ClickmillDialect) -> Result<Vec<TokenWithSpan>> {
         let mut tokens = Vec::new();
-        if let Err(error) = Tokenizer::new(dialect, self.text).tokenize_with_location_into_buf(&mut tokens) {
+        if let Err(error) =
+            Tokenizer::new(dialect, self.text).tokenize_with_location_into_buf(&mut tokens)
+        {
             return Err(self.no_token(&error.message, error.location));
         }
         for token in &tokens {
             match &token.token {
-                Token::Whitespace(Whitespace::MultiLineComment(comment)) if comment.starts_with('+') => {
+                Token::Whitespace(Whitespace::MultiLineComment(comment))
+                    if comment.starts_with('+') =>
+                {
                     return Err(Error::unsupported("a hint in a comment")
                         .hint("give options in the WITH (…) of the source or view")
                         .at(from_span(token.span)));
                 }
                 Token::Word(word) if word.quote_style.is_some() && word.value.is_empty() => {
                     let message = "zero-length delimited identifier at or near \"\"\"\"";
-                    return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(from_span(token.span)));
+                    return Err(
+                        Error::new(SqlState::SYNTAX_ERROR, message).at(from_span(token.span))
+                    );
                 }
                 _ => {}
             }
@@ -52,7 +68,9 @@ impl<'a> Source<'a> {
         for token in tokens {
             match &token.token {
                 Token::Whitespace(_) => {}
-                Token::CustomBinaryOperator(operator) => self.split_operator(operator, &token, dialect, &mut kept)?,
+                Token::CustomBinaryOperator(operator) => {
+                    self.split_operator(operator, &token, dialect, &mut kept)?
+                }
                 _ => kept.push(token),
             }
         }
@@ -69,10 +87,15 @@ impl<'a> Source<'a> {
         kept: &mut Vec<TokenWithSpan>,
     ) -> Result<()> {
         if operator.contains("--") || operator.contains("/*") {
-            return Err(self.syntax_error(Some(token)).hint("put a space before the comment"));
+            return Err(self
+                .syntax_error(Some(token))
+                .hint("put a space before the comment"));
         }
         let bare = operator.trim_end_matches(['+', '-']);
-        let first = Tokenizer::new(dialect, bare).tokenize().ok().filter(|tokens| tokens.len() == 1);
+        let first = Tokenizer::new(dialect, bare)
+            .tokenize()
+            .ok()
+            .filter(|tokens| tokens.len() == 1);
         let Some(first) = first.and_then(|mut tokens| tokens.pop()) else {
             kept.push(token.clone());
             return Ok(());
@@ -82,12 +105,27 @@ impl<'a> Source<'a> {
             return Ok(());
         }
         let mut start = token.span.start;
-        let parts = std::iter::once((first, bare.len())).chain(operator[bare.len()..].chars().map(|sign| {
-            (if sign == '-' { Token::Minus } else { Token::Plus }, 1)
-        }));
+        let parts = std::iter::once((first, bare.len())).chain(operator[bare.len()..].chars().map(
+            |sign| {
+                (
+                    if sign == '-' {
+                        Token::Minus
+                    } else {
+                        Token::Plus
+                    },
+                    1,
+                )
+            },
+        ));
         for (part, width) in parts {
-            let end = TokenLocation { line: start.line, column: start.column + as_u64(width) };
-            kept.push(TokenWithSpan { token: part, span: Span { start, end } });
+            let end = TokenLocation {
+                line: start.line,
+                column: start.column + as_u64(width),
+            };
+            kept.push(TokenWithSpan {
+                token: part,
+                span: Span { start, end },
+            });
             start = end;
         }
         Ok(())
@@ -95,7 +133,9 @@ impl<'a> Source<'a> {
 
     /// The text from one place up to another.
     pub(crate) fn slice(&self, start: TokenLocation, end: TokenLocation) -> &'a str {
-        self.text.get(self.offset(start)..self.offset(end)).unwrap_or_default()
+        self.text
+            .get(self.offset(start)..self.offset(end))
+            .unwrap_or_default()
     }
 
     /// The text of a token as written.
@@ -107,7 +147,10 @@ impl<'a> Source<'a> {
     pub(crate) fn end(&self) -> Location {
         let last = self.lines.last().copied().unwrap_or(0);
         let column = self.text.get(last..).map_or(0, |line| line.chars().count());
-        Location { line: as_u64(self.lines.len()), column: as_u64(column + 1) }
+        Location {
+            line: as_u64(self.lines.len()),
+            column: as_u64(column + 1),
+        }
     }
 
     /// `syntax error at or near "…"`; without a token, at the end of the input.
@@ -115,10 +158,14 @@ impl<'a> Source<'a> {
         match token {
             Some(token) => {
                 let written = shorten(self.written(token));
-                Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{written}\""))
-                    .at(from_span(token.span))
+                Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("syntax error at or near \"{written}\""),
+                )
+                .at(from_span(token.span))
             }
-            None => Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input").at(Some(self.end())),
+            None => Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input")
+                .at(Some(self.end())),
         }
     }
 
@@ -138,13 +185,18 @@ impl<'a> Source<'a> {
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
         };
         let (message, place) = split_place(message);
-        let at_place = tokens.iter().find(|token| Some((token.span.start.line, token.span.start.column)) == place);
+        let at_place = tokens
+            .iter()
+            .find(|token| Some((token.span.start.line, token.span.start.column)) == place);
         let token = match place {
             Some((0, _)) => terminator,
             _ => at_place.or_else(|| tokens.get(next)).or(terminator),
         };
         let error = self.syntax_error(token);
-        match message.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) {
+        match message
+            .strip_prefix("Expected: ")
+            .and_then(|rest| rest.split_once(", found: "))
+        {
             Some((expected, _)) => error.detail(format!("expected {expected}")),
             None => error,
         }
@@ -164,7 +216,10 @@ impl<'a> Source<'a> {
         } else {
             "syntax error"
         };
-        let at = Location { line: place.line, column: place.column };
+        let at = Location {
+            line: place.line,
+            column: place.column,
+        };
         let message = if rest.is_empty() {
             format!("{what} at end of input")
         } else {
@@ -177,13 +232,18 @@ impl<'a> Source<'a> {
     fn offset(&self, place: TokenLocation) -> usize {
         let line = usize::try_from(place.line.saturating_sub(1)).unwrap_or(usize::MAX);
         let column = usize::try_from(place.column.saturating_sub(1)).unwrap_or(usize::MAX);
-        let Some(start) = self.lines.get(line).copied() else { return self.text.len() };
+        let Some(start) = self.lines.get(line).copied() else {
+            return self.text.len();
+        };
         let end = self.lines.get(line + 1).copied().unwrap_or(self.text.len());
         let content = self.text.get(start..end).unwrap_or_default();
         if self.ascii {
             return start + column.min(content.len());
         }
-        content.char_indices().nth(column).map_or(end, |(at, _)| start + at)
+        content
+            .char_indices()
+            .nth(column)
+            .map_or(end, |(at, _)| start + at)
     }
 }
 

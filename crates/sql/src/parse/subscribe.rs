@@ -34,14 +34,26 @@ pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
         }
     }
     let emit = clause.map(|(emit, _)| emit);
-    Ok(Subscribe { query, name, snapshot, progress, emit, location })
+    Ok(Subscribe {
+        query,
+        name,
+        snapshot,
+        progress,
+        emit,
+        location,
+    })
 }
 
 /// The target: a name, a query, or a query in parentheses, where EMIT may stand inside.
-fn read_target(target: &mut Cursor<'_>) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, EmitClause)> {
+fn read_target(
+    target: &mut Cursor<'_>,
+) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, EmitClause)> {
     let plain = target.word_at(0).filter(|word| {
         let starts = ["SELECT", "WITH", "VALUES", "TABLE"];
-        word.quote_style.is_some() || !starts.iter().any(|text| word.value.eq_ignore_ascii_case(text))
+        word.quote_style.is_some()
+            || !starts
+                .iter()
+                .any(|text| word.value.eq_ignore_ascii_case(text))
     });
     if plain.is_some() {
         let tokens = target.rest();
@@ -61,7 +73,9 @@ fn read_target(target: &mut Cursor<'_>) -> Result<(Option<Name>, Box<sqlparser::
     read_query(target)
 }
 
-fn read_query(cursor: &mut Cursor<'_>) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, EmitClause)> {
+fn read_query(
+    cursor: &mut Cursor<'_>,
+) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, EmitClause)> {
     let query = super::query(cursor)?;
     let clause = emit(cursor)?;
     refuse_positions(cursor)?;
@@ -79,9 +93,10 @@ fn object_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>> {
     cursor.finish()?;
     Ok(match parts.as_slice() {
         [name] => Some(name.clone()),
-        [schema, name] if schema.value == "public" => {
-            Some(Name { value: name.value.clone(), location: schema.location })
-        }
+        [schema, name] if schema.value == "public" => Some(Name {
+            value: name.value.clone(),
+            location: schema.location,
+        }),
         _ => None,
     })
 }
@@ -98,7 +113,8 @@ fn target_length(cursor: &Cursor<'_>) -> usize {
             _ if depth > 0 => {}
             _ => {
                 let with = ahead.sees(&["WITH"]) && ahead.peek(1) == Some(&Token::LParen);
-                if with || ahead.sees(&["EMIT"]) || length > 0 && refuse_positions(&ahead).is_err() {
+                if with || ahead.sees(&["EMIT"]) || length > 0 && refuse_positions(&ahead).is_err()
+                {
                     return length;
                 }
             }
@@ -126,10 +142,17 @@ fn closes_at_end(tokens: &[TokenWithSpan]) -> bool {
 
 /// Refuses the clauses that say where a subscription begins and ends, and in what form.
 fn refuse_positions(cursor: &Cursor<'_>) -> Result<()> {
-    let forms = [["AS", "OF"].as_slice(), &["UP", "TO"], &["ENVELOPE"], &["WITHIN", "TIMESTAMP"]];
+    let forms = [
+        ["AS", "OF"].as_slice(),
+        &["UP", "TO"],
+        &["ENVELOPE"],
+        &["WITHIN", "TIMESTAMP"],
+    ];
     for form in forms {
         if cursor.sees(form) {
-            return Err(Error::unsupported(format!("SUBSCRIBE … {}", form.join(" "))).at(cursor.location()));
+            return Err(
+                Error::unsupported(format!("SUBSCRIBE … {}", form.join(" "))).at(cursor.location()),
+            );
         }
     }
     Ok(())
@@ -146,9 +169,12 @@ fn options(cursor: &mut Cursor<'_>) -> Result<(bool, bool)> {
             "snapshot" => &mut snapshot,
             "progress" => &mut progress,
             other => {
-                return Err(Error::new(SqlState::INVALID_PARAMETER, format!("unknown option \"{other}\""))
-                    .hint("options of SUBSCRIBE: snapshot, progress")
-                    .at(location));
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER,
+                    format!("unknown option \"{other}\""),
+                )
+                .hint("options of SUBSCRIBE: snapshot, progress")
+                .at(location));
             }
         };
         if slot.is_some() {

@@ -22,19 +22,49 @@ const MAX_NESTED_TYPES: usize = 8;
 
 /// Words that chain expressions as operators do.
 const OPERATOR_WORDS: [&str; 20] = [
-    "AND", "AT", "BETWEEN", "COLLATE", "DIV", "ILIKE", "IN", "INTERVAL", "IS", "ISNULL", "LIKE", "MEMBER", "NOT",
-    "NOTNULL", "OPERATOR", "OR", "OVERLAPS", "REGEXP", "RLIKE", "SIMILAR",
+    "AND", "AT", "BETWEEN", "COLLATE", "DIV", "ILIKE", "IN", "INTERVAL", "IS", "ISNULL", "LIKE",
+    "MEMBER", "NOT", "NOTNULL", "OPERATOR", "OR", "OVERLAPS", "REGEXP", "RLIKE", "SIMILAR",
 ];
 
 /// Words at which another expression begins.
 const CLAUSE_WORDS: [&str; 22] = [
-    "AS", "BY", "CASE", "ELSE", "END", "EXCEPT", "FROM", "GROUP", "HAVING", "INTERSECT", "JOIN", "LIMIT", "OFFSET",
-    "ON", "ORDER", "QUALIFY", "SELECT", "THEN", "UNION", "VALUES", "WHEN", "WHERE",
+    "AS",
+    "BY",
+    "CASE",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "FROM",
+    "GROUP",
+    "HAVING",
+    "INTERSECT",
+    "JOIN",
+    "LIMIT",
+    "OFFSET",
+    "ON",
+    "ORDER",
+    "QUALIFY",
+    "SELECT",
+    "THEN",
+    "UNION",
+    "VALUES",
+    "WHEN",
+    "WHERE",
 ];
 
 /// Words behind which a query may stand.
-const BEFORE_QUERY: [&str; 10] =
-    ["AS", "UNION", "EXCEPT", "INTERSECT", "ALL", "DISTINCT", "EXPLAIN", "VERBOSE", "SUBSCRIBE", "TO"];
+const BEFORE_QUERY: [&str; 10] = [
+    "AS",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "ALL",
+    "DISTINCT",
+    "EXPLAIN",
+    "VERBOSE",
+    "SUBSCRIBE",
+    "TO",
+];
 
 /// What is known of the expressions between two parentheses, or outside of all.
 #[derive(Clone, Copy, Default)]
@@ -56,7 +86,10 @@ struct Level {
 impl Level {
     /// An upper bound of the present expression's depth.
     fn depth(self) -> usize {
-        self.ors + self.longest_ands.max(self.ands) + self.longest_others.max(self.others) + self.inside
+        self.ors
+            + self.longest_ands.max(self.ands)
+            + self.longest_others.max(self.others)
+            + self.inside
     }
 
     /// An operator that binds as OR, AND or tighter.
@@ -76,7 +109,11 @@ impl Level {
     /// Another expression begins.
     fn next(self) -> Self {
         let deepest = self.deepest.max(self.depth());
-        Self { deepest, set_operations: self.set_operations, ..Self::default() }
+        Self {
+            deepest,
+            set_operations: self.set_operations,
+            ..Self::default()
+        }
     }
 }
 
@@ -86,7 +123,9 @@ pub(crate) fn check_size(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut nested_types = 0;
     for (at, token) in tokens.iter().enumerate() {
         let inside = levels.len() > 1;
-        let Some(level) = levels.last_mut() else { break };
+        let Some(level) = levels.last_mut() else {
+            break;
+        };
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => {
                 level.others += usize::from(token.token == Token::LBracket);
@@ -99,11 +138,19 @@ pub(crate) fn check_size(tokens: &[TokenWithSpan]) -> Result<()> {
                 }
             }
             Token::Comma => *level = level.next(),
-            Token::Lt if at > 0 && is_one_of(&tokens[at - 1].token, &["ARRAY", "MAP", "STRUCT", "ROW"]) => {
+            Token::Lt
+                if at > 0
+                    && is_one_of(&tokens[at - 1].token, &["ARRAY", "MAP", "STRUCT", "ROW"]) =>
+            {
                 nested_types += 1;
             }
-            Token::Word(_) if is_one_of(&token.token, &["UNION", "EXCEPT", "INTERSECT", "MINUS"]) => {
-                *level = Level { set_operations: level.set_operations + 1, ..level.next() };
+            Token::Word(_)
+                if is_one_of(&token.token, &["UNION", "EXCEPT", "INTERSECT", "MINUS"]) =>
+            {
+                *level = Level {
+                    set_operations: level.set_operations + 1,
+                    ..level.next()
+                };
             }
             Token::Word(_) if is_one_of(&token.token, &CLAUSE_WORDS) => *level = level.next(),
             Token::Word(_) if !is_one_of(&token.token, &OPERATOR_WORDS) => {}
@@ -136,7 +183,9 @@ pub(crate) fn check_size(tokens: &[TokenWithSpan]) -> Result<()> {
 
 /// Turns `TABLE name` where a query stands into `SELECT * FROM name`. `TABLE name` as an argument stays.
 pub(crate) fn expand_table_queries(tokens: &mut Vec<TokenWithSpan>) {
-    let found: Vec<usize> = (0..tokens.len()).filter(|at| is_table_query(tokens, *at)).collect();
+    let found: Vec<usize> = (0..tokens.len())
+        .filter(|at| is_table_query(tokens, *at))
+        .collect();
     for at in found.into_iter().rev() {
         let span = tokens[at].span;
         tokens.splice(at..=at, select_all(span));
@@ -145,20 +194,35 @@ pub(crate) fn expand_table_queries(tokens: &mut Vec<TokenWithSpan>) {
 
 /// The tokens `SELECT * FROM`, all standing at `span`.
 pub(crate) fn select_all(span: Span) -> Vec<TokenWithSpan> {
-    vec![keyword("SELECT", span), TokenWithSpan { token: Token::Mul, span }, keyword("FROM", span)]
+    vec![
+        keyword("SELECT", span),
+        TokenWithSpan {
+            token: Token::Mul,
+            span,
+        },
+        keyword("FROM", span),
+    ]
 }
 
 /// A keyword that stands at `span`.
 pub(crate) fn keyword(text: &str, span: Span) -> TokenWithSpan {
-    TokenWithSpan { token: Token::make_keyword(text), span }
+    TokenWithSpan {
+        token: Token::make_keyword(text),
+        span,
+    }
 }
 
 fn is_table_query(tokens: &[TokenWithSpan], at: usize) -> bool {
-    let named = matches!(tokens.get(at + 1).map(|token| &token.token), Some(Token::Word(_)));
+    let named = matches!(
+        tokens.get(at + 1).map(|token| &token.token),
+        Some(Token::Word(_))
+    );
     if !named || !is_one_of(&tokens[at].token, &["TABLE"]) {
         return false;
     }
-    let Some(before) = at.checked_sub(1).map(|before| &tokens[before].token) else { return true };
+    let Some(before) = at.checked_sub(1).map(|before| &tokens[before].token) else {
+        return true;
+    };
     match before {
         Token::LParen => match at.checked_sub(2).map(|before| &tokens[before].token) {
             Some(Token::Word(word)) => !is_function_name(word),
@@ -173,8 +237,23 @@ fn is_table_query(tokens: &[TokenWithSpan], at: usize) -> bool {
 /// Whether a word before a parenthesis names a function rather than being part of SQL.
 fn is_function_name(word: &Word) -> bool {
     let text = word.value.to_ascii_uppercase();
-    let syntax = ["AS", "FROM", "JOIN", "IN", "EXISTS", "COPY", "SUBSCRIBE", "TO", "ANY", "ALL", "SOME", "ARRAY", "ON"];
-    word.quote_style.is_some() || !(syntax.contains(&text.as_str()) || CLAUSE_WORDS.contains(&text.as_str()))
+    let syntax = [
+        "AS",
+        "FROM",
+        "JOIN",
+        "IN",
+        "EXISTS",
+        "COPY",
+        "SUBSCRIBE",
+        "TO",
+        "ANY",
+        "ALL",
+        "SOME",
+        "ARRAY",
+        "ON",
+    ];
+    word.quote_style.is_some()
+        || !(syntax.contains(&text.as_str()) || CLAUSE_WORDS.contains(&text.as_str()))
 }
 
 fn is_one_of(token: &Token, words: &[&str]) -> bool {
@@ -189,27 +268,59 @@ mod tests {
     use crate::parse::source::Source;
 
     fn tokens(text: &str) -> Vec<TokenWithSpan> {
-        Source::new(text).tokens(&ClickmillDialect::default()).unwrap()
+        Source::new(text)
+            .tokens(&ClickmillDialect::default())
+            .unwrap()
     }
 
     fn expanded(text: &str) -> String {
         let mut tokens = tokens(text);
         expand_table_queries(&mut tokens);
-        tokens.iter().map(|token| token.token.to_string()).collect::<Vec<_>>().join(" ")
+        tokens
+            .iter()
+            .map(|token| token.token.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
     fn table_queries_become_selects() {
         assert_eq!(expanded("TABLE a"), "SELECT * FROM a");
-        assert_eq!(expanded("TABLE a UNION ALL TABLE b"), "SELECT * FROM a UNION ALL SELECT * FROM b");
-        assert_eq!(expanded("SELECT * FROM (TABLE a)"), "SELECT * FROM ( SELECT * FROM a )");
-        assert_eq!(expanded("COPY (TABLE a) TO STDOUT"), "COPY ( SELECT * FROM a ) TO STDOUT");
-        assert_eq!(expanded("INSERT INTO t (x) TABLE a"), "INSERT INTO t ( x ) SELECT * FROM a");
-        assert_eq!(expanded("INSERT INTO t TABLE a"), "INSERT INTO t SELECT * FROM a");
-        assert_eq!(expanded("WITH a AS (TABLE b) TABLE a"), "WITH a AS ( SELECT * FROM b ) SELECT * FROM a");
-        assert_eq!(expanded("SUBSCRIBE TO TABLE a"), "SUBSCRIBE TO SELECT * FROM a");
+        assert_eq!(
+            expanded("TABLE a UNION ALL TABLE b"),
+            "SELECT * FROM a UNION ALL SELECT * FROM b"
+        );
+        assert_eq!(
+            expanded("SELECT * FROM (TABLE a)"),
+            "SELECT * FROM ( SELECT * FROM a )"
+        );
+        assert_eq!(
+            expanded("COPY (TABLE a) TO STDOUT"),
+            "COPY ( SELECT * FROM a ) TO STDOUT"
+        );
+        assert_eq!(
+            expanded("INSERT INTO t (x) TABLE a"),
+            "INSERT INTO t ( x ) SELECT * FROM a"
+        );
+        assert_eq!(
+            expanded("INSERT INTO t TABLE a"),
+            "INSERT INTO t SELECT * FROM a"
+        );
+        assert_eq!(
+            expanded("WITH a AS (TABLE b) TABLE a"),
+            "WITH a AS ( SELECT * FROM b ) SELECT * FROM a"
+        );
+        assert_eq!(
+            expanded("SUBSCRIBE TO TABLE a"),
+            "SUBSCRIBE TO SELECT * FROM a"
+        );
         assert_eq!(expanded("EXPLAIN TABLE a"), "EXPLAIN SELECT * FROM a");
-        for same in ["CREATE TABLE a", "TUMBLE ( TABLE a , ts )", "HOP ( DATA => TABLE a )", "DROP TABLE a"] {
+        for same in [
+            "CREATE TABLE a",
+            "TUMBLE ( TABLE a , ts )",
+            "HOP ( DATA => TABLE a )",
+            "DROP TABLE a",
+        ] {
             assert_eq!(expanded(same), same);
         }
     }
@@ -221,19 +332,31 @@ mod tests {
             format!("SELECT a{}", " NOTNULL".repeat(301)),
             format!("SELECT a{}", "::int".repeat(301)),
             format!("SELECT {}1", "INTERVAL ".repeat(301)),
-            format!("SELECT {}1{}", "(".repeat(20), " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1)".repeat(20)),
+            format!(
+                "SELECT {}1{}",
+                "(".repeat(20),
+                " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1)".repeat(20)
+            ),
             format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(81)),
             format!("SELECT {}1{}", "(".repeat(100), ")".repeat(100)),
             format!("SELECT a[{}1{}", "[".repeat(100), "]".repeat(100)),
             format!("SELECT CAST(a AS {}INT)", "ARRAY<".repeat(9)),
         ];
         for text in refused {
-            assert_eq!(check_size(&tokens(&text)).unwrap_err().state(), TOO_COMPLEX, "{}", &text[..40]);
+            assert_eq!(
+                check_size(&tokens(&text)).unwrap_err().state(),
+                TOO_COMPLEX,
+                "{}",
+                &text[..40]
+            );
         }
         let accepted = [
             format!("SELECT 1{}", ", 1 + 1".repeat(2_000)),
             format!("INSERT INTO t VALUES (1){}", ", (-1 * 2)".repeat(2_000)),
-            format!("SELECT 1 WHERE a = 1{}", " OR (a = 1 AND b = 2 AND c = 3)".repeat(290)),
+            format!(
+                "SELECT 1 WHERE a = 1{}",
+                " OR (a = 1 AND b = 2 AND c = 3)".repeat(290)
+            ),
             format!("SELECT 1 WHERE a = 1{}", " OR a = 1 AND b = 2".repeat(290)),
             format!("SELECT CASE{} END", " WHEN a = 1 THEN 2".repeat(1_500)),
         ];

@@ -81,10 +81,22 @@ pub(super) fn modes(cursor: &mut Cursor<'_>) -> Result<Vec<(Mode, Option<Locatio
 
 fn mode(cursor: &mut Cursor<'_>) -> Result<(Mode, Option<Location>)> {
     let forms: [(&[&str], Mode); 8] = [
-        (&["ISOLATION", "LEVEL", "SERIALIZABLE"], Mode::Isolation("serializable")),
-        (&["ISOLATION", "LEVEL", "REPEATABLE", "READ"], Mode::Isolation("repeatable read")),
-        (&["ISOLATION", "LEVEL", "READ", "COMMITTED"], Mode::Isolation("read committed")),
-        (&["ISOLATION", "LEVEL", "READ", "UNCOMMITTED"], Mode::Isolation("read uncommitted")),
+        (
+            &["ISOLATION", "LEVEL", "SERIALIZABLE"],
+            Mode::Isolation("serializable"),
+        ),
+        (
+            &["ISOLATION", "LEVEL", "REPEATABLE", "READ"],
+            Mode::Isolation("repeatable read"),
+        ),
+        (
+            &["ISOLATION", "LEVEL", "READ", "COMMITTED"],
+            Mode::Isolation("read committed"),
+        ),
+        (
+            &["ISOLATION", "LEVEL", "READ", "UNCOMMITTED"],
+            Mode::Isolation("read uncommitted"),
+        ),
         (&["READ", "ONLY"], Mode::ReadOnly(true)),
         (&["READ", "WRITE"], Mode::ReadOnly(false)),
         (&["NOT", "DEFERRABLE"], Mode::Deferrable(false)),

@@ -6,18 +6,61 @@ use super::cursor::Cursor;
 
 /// Statements that their first word names.
 const ONE_WORD: [&str; 46] = [
-    "ANALYZE", "ANALYSE", "ASSERT", "ATTACH", "CALL", "CHECKPOINT", "CLOSE", "CLUSTER", "COMMENT", "DEALLOCATE",
-    "DECLARE", "DELETE", "DESC", "DESCRIBE", "DETACH", "DO", "EXECUTE", "EXPORT", "FETCH", "FLUSH", "GRANT", "HANDLER",
-    "IMPORT", "INSTALL", "KILL", "LISTEN", "LOAD", "LOCK", "MERGE", "MOVE", "NOTIFY", "OPTIMIZE", "PRAGMA", "PREPARE",
-    "REASSIGN", "REFRESH", "REINDEX", "RELEASE", "RENAME", "REPLACE", "REVOKE", "SAVEPOINT", "SECURITY", "TRUNCATE",
-    "UNLISTEN", "UPDATE",
+    "ANALYZE",
+    "ANALYSE",
+    "ASSERT",
+    "ATTACH",
+    "CALL",
+    "CHECKPOINT",
+    "CLOSE",
+    "CLUSTER",
+    "COMMENT",
+    "DEALLOCATE",
+    "DECLARE",
+    "DELETE",
+    "DESC",
+    "DESCRIBE",
+    "DETACH",
+    "DO",
+    "EXECUTE",
+    "EXPORT",
+    "FETCH",
+    "FLUSH",
+    "GRANT",
+    "HANDLER",
+    "IMPORT",
+    "INSTALL",
+    "KILL",
+    "LISTEN",
+    "LOAD",
+    "LOCK",
+    "MERGE",
+    "MOVE",
+    "NOTIFY",
+    "OPTIMIZE",
+    "PRAGMA",
+    "PREPARE",
+    "REASSIGN",
+    "REFRESH",
+    "REINDEX",
+    "RELEASE",
+    "RENAME",
+    "REPLACE",
+    "REVOKE",
+    "SAVEPOINT",
+    "SECURITY",
+    "TRUNCATE",
+    "UNLISTEN",
+    "UPDATE",
 ];
 
 /// More of them.
 const ONE_WORD_MORE: [&str; 5] = ["USE", "VACUUM", "UPSERT", "TAIL", "BACKUP"];
 
 /// Statements that a second word, or more, completes.
-const WITH_OBJECT: [&str; 8] = ["ALTER", "CREATE", "DROP", "DISCARD", "ROLLBACK", "COMMIT", "ABORT", "END"];
+const WITH_OBJECT: [&str; 8] = [
+    "ALTER", "CREATE", "DROP", "DISCARD", "ROLLBACK", "COMMIT", "ABORT", "END",
+];
 
 /// Kinds of objects that are named by two words or three.
 const LONG_KINDS: [&[&str]; 15] = [
@@ -48,7 +91,11 @@ pub(super) fn refuse_statement(cursor: &Cursor<'_>) -> Error {
             _ => first.clone(),
         }
     } else if WITH_OBJECT.contains(&first.as_str()) {
-        let long = LONG_KINDS.iter().find(|kind| (1..).zip(kind.iter()).all(|(at, text)| word(cursor, at) == **text));
+        let long = LONG_KINDS.iter().find(|kind| {
+            (1..)
+                .zip(kind.iter())
+                .all(|(at, text)| word(cursor, at) == **text)
+        });
         let kind = long.map_or_else(|| word(cursor, 1), |kind| kind.join(" "));
         if kind.is_empty() {
             let mut ahead = cursor.clone();
@@ -68,7 +115,9 @@ pub(super) fn refuse_statement(cursor: &Cursor<'_>) -> Error {
 
 fn hint(name: &str) -> Option<&'static str> {
     Some(match name {
-        "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" => "rows of a table can only be added, by INSERT",
+        "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" => {
+            "rows of a table can only be added, by INSERT"
+        }
         "REFRESH MATERIALIZED VIEW" => "materialized views are kept up to date by themselves",
         "CREATE SINK" => "read the view by SELECT or SUBSCRIBE",
         "CREATE SCHEMA" | "CREATE DATABASE" => "everything lives in schema public",
@@ -82,6 +131,10 @@ fn hint(name: &str) -> Option<&'static str> {
 
 /// The word `ahead` places from here in upper case, or nothing.
 fn word(cursor: &Cursor<'_>, ahead: usize) -> String {
-    let unquoted = cursor.word_at(ahead).filter(|word| word.quote_style.is_none());
-    unquoted.map(|word| word.value.to_ascii_uppercase()).unwrap_or_default()
+    let unquoted = cursor
+        .word_at(ahead)
+        .filter(|word| word.quote_style.is_none());
+    unquoted
+        .map(|word| word.value.to_ascii_uppercase())
+        .unwrap_or_default()
 }

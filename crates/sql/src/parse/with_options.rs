@@ -24,7 +24,11 @@ fn entry(cursor: &mut Cursor<'_>) -> Result<OptionEntry> {
     let name = name(cursor)?;
     cursor.expect_token(&Token::Eq)?;
     let value = value(cursor)?;
-    Ok(OptionEntry { name, value, location })
+    Ok(OptionEntry {
+        name,
+        value,
+        location,
+    })
 }
 
 fn name(cursor: &mut Cursor<'_>) -> Result<String> {
@@ -33,7 +37,9 @@ fn name(cursor: &mut Cursor<'_>) -> Result<String> {
     }
     let mut name = String::new();
     loop {
-        let word = cursor.word_at(0).ok_or_else(|| cursor.unexpected().detail("expected the name of an option"))?;
+        let word = cursor
+            .word_at(0)
+            .ok_or_else(|| cursor.unexpected().detail("expected the name of an option"))?;
         name.push_str(&fold(word));
         cursor.skip();
         if !cursor.accept_token(&Token::Period) {
@@ -47,11 +53,21 @@ fn value(cursor: &mut Cursor<'_>) -> Result<String> {
     if cursor.peek_string().is_some() {
         return Ok(cursor.string()?.to_owned());
     }
-    let sign = if cursor.accept_token(&Token::Minus) { "-" } else { "" };
+    let sign = if cursor.accept_token(&Token::Minus) {
+        "-"
+    } else {
+        ""
+    };
     let value = match cursor.peek(0) {
         Some(Token::Number(digits, false)) => format!("{sign}{digits}"),
-        Some(Token::Word(word)) if sign.is_empty() && word.quote_style.is_none() => word.value.to_ascii_lowercase(),
-        _ => return Err(cursor.unexpected().detail("expected a string, a number, true or false")),
+        Some(Token::Word(word)) if sign.is_empty() && word.quote_style.is_none() => {
+            word.value.to_ascii_lowercase()
+        }
+        _ => {
+            return Err(cursor
+                .unexpected()
+                .detail("expected a string, a number, true or false"));
+        }
     };
     cursor.skip();
     Ok(value)

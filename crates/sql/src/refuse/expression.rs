@@ -2,8 +2,8 @@
 
 use dataflow::{Error, Result};
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, Ident, Interval, Subscript, UnaryOperator, Value,
-    ValueWithSpan,
+    AccessExpr, BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, Ident, Interval,
+    Subscript, UnaryOperator, Value, ValueWithSpan,
 };
 
 use super::{absent, check_ident, check_start, function, unsupported};
@@ -18,15 +18,33 @@ pub(super) fn check(expr: &Expr) -> Result<()> {
             names.iter().take(1).try_for_each(check_start)?;
             names.iter().try_for_each(check_ident)
         }
-        Expr::CompoundFieldAccess { root: _, access_chain } => access_chain.iter().try_for_each(check_access),
-        Expr::BinaryOp { left, op, right } => check_operator(op)
-            .map_err(|error| error.at(location_of(left.as_ref()).or_else(|| location_of(right.as_ref())))),
+        Expr::CompoundFieldAccess {
+            root: _,
+            access_chain,
+        } => access_chain.iter().try_for_each(check_access),
+        Expr::BinaryOp { left, op, right } => check_operator(op).map_err(|error| {
+            error.at(location_of(left.as_ref()).or_else(|| location_of(right.as_ref())))
+        }),
         Expr::UnaryOp { op, expr } => check_unary(op, expr),
-        Expr::AnyOp { left: _, compare_op, right: _, is_some: _ } | Expr::AllOp { left: _, compare_op, right: _ } => {
-            check_operator(compare_op)
+        Expr::AnyOp {
+            left: _,
+            compare_op,
+            right: _,
+            is_some: _,
         }
+        | Expr::AllOp {
+            left: _,
+            compare_op,
+            right: _,
+        } => check_operator(compare_op),
         Expr::Like { any, .. } | Expr::ILike { any, .. } => absent(*any, "LIKE ANY"),
-        Expr::Cast { kind: _, expr: _, data_type, array, format } => {
+        Expr::Cast {
+            kind: _,
+            expr: _,
+            data_type,
+            array,
+            format,
+        } => {
             absent(*array, "CAST to an ARRAY of")?;
             absent(format.is_some(), "CAST … FORMAT")?;
             check_type(data_type)
@@ -39,12 +57,23 @@ pub(super) fn check(expr: &Expr) -> Result<()> {
             }
             CeilFloorKind::Scale(_) => unsupported("CEIL and FLOOR with a scale"),
         },
-        Expr::Trim { trim_where: _, trim_what: _, expr: _, trim_characters } => {
-            absent(trim_characters.as_ref().is_some_and(|given| given.len() > 1), "trim with more than two arguments")
-        }
+        Expr::Trim {
+            trim_where: _,
+            trim_what: _,
+            expr: _,
+            trim_characters,
+        } => absent(
+            trim_characters
+                .as_ref()
+                .is_some_and(|given| given.len() > 1),
+            "trim with more than two arguments",
+        ),
         Expr::Function(call) => function::check_call(call),
         Expr::Interval(interval) => check_interval(interval),
-        Expr::AtTimeZone { timestamp: _, time_zone } => match time_zone.as_ref() {
+        Expr::AtTimeZone {
+            timestamp: _,
+            time_zone,
+        } => match time_zone.as_ref() {
             Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => Ok(()),
             _ => unsupported("AT TIME ZONE with anything but a string"),
         },
@@ -78,15 +107,20 @@ pub(super) fn check(expr: &Expr) -> Result<()> {
         | Expr::Array(_)
         | Expr::Wildcard(_)
         | Expr::QualifiedWildcard(..) => Ok(()),
-        Expr::Collate { expr: _, collation } => {
-            Err(Error::unsupported("COLLATE").hint("text is compared by its bytes").at(location_of(collation)))
-        }
+        Expr::Collate { expr: _, collation } => Err(Error::unsupported("COLLATE")
+            .hint("text is compared by its bytes")
+            .at(location_of(collation))),
         Expr::JsonAccess { .. } => unsupported("a path behind a value"),
         Expr::IsNormalized { .. } => unsupported("IS NORMALIZED"),
         Expr::InUnnest { .. } => unsupported("IN UNNEST (…)"),
-        Expr::RLike { negated: _, expr, pattern: _, regexp: _ } => {
-            Err(Error::unsupported("RLIKE and REGEXP").hint("use ~ or regexp_like").at(location_of(expr.as_ref())))
-        }
+        Expr::RLike {
+            negated: _,
+            expr,
+            pattern: _,
+            regexp: _,
+        } => Err(Error::unsupported("RLIKE and REGEXP")
+            .hint("use ~ or regexp_like")
+            .at(location_of(expr.as_ref()))),
         Expr::Convert { .. } => Err(Error::unsupported("CONVERT").hint("use CAST")),
         Expr::Prefixed { .. } => unsupported("a string with a character set"),
         Expr::Struct { .. } | Expr::Named { .. } => unsupported("STRUCT (…)"),
@@ -103,15 +137,21 @@ pub(super) fn check(expr: &Expr) -> Result<()> {
 fn check_column(name: &Ident) -> Result<()> {
     let value = name.value.to_ascii_uppercase();
     let function = ["CURRENT_", "LOCALTIME", "SESSION_USER", "USER", "DEFAULT"];
-    if function.iter().any(|start| value.starts_with(start)) { check_ident(name) } else { check_start(name) }
+    if function.iter().any(|start| value.starts_with(start)) {
+        check_ident(name)
+    } else {
+        check_start(name)
+    }
 }
 
 fn check_access(access: &AccessExpr) -> Result<()> {
     match access {
         AccessExpr::Dot(_) | AccessExpr::Subscript(Subscript::Index { index: _ }) => Ok(()),
-        AccessExpr::Subscript(Subscript::Slice { lower_bound: _, upper_bound: _, stride }) => {
-            absent(stride.is_some(), "a slice with a stride")
-        }
+        AccessExpr::Subscript(Subscript::Slice {
+            lower_bound: _,
+            upper_bound: _,
+            stride,
+        }) => absent(stride.is_some(), "a slice with a stride"),
     }
 }
 
@@ -121,25 +161,34 @@ fn check_type(data_type: &DataType) -> Result<()> {
 }
 
 fn check_interval(interval: &Interval) -> Result<()> {
-    let Interval { value, leading_field: _, leading_precision, last_field, fractional_seconds_precision } = interval;
+    let Interval {
+        value,
+        leading_field: _,
+        leading_precision,
+        last_field,
+        fractional_seconds_precision,
+    } = interval;
     if last_field.is_some() {
-        return Err(Error::unsupported("INTERVAL with a range of units (… TO …)")
-            .hint("write it with units inside, as in INTERVAL '1 hour 30 minutes'")
-            .at(location_of(value.as_ref())));
+        return Err(
+            Error::unsupported("INTERVAL with a range of units (… TO …)")
+                .hint("write it with units inside, as in INTERVAL '1 hour 30 minutes'")
+                .at(location_of(value.as_ref())),
+        );
     }
     let precision = leading_precision.is_some() || fractional_seconds_precision.is_some();
-    absent(precision, "INTERVAL with a precision").map_err(|error| error.at(location_of(value.as_ref())))
+    absent(precision, "INTERVAL with a precision")
+        .map_err(|error| error.at(location_of(value.as_ref())))
 }
 
 fn check_unary(op: &UnaryOperator, expr: &Expr) -> Result<()> {
     match op {
         UnaryOperator::Minus => match expr {
             // DataFusion would negate the first of several fields only.
-            Expr::Interval(Interval { value, .. }) if fields(value) > 1 => {
-                Err(Error::unsupported("a minus before an interval of several fields")
-                    .hint("put it in parentheses: -(INTERVAL '…')")
-                    .at(location_of(value.as_ref())))
-            }
+            Expr::Interval(Interval { value, .. }) if fields(value) > 1 => Err(Error::unsupported(
+                "a minus before an interval of several fields",
+            )
+            .hint("put it in parentheses: -(INTERVAL '…')")
+            .at(location_of(value.as_ref()))),
             _ => Ok(()),
         },
         UnaryOperator::Plus | UnaryOperator::Not => Ok(()),
@@ -151,9 +200,10 @@ fn check_unary(op: &UnaryOperator, expr: &Expr) -> Result<()> {
 fn fields(value: &Expr) -> usize {
     match value {
         Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => {
-                text.split_whitespace().filter(|word| word.contains(|c: char| c.is_ascii_digit())).count()
-            }
+            Value::SingleQuotedString(text) => text
+                .split_whitespace()
+                .filter(|word| word.contains(|c: char| c.is_ascii_digit()))
+                .count(),
             _ => 1,
         },
         _ => 1,

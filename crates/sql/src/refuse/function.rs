@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 use dataflow::{Error, Result};
 use datafusion::execution::SessionStateDefaults;
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, NullTreatment, WindowSpec, WindowType, visit_expressions,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, NullTreatment, WindowSpec,
+    WindowType, visit_expressions,
 };
 
 use super::{absent, check_ident, check_order, unsupported};
@@ -16,25 +17,56 @@ use crate::location::{from_span, location_of};
 use crate::name::fold_parts;
 
 /// Functions that heed `IGNORE NULLS`.
-const WITH_NULLS: [&str; 6] = ["first_value", "last_value", "nth_value", "lead", "lag", "array_agg"];
+const WITH_NULLS: [&str; 6] = [
+    "first_value",
+    "last_value",
+    "nth_value",
+    "lead",
+    "lag",
+    "array_agg",
+];
 
 /// Functions that exist over a window only.
 const WINDOW_ONLY: [&str; 11] = [
-    "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value",
-    "last_value", "nth_value",
+    "row_number",
+    "rank",
+    "dense_rank",
+    "percent_rank",
+    "cume_dist",
+    "ntile",
+    "lag",
+    "lead",
+    "first_value",
+    "last_value",
+    "nth_value",
 ];
 
 /// One call, without its arguments.
 pub(super) fn check_call(function: &Function) -> Result<()> {
-    let Function { name, uses_odbc_syntax: _, parameters, args, filter, null_treatment, over, within_group } = function;
+    let Function {
+        name,
+        uses_odbc_syntax: _,
+        parameters,
+        args,
+        filter,
+        null_treatment,
+        over,
+        within_group,
+    } = function;
     let at = location_of(name);
     let written = name.to_string();
     let folded = match name.0.as_slice() {
-        [part] => part.as_ident().map(|ident| fold_parts(&ident.value, ident.quote_style)),
+        [part] => part
+            .as_ident()
+            .map(|ident| fold_parts(&ident.value, ident.quote_style)),
         _ => None,
     };
     let folded = folded.unwrap_or_default();
-    absent(*parameters != FunctionArguments::None, "a second list of arguments").map_err(|error| error.at(at))?;
+    absent(
+        *parameters != FunctionArguments::None,
+        "a second list of arguments",
+    )
+    .map_err(|error| error.at(at))?;
     let list = match args {
         FunctionArguments::None => None,
         FunctionArguments::List(list) => Some(list),
@@ -43,9 +75,12 @@ pub(super) fn check_call(function: &Function) -> Result<()> {
         }
     };
     let given = Given {
-        distinct: list.is_some_and(|list| list.duplicate_treatment == Some(DuplicateTreatment::Distinct)),
+        distinct: list
+            .is_some_and(|list| list.duplicate_treatment == Some(DuplicateTreatment::Distinct)),
         ordered: list.is_some_and(|list| {
-            list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
+            list.clauses
+                .iter()
+                .any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
         }),
         filter: filter.is_some(),
         over: over.is_some(),
@@ -91,11 +126,19 @@ impl Given {
             }
         }
         if WINDOW_ONLY.contains(&name) && self.over {
-            absent(self.filter, &format!("FILTER with the window function {name}"))?;
-            absent(self.distinct, &format!("DISTINCT with the window function {name}"))?;
+            absent(
+                self.filter,
+                &format!("FILTER with the window function {name}"),
+            )?;
+            absent(
+                self.distinct,
+                &format!("DISTINCT with the window function {name}"),
+            )?;
         }
         match self.nulls {
-            Some(treatment) if !WITH_NULLS.contains(&name) => unsupported(format!("{treatment} with {name}")),
+            Some(treatment) if !WITH_NULLS.contains(&name) => {
+                unsupported(format!("{treatment} with {name}"))
+            }
             _ => Ok(()),
         }
     }
@@ -109,19 +152,39 @@ fn nulls_inside(list: &FunctionArgumentList) -> Option<NullTreatment> {
 }
 
 fn check_list(list: &FunctionArgumentList, name: &str) -> Result<()> {
-    let FunctionArgumentList { duplicate_treatment: _, args, clauses } = list;
+    let FunctionArgumentList {
+        duplicate_treatment: _,
+        args,
+        clauses,
+    } = list;
     for arg in args {
         let value = match arg {
             FunctionArg::Unnamed(value) => value,
-            FunctionArg::Named { name, arg, operator: FunctionArgOperator::RightArrow } => {
+            FunctionArg::Named {
+                name,
+                arg,
+                operator: FunctionArgOperator::RightArrow,
+            } => {
                 check_ident(name)?;
                 arg
             }
-            FunctionArg::Named { name, arg: _, operator: _ } => {
-                return Err(Error::unsupported("a named argument without =>").at(from_span(name.span)));
+            FunctionArg::Named {
+                name,
+                arg: _,
+                operator: _,
+            } => {
+                return Err(
+                    Error::unsupported("a named argument without =>").at(from_span(name.span))
+                );
             }
-            FunctionArg::ExprNamed { name, arg: _, operator: _ } => {
-                return Err(Error::unsupported("an argument named by an expression").at(location_of(name)));
+            FunctionArg::ExprNamed {
+                name,
+                arg: _,
+                operator: _,
+            } => {
+                return Err(
+                    Error::unsupported("an argument named by an expression").at(location_of(name))
+                );
             }
         };
         if let FunctionArgExpr::WildcardWithOptions(_) = value {
@@ -132,11 +195,20 @@ fn check_list(list: &FunctionArgumentList, name: &str) -> Result<()> {
         match clause {
             FunctionArgumentClause::IgnoreOrRespectNulls(_) => {}
             FunctionArgumentClause::OrderBy(items) => check_order(items)?,
-            FunctionArgumentClause::Limit(_) => return unsupported(format!("LIMIT in a call of {name}")),
-            FunctionArgumentClause::OnOverflow(_) => return unsupported(format!("ON OVERFLOW in a call of {name}")),
-            FunctionArgumentClause::Having(_) => return unsupported(format!("HAVING in a call of {name}")),
-            FunctionArgumentClause::Separator(_) => return unsupported(format!("SEPARATOR in a call of {name}")),
-            FunctionArgumentClause::JsonNullClause(_) | FunctionArgumentClause::JsonReturningClause(_) => {
+            FunctionArgumentClause::Limit(_) => {
+                return unsupported(format!("LIMIT in a call of {name}"));
+            }
+            FunctionArgumentClause::OnOverflow(_) => {
+                return unsupported(format!("ON OVERFLOW in a call of {name}"));
+            }
+            FunctionArgumentClause::Having(_) => {
+                return unsupported(format!("HAVING in a call of {name}"));
+            }
+            FunctionArgumentClause::Separator(_) => {
+                return unsupported(format!("SEPARATOR in a call of {name}"));
+            }
+            FunctionArgumentClause::JsonNullClause(_)
+            | FunctionArgumentClause::JsonReturningClause(_) => {
                 return unsupported(format!("a JSON clause in a call of {name}"));
             }
         }
@@ -146,7 +218,12 @@ fn check_list(list: &FunctionArgumentList, name: &str) -> Result<()> {
 
 /// The window of an OVER or a WINDOW clause.
 pub(super) fn check_window(spec: &WindowSpec) -> Result<()> {
-    let WindowSpec { window_name, partition_by: _, order_by, window_frame: _ } = spec;
+    let WindowSpec {
+        window_name,
+        partition_by: _,
+        order_by,
+        window_frame: _,
+    } = spec;
     if let Some(name) = window_name {
         return Err(Error::unsupported("a window that extends a named one")
             .hint("write the whole window out")
@@ -159,16 +236,19 @@ pub(super) fn check_window(spec: &WindowSpec) -> Result<()> {
 /// only.
 pub(super) fn refuse_named_windows(expr: &Expr) -> Result<()> {
     let found = visit_expressions(expr, |expr| match expr {
-        Expr::Function(Function { over: Some(WindowType::NamedWindow(name)), .. }) => {
-            ControlFlow::Break(from_span(name.span))
-        }
+        Expr::Function(Function {
+            over: Some(WindowType::NamedWindow(name)),
+            ..
+        }) => ControlFlow::Break(from_span(name.span)),
         _ => ControlFlow::Continue(()),
     });
     match found {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(at) => Err(Error::unsupported("OVER with a named window outside the select list")
-            .hint("write the window out")
-            .at(at)),
+        ControlFlow::Break(at) => Err(Error::unsupported(
+            "OVER with a named window outside the select list",
+        )
+        .hint("write the window out")
+        .at(at)),
     }
 }
 

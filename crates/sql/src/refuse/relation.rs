@@ -2,8 +2,8 @@
 
 use dataflow::{Error, Result, SqlState};
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor,
-    TableFunctionArgs, TableVersion, TableWithJoins,
+    Expr, FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, TableAlias,
+    TableFactor, TableFunctionArgs, TableVersion, TableWithJoins,
 };
 
 use super::{MAX_RELATIONS, absent, check_ident, check_name, check_start, unsupported};
@@ -13,18 +13,27 @@ use crate::location::{from_span, location_of};
 pub(super) fn check_from(from: &[TableWithJoins]) -> Result<()> {
     let relations: usize = from.iter().map(|table| 1 + table.joins.len()).sum();
     if relations > MAX_RELATIONS {
-        return Err(Error::new(SqlState("54001"), format!("FROM lists more than {MAX_RELATIONS} relations")));
+        return Err(Error::new(
+            SqlState("54001"),
+            format!("FROM lists more than {MAX_RELATIONS} relations"),
+        ));
     }
     from.iter().try_for_each(check_joins)
 }
 
 fn check_joins(table: &TableWithJoins) -> Result<()> {
     let TableWithJoins { relation: _, joins } = table;
-    joins.iter().try_for_each(|join| check_join(join).map_err(|error| error.at(location_of(&join.relation))))
+    joins.iter().try_for_each(|join| {
+        check_join(join).map_err(|error| error.at(location_of(&join.relation)))
+    })
 }
 
 fn check_join(join: &Join) -> Result<()> {
-    let Join { relation: _, global, join_operator } = join;
+    let Join {
+        relation: _,
+        global,
+        join_operator,
+    } = join;
     absent(*global, "GLOBAL JOIN")?;
     match join_operator {
         JoinOperator::Join(constraint)
@@ -40,13 +49,22 @@ fn check_join(join: &Join) -> Result<()> {
         | JoinOperator::RightAnti(constraint) => check_constraint(constraint),
         JoinOperator::CrossJoin(JoinConstraint::None) => Ok(()),
         JoinOperator::CrossJoin(_) => unsupported("CROSS JOIN with a condition"),
-        JoinOperator::Semi(_) => Err(Error::unsupported("SEMI JOIN").hint("use LEFT SEMI JOIN, or WHERE EXISTS (…)")),
+        JoinOperator::Semi(_) => {
+            Err(Error::unsupported("SEMI JOIN").hint("use LEFT SEMI JOIN, or WHERE EXISTS (…)"))
+        }
         JoinOperator::Anti(_) => {
             Err(Error::unsupported("ANTI JOIN").hint("use LEFT ANTI JOIN, or WHERE NOT EXISTS (…)"))
         }
-        JoinOperator::CrossApply => Err(Error::unsupported("CROSS APPLY").hint("use CROSS JOIN LATERAL")),
-        JoinOperator::OuterApply => Err(Error::unsupported("OUTER APPLY").hint("use LEFT JOIN LATERAL … ON true")),
-        JoinOperator::AsOf { match_condition: _, constraint: _ } => unsupported("ASOF JOIN"),
+        JoinOperator::CrossApply => {
+            Err(Error::unsupported("CROSS APPLY").hint("use CROSS JOIN LATERAL"))
+        }
+        JoinOperator::OuterApply => {
+            Err(Error::unsupported("OUTER APPLY").hint("use LEFT JOIN LATERAL … ON true"))
+        }
+        JoinOperator::AsOf {
+            match_condition: _,
+            constraint: _,
+        } => unsupported("ASOF JOIN"),
         JoinOperator::StraightJoin(_) => unsupported("STRAIGHT_JOIN"),
         JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => {
             unsupported("ARRAY JOIN")
@@ -58,7 +76,9 @@ fn check_constraint(constraint: &JoinConstraint) -> Result<()> {
     match constraint {
         JoinConstraint::On(_) | JoinConstraint::Natural => Ok(()),
         JoinConstraint::Using(columns) => columns.iter().try_for_each(check_name),
-        JoinConstraint::None => Err(Error::unsupported("JOIN without ON or USING").hint("CROSS JOIN joins every pair")),
+        JoinConstraint::None => {
+            Err(Error::unsupported("JOIN without ON or USING").hint("CROSS JOIN joins every pair"))
+        }
     }
 }
 
@@ -78,7 +98,8 @@ pub(super) fn check_factor(factor: &TableFactor) -> Result<()> {
             index_hints,
         } => {
             let at = with_hints.first().and_then(location_of);
-            absent(!with_hints.is_empty(), "WITH (…) behind a relation").map_err(|error| error.at(at))?;
+            absent(!with_hints.is_empty(), "WITH (…) behind a relation")
+                .map_err(|error| error.at(at))?;
             if let Some(version) = version {
                 return Err(refuse_version(version));
             }
@@ -93,7 +114,12 @@ pub(super) fn check_factor(factor: &TableFactor) -> Result<()> {
             }
             check_alias(alias.as_ref())
         }
-        TableFactor::Derived { lateral: _, subquery: _, alias, sample } => {
+        TableFactor::Derived {
+            lateral: _,
+            subquery: _,
+            alias,
+            sample,
+        } => {
             absent(sample.is_some(), "TABLESAMPLE")?;
             check_alias(alias.as_ref())
         }
@@ -103,21 +129,41 @@ pub(super) fn check_factor(factor: &TableFactor) -> Result<()> {
             }
             check_alias(alias.as_ref())
         }
-        TableFactor::Function { lateral: _, name, args, with_ordinality, alias } => {
-            absent(*with_ordinality, "WITH ORDINALITY").map_err(|error| error.at(location_of(name)))?;
-            if args.iter().any(|arg| !matches!(arg, FunctionArg::Unnamed(_))) {
-                return Err(Error::unsupported("LATERAL function with named arguments").at(location_of(name)));
+        TableFactor::Function {
+            lateral: _,
+            name,
+            args,
+            with_ordinality,
+            alias,
+        } => {
+            absent(*with_ordinality, "WITH ORDINALITY")
+                .map_err(|error| error.at(location_of(name)))?;
+            if args
+                .iter()
+                .any(|arg| !matches!(arg, FunctionArg::Unnamed(_)))
+            {
+                return Err(Error::unsupported("LATERAL function with named arguments")
+                    .at(location_of(name)));
             }
             check_alias(alias.as_ref())
         }
-        TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias, with_ordinality } => {
+        TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_offset,
+            with_offset_alias,
+            with_ordinality,
+        } => {
             let at = array_exprs.first().and_then(location_of);
             absent(*with_ordinality, "WITH ORDINALITY").map_err(|error| error.at(at))?;
             let offset = *with_offset || with_offset_alias.is_some();
             absent(offset, "WITH OFFSET").map_err(|error| error.at(at))?;
             check_alias(alias.as_ref())
         }
-        TableFactor::NestedJoin { table_with_joins, alias } => {
+        TableFactor::NestedJoin {
+            table_with_joins,
+            alias,
+        } => {
             check_joins(table_with_joins)?;
             check_alias(alias.as_ref())
         }
@@ -157,15 +203,23 @@ fn check_arguments(args: &[FunctionArg]) -> Result<()> {
     for arg in args {
         let value = match arg {
             FunctionArg::Unnamed(value) => value,
-            FunctionArg::Named { name, arg, operator: FunctionArgOperator::RightArrow } => {
+            FunctionArg::Named {
+                name,
+                arg,
+                operator: FunctionArgOperator::RightArrow,
+            } => {
                 check_ident(name)?;
                 arg
             }
             FunctionArg::Named { name, .. } => {
-                return Err(Error::unsupported("a named argument without =>").at(from_span(name.span)));
+                return Err(
+                    Error::unsupported("a named argument without =>").at(from_span(name.span))
+                );
             }
             FunctionArg::ExprNamed { name, .. } => {
-                return Err(Error::unsupported("an argument named by an expression").at(location_of(name)));
+                return Err(
+                    Error::unsupported("an argument named by an expression").at(location_of(name))
+                );
             }
         };
         if !matches!(value, FunctionArgExpr::Expr(_)) {
@@ -177,11 +231,22 @@ fn check_arguments(args: &[FunctionArg]) -> Result<()> {
 
 /// An alias and its columns.
 pub(super) fn check_alias(alias: Option<&TableAlias>) -> Result<()> {
-    let Some(TableAlias { explicit: _, name, columns, at }) = alias else { return Ok(()) };
+    let Some(TableAlias {
+        explicit: _,
+        name,
+        columns,
+        at,
+    }) = alias
+    else {
+        return Ok(());
+    };
     check_start(name)?;
     for column in columns {
         check_ident(&column.name)?;
-        let result = absent(column.data_type.is_some(), "a type in a list of column aliases");
+        let result = absent(
+            column.data_type.is_some(),
+            "a type in a list of column aliases",
+        );
         result.map_err(|error| error.at(from_span(column.name.span)))?;
     }
     absent(at.is_some(), "AT behind an alias").map_err(|error| error.at(from_span(name.span)))

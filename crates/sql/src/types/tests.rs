@@ -7,7 +7,11 @@ use crate::dialect::ClickmillDialect;
 
 fn sql_type(text: &str) -> SqlType {
     let dialect = ClickmillDialect::default();
-    Parser::new(&dialect).try_with_sql(text).unwrap().parse_data_type().unwrap()
+    Parser::new(&dialect)
+        .try_with_sql(text)
+        .unwrap()
+        .parse_data_type()
+        .unwrap()
 }
 
 #[test]
@@ -47,25 +51,57 @@ fn column_types() {
         ("TIMESTAMP_LTZ(3)", timestamptz()),
     ];
     for (text, expected) in cases {
-        assert_eq!(column_type(&sql_type(text), None).unwrap(), expected, "{text}");
+        assert_eq!(
+            column_type(&sql_type(text), None).unwrap(),
+            expected,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn refused_types() {
     let cases = [
-        ("NUMERIC", "0A000", "NUMERIC without precision is not supported"),
-        ("DECIMAL", "0A000", "NUMERIC without precision is not supported"),
-        ("NUMERIC(39, 2)", "22023", "NUMERIC(39, 2): precision must be 1 to 38, scale 0 to the precision"),
-        ("NUMERIC(5, 6)", "22023", "NUMERIC(5, 6): precision must be 1 to 38, scale 0 to the precision"),
-        ("NUMERIC(5, -1)", "22023", "NUMERIC(5, -1): precision must be 1 to 38, scale 0 to the precision"),
+        (
+            "NUMERIC",
+            "0A000",
+            "NUMERIC without precision is not supported",
+        ),
+        (
+            "DECIMAL",
+            "0A000",
+            "NUMERIC without precision is not supported",
+        ),
+        (
+            "NUMERIC(39, 2)",
+            "22023",
+            "NUMERIC(39, 2): precision must be 1 to 38, scale 0 to the precision",
+        ),
+        (
+            "NUMERIC(5, 6)",
+            "22023",
+            "NUMERIC(5, 6): precision must be 1 to 38, scale 0 to the precision",
+        ),
+        (
+            "NUMERIC(5, -1)",
+            "22023",
+            "NUMERIC(5, -1): precision must be 1 to 38, scale 0 to the precision",
+        ),
         ("VARCHAR(10)", "0A000", "VARCHAR(10) is not supported"),
-        ("CHARACTER VARYING(10)", "0A000", "VARCHAR(10) is not supported"),
+        (
+            "CHARACTER VARYING(10)",
+            "0A000",
+            "VARCHAR(10) is not supported",
+        ),
         ("CHAR", "0A000", "CHAR is not supported"),
         ("CHAR(3)", "0A000", "CHAR(3) is not supported"),
         ("TIMESTAMP(9)", "0A000", "TIMESTAMP(9) is not supported"),
         ("TIMESTAMP_LTZ(9)", "0A000", "TIMESTAMP(9) is not supported"),
-        ("FLOAT(99)", "22023", "precision for type float must be between 1 and 53 bits"),
+        (
+            "FLOAT(99)",
+            "22023",
+            "precision for type float must be between 1 and 53 bits",
+        ),
         ("JSONB", "0A000", "type JSONB is not supported"),
         ("JSON", "0A000", "type JSON is not supported"),
         ("TEXT[]", "0A000", "array type TEXT[] is not supported"),
@@ -82,7 +118,11 @@ fn refused_types() {
     let at = Some(Location { line: 3, column: 7 });
     for (text, state, message) in cases {
         let error = column_type(&sql_type(text), at).unwrap_err();
-        assert_eq!((error.state().0, error.message()), (state, message), "{text}");
+        assert_eq!(
+            (error.state().0, error.message()),
+            (state, message),
+            "{text}"
+        );
         assert_eq!(error.location(), at, "{text}");
     }
 }
@@ -92,6 +132,9 @@ fn casts_leave_the_rest_to_datafusion() {
     for text in ["INTERVAL", "TEXT[]", "NUMERIC", "BYTEA", "TIME", "regclass"] {
         assert_eq!(cast_type(&sql_type(text)).unwrap(), None, "{text}");
     }
-    assert_eq!(cast_type(&sql_type("FLOAT")).unwrap(), Some(DataType::Float64));
+    assert_eq!(
+        cast_type(&sql_type("FLOAT")).unwrap(),
+        Some(DataType::Float64)
+    );
     assert!(cast_type(&sql_type("VARCHAR(3)")).is_err());
 }

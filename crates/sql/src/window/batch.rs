@@ -9,13 +9,14 @@ use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::cast::as_timestamp_microsecond_array;
 use datafusion::common::{Column, Result, internal_err};
-use datafusion::scalar::ScalarValue;
 use datafusion::functions_aggregate::expr_fn::{max, min, sum};
 use datafusion::functions_window::expr_fn::lag;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, cast, lit, when,
+    ColumnarValue, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrame,
+    WindowFrameBound, WindowFrameUnits, cast, lit, when,
 };
+use datafusion::scalar::ScalarValue;
 use plan::{Window, WindowColumn, WindowKind};
 
 use super::node::{WindowNode, kept};
@@ -32,14 +33,20 @@ pub fn expand(node: WindowNode) -> Result<LogicalPlan> {
 }
 
 fn passed(node: &WindowNode) -> Vec<Expr> {
-    kept(node.input.schema()).map(|i| Expr::from(node.input.schema().qualified_field(i))).collect()
+    kept(node.input.schema())
+        .map(|i| Expr::from(node.input.schema().qualified_field(i)))
+        .collect()
 }
 
 fn aligned(node: WindowNode) -> Result<LogicalPlan> {
     let starts = ScalarUDF::new_from_impl(WindowStarts::new(node.window));
     let mut exprs = passed(&node);
     let rest = exprs.clone();
-    exprs.push(starts.call(vec![Expr::Column(node.time.clone())]).alias(WindowColumn::Start.name()));
+    exprs.push(
+        starts
+            .call(vec![Expr::Column(node.time.clone())])
+            .alias(WindowColumn::Start.name()),
+    );
     let size = node.window.aligned().map_or(0, |(_, size)| size);
     let start = || Expr::Column(WindowColumn::Start.name().into());
     let builder = LogicalPlanBuilder::from(node.input)
@@ -61,15 +68,22 @@ fn sessions(node: WindowNode, gap: Micros) -> Result<LogicalPlan> {
     if !rest.contains(&time) {
         carried.push(time.clone());
     }
-    let previous =
-        lag(time.clone(), Some(1), None).partition_by(node.partition.clone()).order_by(by_time.clone()).build()?;
+    let previous = lag(time.clone(), Some(1), None)
+        .partition_by(node.partition.clone())
+        .order_by(by_time.clone())
+        .build()?;
     let before = result_of(&previous);
     let begins = when(before.clone().is_null(), lit(1_i64))
-        .when(micros(time.clone()).gt_eq(micros(before) + lit(gap)), lit(1_i64))
+        .when(
+            micros(time.clone()).gt_eq(micros(before) + lit(gap)),
+            lit(1_i64),
+        )
         .otherwise(lit(0_i64))?;
     let mut with_begin = carried.clone();
     with_begin.push(begins.alias(SESSION_START));
-    let builder = LogicalPlanBuilder::from(node.input).window(vec![previous])?.project(with_begin)?;
+    let builder = LogicalPlanBuilder::from(node.input)
+        .window(vec![previous])?
+        .project(with_begin)?;
 
     let number = sum(Expr::Column(SESSION_START.into()))
         .partition_by(node.partition.clone())
@@ -109,7 +123,11 @@ fn micros(time: Expr) -> Expr {
 }
 
 fn shift(time: Expr, by: Micros) -> Expr {
-    ScalarUDF::new_from_impl(Shift { by, signature: Signature::any(1, Volatility::Immutable) }).call(vec![time])
+    ScalarUDF::new_from_impl(Shift {
+        by,
+        signature: Signature::any(1, Volatility::Immutable),
+    })
+    .call(vec![time])
 }
 
 /// Adds microseconds to a timestamp.
@@ -135,12 +153,17 @@ impl ScalarUDFImpl for Shift {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let array = args.args[0].to_array(args.number_rows)?;
         let times = as_timestamp_microsecond_array(&array)?;
-        let shifted = times.unary_opt::<_, datafusion::arrow::datatypes::TimestampMicrosecondType>(|t| t.checked_add(self.by));
+        let shifted =
+            times.unary_opt::<_, datafusion::arrow::datatypes::TimestampMicrosecondType>(|t| {
+                t.checked_add(self.by)
+            });
         let zone = match times.data_type() {
             DataType::Timestamp(_, zone) => zone.clone(),
             _ => None,
         };
-        Ok(ColumnarValue::Array(Arc::new(shifted.with_timezone_opt(zone))))
+        Ok(ColumnarValue::Array(Arc::new(
+            shifted.with_timezone_opt(zone),
+        )))
     }
 }
 
@@ -153,7 +176,10 @@ struct WindowStarts {
 
 impl WindowStarts {
     fn new(window: Window) -> Self {
-        Self { window, signature: Signature::any(1, Volatility::Immutable) }
+        Self {
+            window,
+            signature: Signature::any(1, Volatility::Immutable),
+        }
     }
 
     fn item(of: &DataType) -> FieldRef {
@@ -183,7 +209,11 @@ impl ScalarUDFImpl for WindowStarts {
             let before = starts.len();
             if let Some(time) = time {
                 let last = self.window.last_start(time, slide);
-                starts.extend((0..).map(|i| last - i * slide).take_while(|start| start + size > time));
+                starts.extend(
+                    (0..)
+                        .map(|i| last - i * slide)
+                        .take_while(|start| start + size > time),
+                );
             }
             lengths.push(starts.len() - before);
         }
@@ -191,7 +221,8 @@ impl ScalarUDFImpl for WindowStarts {
             DataType::Timestamp(TimeUnit::Microsecond, zone) => zone.clone(),
             _ => None,
         };
-        let values: ArrayRef = Arc::new(TimestampMicrosecondArray::from(starts).with_timezone_opt(zone));
+        let values: ArrayRef =
+            Arc::new(TimestampMicrosecondArray::from(starts).with_timezone_opt(zone));
         let list = ListArray::try_new(
             Self::item(values.data_type()),
             OffsetBuffer::from_lengths(lengths),

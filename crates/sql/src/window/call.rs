@@ -2,7 +2,10 @@
 
 use dataflow::{Error, Location, Micros, Result, SqlState};
 use plan::{Window, WindowKind};
-use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Spanned, TableFactor};
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Spanned,
+    TableFactor,
+};
 
 use crate::interval::interval_micros;
 
@@ -36,20 +39,33 @@ pub struct WindowCall {
 /// The place where a piece of syntax begins.
 pub fn location(of: &impl Spanned) -> Option<Location> {
     let start = of.span().start;
-    (start.line > 0).then_some(Location { line: start.line, column: start.column })
+    (start.line > 0).then_some(Location {
+        line: start.line,
+        column: start.column,
+    })
 }
 
 /// The place where an identifier begins.
 pub fn ident_location(of: &Ident) -> Option<Location> {
     let start = of.span.start;
-    (start.line > 0).then_some(Location { line: start.line, column: start.column })
+    (start.line > 0).then_some(Location {
+        line: start.line,
+        column: start.column,
+    })
 }
 
 /// Name, arguments and place of a table factor that is a function call.
 pub fn function_of(factor: &TableFactor) -> Option<(String, &[FunctionArg], Option<Location>)> {
     let (name, args) = match factor {
-        TableFactor::Table { name, args: Some(args), .. } => (name, args.args.as_slice()),
-        TableFactor::TableFunction { expr: Expr::Function(call), .. } => match &call.args {
+        TableFactor::Table {
+            name,
+            args: Some(args),
+            ..
+        } => (name, args.args.as_slice()),
+        TableFactor::TableFunction {
+            expr: Expr::Function(call),
+            ..
+        } => match &call.args {
             FunctionArguments::List(list) => (&call.name, list.args.as_slice()),
             _ => return None,
         },
@@ -62,13 +78,17 @@ pub fn function_of(factor: &TableFactor) -> Option<(String, &[FunctionArg], Opti
 
 /// Reads a window function; `None` when the table factor is something else.
 pub fn window_call(factor: &TableFactor) -> Result<Option<WindowCall>> {
-    let Some((name, args, at)) = function_of(factor) else { return Ok(None) };
+    let Some((name, args, at)) = function_of(factor) else {
+        return Ok(None);
+    };
     let parameters: &[&'static str] = match name.as_str() {
         "TUMBLE" => &["data", "timecol", "size", "offset"],
         "HOP" => &["data", "timecol", "slide", "size", "offset"],
         "SESSION" => &["data", "timecol", "gap"],
         "CUMULATE" | "COUNT_WINDOW" => {
-            return Err(Error::unsupported(format!("{name} window")).at(at).hint("use TUMBLE, HOP or SESSION"));
+            return Err(Error::unsupported(format!("{name} window"))
+                .at(at)
+                .hint("use TUMBLE, HOP or SESSION"));
         }
         _ => return Ok(None),
     };
@@ -78,9 +98,17 @@ pub fn window_call(factor: &TableFactor) -> Result<Option<WindowCall>> {
     let window = window_of(&name, &args)?;
     if !partition.is_empty() && !matches!(window.kind, WindowKind::Session { .. }) {
         let message = format!("PARTITION BY in {name}");
-        return Err(Error::unsupported(message).at(location(&partition[0])).hint("group by the key instead"));
+        return Err(Error::unsupported(message)
+            .at(location(&partition[0]))
+            .hint("group by the key instead"));
     }
-    Ok(Some(WindowCall { input, partition, time, window, location: at }))
+    Ok(Some(WindowCall {
+        input,
+        partition,
+        time,
+        window,
+        location: at,
+    }))
 }
 
 /// Arguments by parameter name.
@@ -102,22 +130,30 @@ impl<'a> Arguments<'a> {
             let (parameter, value) = match arg {
                 FunctionArg::Unnamed(value) => {
                     let too_many = || {
-                        Error::new(SqlState::SYNTAX_ERROR, format!("{function} takes at most {} arguments", parameters.len()))
-                            .at(location(arg))
-                            .hint(usage(function))
+                        Error::new(
+                            SqlState::SYNTAX_ERROR,
+                            format!("{function} takes at most {} arguments", parameters.len()),
+                        )
+                        .at(location(arg))
+                        .hint(usage(function))
                     };
                     (*parameters.get(i).ok_or_else(too_many)?, value)
                 }
                 FunctionArg::Named { name, arg, .. } => (named(function, parameters, name)?, arg),
-                FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, .. } => {
-                    (named(function, parameters, name)?, arg)
-                }
+                FunctionArg::ExprNamed {
+                    name: Expr::Identifier(name),
+                    arg,
+                    ..
+                } => (named(function, parameters, name)?, arg),
                 FunctionArg::ExprNamed { .. } => {
                     return Err(Error::unsupported("a computed argument name").at(location(arg)));
                 }
             };
             let FunctionArgExpr::Expr(value) = value else {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, format!("{function} takes no *")).at(location(arg)));
+                return Err(
+                    Error::new(SqlState::SYNTAX_ERROR, format!("{function} takes no *"))
+                        .at(location(arg)),
+                );
             };
             if found.iter().any(|(name, _)| *name == parameter) {
                 let message = format!("argument {parameter} of {function} is given twice");
@@ -125,17 +161,26 @@ impl<'a> Arguments<'a> {
             }
             found.push((parameter, value));
         }
-        Ok(Self { function, found, at })
+        Ok(Self {
+            function,
+            found,
+            at,
+        })
     }
 
     fn get(&self, parameter: &str) -> Option<&'a Expr> {
-        self.found.iter().find(|(name, _)| *name == parameter).map(|(_, value)| *value)
+        self.found
+            .iter()
+            .find(|(name, _)| *name == parameter)
+            .map(|(_, value)| *value)
     }
 
     fn require(&self, parameter: &str) -> Result<&'a Expr> {
         self.get(parameter).ok_or_else(|| {
             let message = format!("argument {parameter} of {} is missing", self.function);
-            Error::new(SqlState::SYNTAX_ERROR, message).at(self.at).hint(usage(self.function))
+            Error::new(SqlState::SYNTAX_ERROR, message)
+                .at(self.at)
+                .hint(usage(self.function))
         })
     }
 
@@ -147,7 +192,10 @@ impl<'a> Arguments<'a> {
             return Err(Error::new(SqlState::INVALID_PARAMETER, message).at(location(expr)));
         }
         if value % dataflow::time::MILLI != 0 {
-            let message = format!("{parameter} of {} must be a whole number of milliseconds", self.function);
+            let message = format!(
+                "{parameter} of {} must be a whole number of milliseconds",
+                self.function
+            );
             return Err(Error::new(SqlState::INVALID_PARAMETER, message).at(location(expr)));
         }
         Ok(value)
@@ -168,7 +216,9 @@ fn named(function: &str, parameters: &[&'static str], name: &Ident) -> Result<&'
         return Ok(parameter);
     }
     if matches!(wanted.as_str(), "max" | "ends_when") && function == "SESSION" {
-        return Err(Error::unsupported(format!("argument {wanted} of SESSION")).at(ident_location(name)));
+        return Err(
+            Error::unsupported(format!("argument {wanted} of SESSION")).at(ident_location(name))
+        );
     }
     let message = format!("{function} has no argument \"{}\"", name.value);
     Err(Error::new(SqlState::SYNTAX_ERROR, message)
@@ -178,8 +228,13 @@ fn named(function: &str, parameters: &[&'static str], name: &Ident) -> Result<&'
 
 fn input_of(expr: &Expr) -> Result<(Input, Vec<Expr>)> {
     match expr {
-        Expr::Identifier(name) => Ok((Input::Named(ObjectName::from(vec![name.clone()])), Vec::new())),
-        Expr::CompoundIdentifier(parts) => Ok((Input::Named(ObjectName::from(parts.clone())), Vec::new())),
+        Expr::Identifier(name) => Ok((
+            Input::Named(ObjectName::from(vec![name.clone()])),
+            Vec::new(),
+        )),
+        Expr::CompoundIdentifier(parts) => {
+            Ok((Input::Named(ObjectName::from(parts.clone())), Vec::new()))
+        }
         Expr::Subquery(query) => Ok((Input::Query(query.clone()), Vec::new())),
         Expr::Nested(inner) => input_of(inner),
         Expr::Function(call) if call.name.to_string() == TABLE_MARKER => {
@@ -190,31 +245,48 @@ fn input_of(expr: &Expr) -> Result<(Input, Vec<Expr>)> {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
                 _ => None,
             });
-            let first = exprs.next().ok_or_else(|| Error::internal("the table marker is empty"))?;
+            let first = exprs
+                .next()
+                .ok_or_else(|| Error::internal("the table marker is empty"))?;
             let (input, _) = input_of(&first)?;
             Ok((input, exprs.collect()))
         }
-        other => Err(Error::new(SqlState::SYNTAX_ERROR, "the first argument of a window function is a relation")
-            .at(location(other))
-            .hint("name a source, table or view, or put a subquery in parentheses")),
+        other => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "the first argument of a window function is a relation",
+        )
+        .at(location(other))
+        .hint("name a source, table or view, or put a subquery in parentheses")),
     }
 }
 
 fn time_of(expr: &Expr) -> Result<Ident> {
     match expr {
         Expr::Identifier(name) => Ok(name.clone()),
-        Expr::CompoundIdentifier(parts) => {
-            parts.last().cloned().ok_or_else(|| Error::internal("an empty compound name"))
+        Expr::CompoundIdentifier(parts) => parts
+            .last()
+            .cloned()
+            .ok_or_else(|| Error::internal("an empty compound name")),
+        Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("descriptor") => {
+            match &call.args {
+                FunctionArguments::List(list) => match list.args.as_slice() {
+                    [FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))] => time_of(inner),
+                    _ => Err(
+                        Error::new(SqlState::SYNTAX_ERROR, "DESCRIPTOR takes one column")
+                            .at(location(expr)),
+                    ),
+                },
+                _ => Err(
+                    Error::new(SqlState::SYNTAX_ERROR, "DESCRIPTOR takes one column")
+                        .at(location(expr)),
+                ),
+            }
         }
-        Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("descriptor") => match &call.args {
-            FunctionArguments::List(list) => match list.args.as_slice() {
-                [FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))] => time_of(inner),
-                _ => Err(Error::new(SqlState::SYNTAX_ERROR, "DESCRIPTOR takes one column").at(location(expr))),
-            },
-            _ => Err(Error::new(SqlState::SYNTAX_ERROR, "DESCRIPTOR takes one column").at(location(expr))),
-        },
-        other => Err(Error::new(SqlState::SYNTAX_ERROR, "the time argument of a window function is a column")
-            .at(location(other))),
+        other => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "the time argument of a window function is a column",
+        )
+        .at(location(other))),
     }
 }
 
@@ -224,21 +296,32 @@ fn window_of(function: &str, args: &Arguments<'_>) -> Result<Window> {
         None => 0,
     };
     let kind = match function {
-        "TUMBLE" => WindowKind::Tumble { size: args.positive("size")? },
+        "TUMBLE" => WindowKind::Tumble {
+            size: args.positive("size")?,
+        },
         "HOP" => {
             let (slide, size) = (args.positive("slide")?, args.positive("size")?);
             if slide > size {
-                return Err(Error::new(SqlState::INVALID_PARAMETER, "the slide of HOP is longer than its size")
-                    .at(location(args.require("slide")?))
-                    .hint("the slide comes before the size; they look swapped"));
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER,
+                    "the slide of HOP is longer than its size",
+                )
+                .at(location(args.require("slide")?))
+                .hint("the slide comes before the size; they look swapped"));
             }
             if size / slide > MAX_OVERLAP {
-                let message = format!("HOP puts a row in {} windows; the limit is {MAX_OVERLAP}", size / slide);
-                return Err(Error::new(SqlState::PROGRAM_LIMIT, message).at(location(args.require("slide")?)));
+                let message = format!(
+                    "HOP puts a row in {} windows; the limit is {MAX_OVERLAP}",
+                    size / slide
+                );
+                return Err(Error::new(SqlState::PROGRAM_LIMIT, message)
+                    .at(location(args.require("slide")?)));
             }
             WindowKind::Hop { slide, size }
         }
-        _ => WindowKind::Session { gap: args.positive("gap")? },
+        _ => WindowKind::Session {
+            gap: args.positive("gap")?,
+        },
     };
     Ok(Window { kind, offset })
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, FieldRef};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, ExprSchema, Result, TableReference, plan_err};
+use datafusion::common::{
+    Column, DFSchema, DFSchemaRef, ExprSchema, Result, TableReference, plan_err,
+};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use plan::{Window, WindowColumn};
 
@@ -26,7 +28,12 @@ pub struct WindowNode {
 
 impl WindowNode {
     /// A window function; `time` is a column of `input`.
-    pub fn try_new(input: LogicalPlan, time: Column, partition: Vec<Expr>, window: Window) -> Result<Self> {
+    pub fn try_new(
+        input: LogicalPlan,
+        time: Column,
+        partition: Vec<Expr>,
+        window: Window,
+    ) -> Result<Self> {
         let time_type = input.schema().field_from_column(&time)?.data_type().clone();
         let mut fields: Vec<(Option<TableReference>, FieldRef)> = kept(input.schema())
             .map(|i| {
@@ -35,10 +42,22 @@ impl WindowNode {
             })
             .collect();
         for column in WindowColumn::ALL {
-            fields.push((None, Arc::new(Field::new(column.name(), time_type.clone(), false))));
+            fields.push((
+                None,
+                Arc::new(Field::new(column.name(), time_type.clone(), false)),
+            ));
         }
-        let schema = Arc::new(DFSchema::new_with_metadata(fields, input.schema().as_ref().as_arrow().metadata().clone())?);
-        Ok(Self { input, time, partition, window, schema })
+        let schema = Arc::new(DFSchema::new_with_metadata(
+            fields,
+            input.schema().as_ref().as_arrow().metadata().clone(),
+        )?);
+        Ok(Self {
+            input,
+            time,
+            partition,
+            window,
+            schema,
+        })
     }
 
     /// Which column of the window `column` is, if it is one.
@@ -46,19 +65,28 @@ impl WindowNode {
         if column.relation.is_some() {
             return None;
         }
-        WindowColumn::ALL.into_iter().find(|c| c.name() == column.name)
+        WindowColumn::ALL
+            .into_iter()
+            .find(|c| c.name() == column.name)
     }
 }
 
 /// Indexes of the input's columns that the node passes.
 pub fn kept(schema: &DFSchema) -> impl Iterator<Item = usize> + '_ {
-    (0..schema.fields().len())
-        .filter(|i| !WindowColumn::ALL.iter().any(|c| c.name() == schema.field(*i).name()))
+    (0..schema.fields().len()).filter(|i| {
+        !WindowColumn::ALL
+            .iter()
+            .any(|c| c.name() == schema.field(*i).name())
+    })
 }
 
 impl PartialOrd for WindowNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (&self.time, &self.window, &self.partition).partial_cmp(&(&other.time, &other.window, &other.partition))
+        (&self.time, &self.window, &self.partition).partial_cmp(&(
+            &other.time,
+            &other.window,
+            &other.partition,
+        ))
     }
 }
 
@@ -83,21 +111,33 @@ impl UserDefinedLogicalNodeCore for WindowNode {
 
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
         if self.window.aligned().is_some() {
-            return WindowColumn::ALL.iter().map(|c| c.name().to_owned()).collect();
+            return WindowColumn::ALL
+                .iter()
+                .map(|c| c.name().to_owned())
+                .collect();
         }
         let partition: HashSet<String> = self
             .partition
             .iter()
             .filter_map(|e| e.try_as_col().map(|c| c.name.clone()))
             .collect();
-        self.schema.fields().iter().map(|f| f.name().clone()).filter(|name| !partition.contains(name)).collect()
+        self.schema
+            .fields()
+            .iter()
+            .map(|f| f.name().clone())
+            .filter(|name| !partition.contains(name))
+            .collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Window: {} on {}", self.window, self.time)
     }
 
-    fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        mut exprs: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
         let (Some(input), false) = (inputs.pop(), exprs.is_empty()) else {
             return plan_err!("a window function has one input and a time column");
         };
@@ -112,10 +152,17 @@ impl UserDefinedLogicalNodeCore for WindowNode {
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let input = self.input.schema();
         let passed: Vec<usize> = kept(input).collect();
-        let mut needed: Vec<usize> = output_columns.iter().filter_map(|i| passed.get(*i).copied()).collect();
+        let mut needed: Vec<usize> = output_columns
+            .iter()
+            .filter_map(|i| passed.get(*i).copied())
+            .collect();
         needed.extend(input.maybe_index_of_column(&self.time));
         for expr in &self.partition {
-            needed.extend(expr.column_refs().into_iter().filter_map(|c| input.maybe_index_of_column(c)));
+            needed.extend(
+                expr.column_refs()
+                    .into_iter()
+                    .filter_map(|c| input.maybe_index_of_column(c)),
+            );
         }
         needed.sort_unstable();
         needed.dedup();

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use dataflow::{Error, Result, SqlState};
 use plan::WindowColumn;
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
-    ObjectName, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableFactor, Value,
+    VisitMut, VisitorMut,
 };
 
 use super::call::{TABLE_MARKER, function_of, location, window_call};
@@ -47,7 +48,8 @@ fn partition_select(select: &mut Select) -> Result<()> {
     let mut keys = None;
     let joined: usize = select.from.iter().map(|f| 1 + f.joins.len()).sum();
     for from in &mut select.from {
-        let factors = std::iter::once(&mut from.relation).chain(from.joins.iter_mut().map(|j| &mut j.relation));
+        let factors = std::iter::once(&mut from.relation)
+            .chain(from.joins.iter_mut().map(|j| &mut j.relation));
         for factor in factors {
             if !needs_partition(factor)? {
                 continue;
@@ -57,9 +59,12 @@ fn partition_select(select: &mut Select) -> Result<()> {
                 none => none.insert(group_keys(&select.group_by, &select.projection)?),
             };
             if keys.is_empty() || joined > 1 {
-                return Err(Error::new(SqlState::SYNTAX_ERROR, "SESSION has no PARTITION BY and no GROUP BY key to use")
-                    .at(function_of(factor).and_then(|(_, _, at)| at))
-                    .hint("write SESSION(relation PARTITION BY key, time_column, gap)"));
+                return Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    "SESSION has no PARTITION BY and no GROUP BY key to use",
+                )
+                .at(function_of(factor).and_then(|(_, _, at)| at))
+                .hint("write SESSION(relation PARTITION BY key, time_column, gap)"));
             }
             set_partition(factor, keys);
         }
@@ -74,7 +79,9 @@ fn needs_partition(factor: &TableFactor) -> Result<bool> {
 
 /// The expressions of GROUP BY that are not window columns, with ordinals resolved.
 fn group_keys(group_by: &GroupByExpr, projection: &[SelectItem]) -> Result<Vec<Expr>> {
-    let GroupByExpr::Expressions(exprs, _) = group_by else { return Ok(Vec::new()) };
+    let GroupByExpr::Expressions(exprs, _) = group_by else {
+        return Ok(Vec::new());
+    };
     let mut keys = Vec::new();
     for expr in exprs {
         let expr = resolve(expr, projection)?;
@@ -88,12 +95,17 @@ fn group_keys(group_by: &GroupByExpr, projection: &[SelectItem]) -> Result<Vec<E
 fn resolve(expr: &Expr, projection: &[SelectItem]) -> Result<Expr> {
     match expr {
         Expr::Value(value) => {
-            let Value::Number(number, _) = &value.value else { return Ok(expr.clone()) };
-            let item = number.parse::<usize>().ok().and_then(|n| projection.get(n.checked_sub(1)?));
+            let Value::Number(number, _) = &value.value else {
+                return Ok(expr.clone());
+            };
+            let item = number
+                .parse::<usize>()
+                .ok()
+                .and_then(|n| projection.get(n.checked_sub(1)?));
             match item {
-                Some(SelectItem::UnnamedExpr(inner) | SelectItem::ExprWithAlias { expr: inner, .. }) => {
-                    Ok(inner.clone())
-                }
+                Some(
+                    SelectItem::UnnamedExpr(inner) | SelectItem::ExprWithAlias { expr: inner, .. },
+                ) => Ok(inner.clone()),
                 _ => {
                     let message = format!("GROUP BY position {number} is not in select list");
                     Err(Error::new(SqlState("42P10"), message).at(location(expr)))
@@ -123,13 +135,22 @@ fn is_window_column(expr: &Expr) -> bool {
         Expr::CompoundIdentifier(parts) => parts.last(),
         _ => None,
     };
-    name.is_some_and(|n| WindowColumn::ALL.iter().any(|c| c.name().eq_ignore_ascii_case(&n.value)))
+    name.is_some_and(|n| {
+        WindowColumn::ALL
+            .iter()
+            .any(|c| c.name().eq_ignore_ascii_case(&n.value))
+    })
 }
 
 fn set_partition(factor: &mut TableFactor, keys: &[Expr]) {
     let args = match factor {
-        TableFactor::Table { args: Some(args), .. } => &mut args.args,
-        TableFactor::TableFunction { expr: Expr::Function(call), .. } => match &mut call.args {
+        TableFactor::Table {
+            args: Some(args), ..
+        } => &mut args.args,
+        TableFactor::TableFunction {
+            expr: Expr::Function(call),
+            ..
+        } => match &mut call.args {
             FunctionArguments::List(list) => &mut list.args,
             _ => return,
         },
@@ -138,11 +159,11 @@ fn set_partition(factor: &mut TableFactor, keys: &[Expr]) {
     };
     let data = args.iter_mut().enumerate().find_map(|(i, arg)| match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if i == 0 => Some(expr),
-        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. }
-            if name.value.eq_ignore_ascii_case("data") =>
-        {
-            Some(expr)
-        }
+        FunctionArg::Named {
+            name,
+            arg: FunctionArgExpr::Expr(expr),
+            ..
+        } if name.value.eq_ignore_ascii_case("data") => Some(expr),
         _ => None,
     });
     if let Some(expr) = data {
@@ -155,21 +176,30 @@ fn set_partition(factor: &mut TableFactor, keys: &[Expr]) {
 fn marker(input: Expr, keys: &[Expr]) -> Expr {
     let input = match input {
         Expr::Function(call) if call.name.to_string() == TABLE_MARKER => match call.args {
-            FunctionArguments::List(mut list) if !list.args.is_empty() => match list.args.swap_remove(0) {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => inner,
-                _ => Expr::Identifier(Ident::new("")),
-            },
+            FunctionArguments::List(mut list) if !list.args.is_empty() => {
+                match list.args.swap_remove(0) {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => inner,
+                    _ => Expr::Identifier(Ident::new("")),
+                }
+            }
             _ => Expr::Identifier(Ident::new("")),
         },
         other => other,
     };
     let unnamed = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
-    let args = std::iter::once(input).chain(keys.iter().cloned()).map(unnamed).collect();
+    let args = std::iter::once(input)
+        .chain(keys.iter().cloned())
+        .map(unnamed)
+        .collect();
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(TABLE_MARKER)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
         filter: None,
         null_treatment: None,
         over: None,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use dataflow::{Error, SqlState};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Column, ExprSchema, Result};
-use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::planner::{
+    PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
 use datafusion::logical_expr::{Extension, LogicalPlan};
 use sqlparser::ast::{TableAlias, TableFactor};
 
@@ -40,27 +42,49 @@ impl RelationPlanner for WindowPlanner {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let plan = self.plan_call(call, context)?;
-        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias_of(relation)))))
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
+            plan,
+            alias_of(relation),
+        ))))
     }
 }
 
 impl WindowPlanner {
-    fn plan_call(&self, call: WindowCall, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+    fn plan_call(
+        &self,
+        call: WindowCall,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<LogicalPlan> {
         let input = context.plan(input_factor(call.input))?;
         let time_name = context.normalize_ident(call.time.clone());
-        let time = input.schema().qualified_field_with_unqualified_name(&time_name).map(Column::from);
+        let time = input
+            .schema()
+            .qualified_field_with_unqualified_name(&time_name)
+            .map(Column::from);
         let Ok(time) = time else {
-            let names: Vec<&str> = input.schema().fields().iter().map(|f| f.name().as_str()).collect();
+            let names: Vec<&str> = input
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| f.name().as_str())
+                .collect();
             return Err(wrap(
-                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{time_name}\" does not exist"))
-                    .at(ident_location(&call.time))
-                    .hint(format!("columns here: {}", names.join(", "))),
+                Error::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{time_name}\" does not exist"),
+                )
+                .at(ident_location(&call.time))
+                .hint(format!("columns here: {}", names.join(", "))),
             ));
         };
         let time_type = input.schema().field_from_column(&time)?.data_type().clone();
         if !matches!(time_type, DataType::Timestamp(TimeUnit::Microsecond, _)) {
-            let message = format!("column \"{time_name}\" is not a timestamp and cannot be the time of a window");
-            return Err(wrap(Error::new(SqlState::DATATYPE_MISMATCH, message).at(ident_location(&call.time))));
+            let message = format!(
+                "column \"{time_name}\" is not a timestamp and cannot be the time of a window"
+            );
+            return Err(wrap(
+                Error::new(SqlState::DATATYPE_MISMATCH, message).at(ident_location(&call.time)),
+            ));
         }
         let schema = Arc::clone(input.schema());
         let mut partition = Vec::new();
@@ -69,7 +93,9 @@ impl WindowPlanner {
         }
         let node = WindowNode::try_new(input, time, partition, call.window)?;
         match self.mode {
-            RunMode::Continuous => Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) })),
+            RunMode::Continuous => Ok(LogicalPlan::Extension(Extension {
+                node: Arc::new(node),
+            })),
             RunMode::Bounded => batch::expand(node),
         }
     }
@@ -89,9 +115,12 @@ fn input_factor(input: Input) -> TableFactor {
             sample: None,
             index_hints: Vec::new(),
         },
-        Input::Query(subquery) => {
-            TableFactor::Derived { lateral: false, subquery, alias: None, sample: None }
-        }
+        Input::Query(subquery) => TableFactor::Derived {
+            lateral: false,
+            subquery,
+            alias: None,
+            sample: None,
+        },
     }
 }
 

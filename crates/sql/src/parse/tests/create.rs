@@ -28,20 +28,35 @@ fn source(text: &str) -> CreateSource {
 #[test]
 fn a_source() {
     let source = source(CLICKS);
-    assert_eq!((source.name.value.as_str(), source.name.location), ("clicks", at(1, 29)));
+    assert_eq!(
+        (source.name.value.as_str(), source.name.location),
+        ("clicks", at(1, 29))
+    );
     assert!(source.if_not_exists);
     let columns: Vec<(&str, DataType, bool, ColumnOrigin)> = source
         .schema
         .columns
         .iter()
-        .map(|c| (c.name.as_str(), c.data_type.clone(), c.nullable, c.origin.clone()))
+        .map(|c| {
+            (
+                c.name.as_str(),
+                c.data_type.clone(),
+                c.nullable,
+                c.origin.clone(),
+            )
+        })
         .collect();
     let expected = [
         ("user_id", DataType::Utf8, true, field(&["userId"])),
         ("pageurl", DataType::Utf8, false, field(&["pageUrl"])),
         ("city", DataType::Utf8, true, field(&["geo", "city"])),
         ("ts", timestamptz(), true, field(&["timestamp"])),
-        ("Amount", DataType::Decimal128(10, 2), true, field(&["Amount"])),
+        (
+            "Amount",
+            DataType::Decimal128(10, 2),
+            true,
+            field(&["Amount"]),
+        ),
         ("k", DataType::Utf8, true, ColumnOrigin::Key),
         ("p", DataType::Int32, false, ColumnOrigin::Partition),
         ("o", DataType::Int64, false, ColumnOrigin::Offset),
@@ -49,11 +64,20 @@ fn a_source() {
         ("h", DataType::Utf8, true, ColumnOrigin::Headers),
     ];
     assert_eq!(columns, expected);
-    assert_eq!(source.schema.watermark.map(|w| (w.column, w.delay)), Some((3, 5 * SECOND)));
+    assert_eq!(
+        source.schema.watermark.map(|w| (w.column, w.delay)),
+        Some((3, 5 * SECOND))
+    );
     assert_eq!(source.schema.timestamps, TimestampFormat::EpochMillis);
-    assert_eq!((source.connector.value.as_str(), source.connector.location), ("kafka", at(9, 7)));
-    let options: Vec<(&str, &str)> =
-        source.options.iter().map(|entry| (entry.name.as_str(), entry.value.as_str())).collect();
+    assert_eq!(
+        (source.connector.value.as_str(), source.connector.location),
+        ("kafka", at(9, 7))
+    );
+    let options: Vec<(&str, &str)> = source
+        .options
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry.value.as_str()))
+        .collect();
     let expected = [
         ("topic", "click-stream"),
         ("start", "earliest"),
@@ -79,8 +103,12 @@ fn a_source_as_flink_writes_it() {
             .replace('`', "\"")
             .as_str(),
     );
-    let columns: Vec<(&str, DataType, ColumnOrigin)> =
-        source.schema.columns.iter().map(|c| (c.name.as_str(), c.data_type.clone(), c.origin.clone())).collect();
+    let columns: Vec<(&str, DataType, ColumnOrigin)> = source
+        .schema
+        .columns
+        .iter()
+        .map(|c| (c.name.as_str(), c.data_type.clone(), c.origin.clone()))
+        .collect();
     let expected = [
         ("userid", DataType::Utf8, field(&["userId"])),
         ("views", DataType::Int32, field(&["views"])),
@@ -93,8 +121,15 @@ fn a_source_as_flink_writes_it() {
         ("offset", DataType::Int64, ColumnOrigin::Offset),
     ];
     assert_eq!(columns, expected);
-    assert_eq!(source.schema.watermark.map(|w| (w.column, w.delay)), Some((3, 5 * SECOND)));
-    let options: Vec<&str> = source.options.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(
+        source.schema.watermark.map(|w| (w.column, w.delay)),
+        Some((3, 5 * SECOND))
+    );
+    let options: Vec<&str> = source
+        .options
+        .iter()
+        .map(|entry| entry.name.as_str())
+        .collect();
     assert_eq!(options, ["topic", "properties.bootstrap.servers"]);
 }
 
@@ -102,14 +137,32 @@ fn a_source_as_flink_writes_it() {
 fn watermarks() {
     let cases = [
         ("ts TIMESTAMP, WATERMARK FOR ts AS ts", 0),
-        ("ts TIMESTAMP, WATERMARK FOR TS AS (ts - INTERVAL '1' MINUTE)", MINUTE),
-        ("\"Ts\" TIMESTAMPTZ, WATERMARK FOR \"Ts\" AS \"Ts\" - INTERVAL '00:01:00'", MINUTE),
-        ("WATERMARK FOR ts AS ts - INTERVAL '0.5' SECOND, ts TIMESTAMP", SECOND / 2),
-        ("ts TIMESTAMP METADATA FROM 'timestamp', WATERMARK FOR ts AS ts", 0),
+        (
+            "ts TIMESTAMP, WATERMARK FOR TS AS (ts - INTERVAL '1' MINUTE)",
+            MINUTE,
+        ),
+        (
+            "\"Ts\" TIMESTAMPTZ, WATERMARK FOR \"Ts\" AS \"Ts\" - INTERVAL '00:01:00'",
+            MINUTE,
+        ),
+        (
+            "WATERMARK FOR ts AS ts - INTERVAL '0.5' SECOND, ts TIMESTAMP",
+            SECOND / 2,
+        ),
+        (
+            "ts TIMESTAMP METADATA FROM 'timestamp', WATERMARK FOR ts AS ts",
+            0,
+        ),
     ];
     for (columns, delay) in cases {
-        let source = source(&format!("CREATE TABLE t ({columns}) WITH ('connector'='kafka', 'format'='json')"));
-        assert_eq!(source.schema.watermark.map(|w| (w.column, w.delay)), Some((0, delay)), "{columns}");
+        let source = source(&format!(
+            "CREATE TABLE t ({columns}) WITH ('connector'='kafka', 'format'='json')"
+        ));
+        assert_eq!(
+            source.schema.watermark.map(|w| (w.column, w.delay)),
+            Some((0, delay)),
+            "{columns}"
+        );
     }
     let text = "CREATE SOURCE s (a INT, WATERMARK FOR kts AS kts) INCLUDE TIMESTAMP AS kts
                 WITH (connector = 'kafka') FORMAT PLAIN ENCODE JSON";
@@ -120,10 +173,29 @@ fn watermarks() {
 fn tables() {
     let text = "CREATE TABLE IF NOT EXISTS t (a INT NOT NULL, watermark TEXT, unique TEXT, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts)";
     let text = text.replace("unique", "checks");
-    let Statement::CreateTable(CreateTable { name, if_not_exists, schema }) = one(&text) else { panic!("no table") };
+    let Statement::CreateTable(CreateTable {
+        name,
+        if_not_exists,
+        schema,
+    }) = one(&text)
+    else {
+        panic!("no table")
+    };
     assert_eq!((name.value.as_str(), if_not_exists), ("t", true));
-    let columns: Vec<(&str, bool)> = schema.columns.iter().map(|c| (c.name.as_str(), c.nullable)).collect();
-    assert_eq!(columns, [("a", false), ("watermark", true), ("checks", true), ("ts", true)]);
+    let columns: Vec<(&str, bool)> = schema
+        .columns
+        .iter()
+        .map(|c| (c.name.as_str(), c.nullable))
+        .collect();
+    assert_eq!(
+        columns,
+        [
+            ("a", false),
+            ("watermark", true),
+            ("checks", true),
+            ("ts", true)
+        ]
+    );
     assert_eq!(schema.watermark.map(|w| w.column), Some(3));
 }
 
@@ -134,7 +206,9 @@ fn views() {
     SELECT page, /* é */ count(*) -- all
     FROM t
   EMIT ON UPDATE EVERY INTERVAL '100 ms' ;";
-    let Statement::CreateView(view) = one(text) else { panic!("no view") };
+    let Statement::CreateView(view) = one(text) else {
+        panic!("no view")
+    };
     let CreateView {
         name,
         materialized,
@@ -146,13 +220,28 @@ fn views() {
         emit,
         emit_location,
     } = view;
-    assert_eq!((name.value.as_str(), materialized, if_not_exists), ("V", true, true));
-    assert_eq!(columns.iter().map(|c| c.value.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    let options: Vec<(&str, &str)> = options.iter().map(|e| (e.name.as_str(), e.value.as_str())).collect();
+    assert_eq!(
+        (name.value.as_str(), materialized, if_not_exists),
+        ("V", true, true)
+    );
+    assert_eq!(
+        columns.iter().map(|c| c.value.as_str()).collect::<Vec<_>>(),
+        ["a", "b"]
+    );
+    let options: Vec<(&str, &str)> = options
+        .iter()
+        .map(|e| (e.name.as_str(), e.value.as_str()))
+        .collect();
     assert_eq!(options, [("retention", "24 hours"), ("unbounded", "true")]);
     assert_eq!(query.to_string(), "SELECT page, count(*) FROM t");
-    assert_eq!(query_text, "SELECT page, /* é */ count(*) -- all\n    FROM t");
-    assert_eq!((emit, emit_location), (Some(Emit::OnUpdate { every: 100_000 }), at(5, 3)));
+    assert_eq!(
+        query_text,
+        "SELECT page, /* é */ count(*) -- all\n    FROM t"
+    );
+    assert_eq!(
+        (emit, emit_location),
+        (Some(Emit::OnUpdate { every: 100_000 }), at(5, 3))
+    );
 }
 
 #[test]
@@ -164,15 +253,32 @@ fn emit() {
         ("EMIT AFTER WINDOW CLOSE", Some(Emit::OnWindowClose)),
         ("EMIT ON UPDATE", Some(Emit::OnUpdate { every: SECOND })),
         ("emit changes", Some(Emit::OnUpdate { every: SECOND })),
-        ("EMIT CHANGES EVERY INTERVAL '2' SECOND", Some(Emit::OnUpdate { every: 2 * SECOND })),
-        ("EMIT EVERY INTERVAL '2 s'", Some(Emit::OnUpdate { every: 2 * SECOND })),
+        (
+            "EMIT CHANGES EVERY INTERVAL '2' SECOND",
+            Some(Emit::OnUpdate { every: 2 * SECOND }),
+        ),
+        (
+            "EMIT EVERY INTERVAL '2 s'",
+            Some(Emit::OnUpdate { every: 2 * SECOND }),
+        ),
     ];
     for kind in ["VIEW", "MATERIALIZED VIEW"] {
         for (clause, expected) in cases {
-            for query in ["SELECT a FROM t", "SELECT a FROM t x WHERE b", "TABLE t", "WITH q AS (SELECT 1) SELECT * FROM q"] {
+            for query in [
+                "SELECT a FROM t",
+                "SELECT a FROM t x WHERE b",
+                "TABLE t",
+                "WITH q AS (SELECT 1) SELECT * FROM q",
+            ] {
                 let text = format!("CREATE {kind} v AS {query} {clause}");
-                let Statement::CreateView(view) = one(&text) else { panic!("{text}") };
-                assert_eq!((view.query_text.as_str(), view.emit), (query, expected), "{text}");
+                let Statement::CreateView(view) = one(&text) else {
+                    panic!("{text}")
+                };
+                assert_eq!(
+                    (view.query_text.as_str(), view.emit),
+                    (query, expected),
+                    "{text}"
+                );
             }
         }
     }

@@ -9,7 +9,6 @@ fn survive(text: &str) {
     for one in &parsed {
         if let Statement::Query(query) = &one.statement {
             let _ = check_query(query);
-
         }
     }
     let copy = parsed.clone();
@@ -28,34 +27,71 @@ fn the_longest_and_deepest_that_pass() {
         format!("SELECT a{}", ".b".repeat(5_000)),
         format!("SELECT 1 WHERE a{}", " OR a".repeat(295)),
         format!("SELECT a{}", " BETWEEN 1 AND 2".repeat(148)),
-        format!("SELECT {}1{}", "(".repeat(19), " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1)".repeat(19)),
+        format!(
+            "SELECT {}1{}",
+            "(".repeat(19),
+            " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1)".repeat(19)
+        ),
         format!("SELECT {} a", "NOT ".repeat(98)),
         format!("SELECT {} a", "- ".repeat(98)),
         format!("SELECT {}'1 s'", "INTERVAL ".repeat(295)),
         format!("SELECT 1{}", " UNION SELECT 1".repeat(80)),
         format!("SELECT {}1{}", "(".repeat(97), ")".repeat(97)),
         format!("SELECT {}1{}", "(SELECT ".repeat(48), ")".repeat(48)),
-        format!("SELECT * FROM {}t{}", "(t JOIN ".repeat(97), " ON true)".repeat(97)),
+        format!(
+            "SELECT * FROM {}t{}",
+            "(t JOIN ".repeat(97),
+            " ON true)".repeat(97)
+        ),
         format!("SELECT * FROM t{}", ", t".repeat(5_000)),
         format!("SELECT * FROM t{}", " JOIN t ON true".repeat(5_000)),
         format!("SELECT {}1", "CASE WHEN a THEN b ELSE ".repeat(95)),
         format!("SELECT CAST(a AS INT{})", "[]".repeat(900)),
-        format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(8), ">".repeat(8)),
-        format!("WITH a AS (SELECT 1){} SELECT 1", ", a AS (SELECT 1)".repeat(5_000)),
+        format!(
+            "SELECT CAST(a AS {}INT{})",
+            "ARRAY<".repeat(8),
+            ">".repeat(8)
+        ),
+        format!(
+            "WITH a AS (SELECT 1){} SELECT 1",
+            ", a AS (SELECT 1)".repeat(5_000)
+        ),
         format!("INSERT INTO t VALUES (1){}", ", (1, 2, 'x')".repeat(5_000)),
         "SELECT 1;".repeat(5_000),
     ];
     for (i, text) in texts.iter().enumerate() {
-        if let Ok(x) = std::env::var("TEXTIDX") { if x != i.to_string() { continue; } eprintln!("{}", &text[..text.len().min(30)]);}
+        if let Ok(x) = std::env::var("TEXTIDX") {
+            if x != i.to_string() {
+                continue;
+            }
+            eprintln!("{}", &text[..text.len().min(30)]);
+        }
         let t = std::time::Instant::now();
         survive(text);
-        if t.elapsed().as_millis() > 20 { eprintln!("SLOW {:?} {}", t.elapsed(), &text[..text.len().min(40)]); }
+        if t.elapsed().as_millis() > 20 {
+            eprintln!("SLOW {:?} {}", t.elapsed(), &text[..text.len().min(40)]);
+        }
     }
 }
 
 #[test]
 fn far_too_long_and_far_too_deep() {
-    for piece in ["(", "[", "SELECT ", "NOT ", "CASE ", "f(", "a.", "1+", "ARRAY<", "a::", "x IS ", "INTERVAL ", "'a' ", "{"] {
+    for piece in [
+        "(",
+        "[",
+        "SELECT ",
+        "NOT ",
+        "CASE ",
+        "f(",
+        "a.",
+        "1+",
+        "ARRAY<",
+        "a::",
+        "x IS ",
+        "INTERVAL ",
+        "'a' ",
+        "{",
+    ] {
         survive(&format!("SELECT {}", piece.repeat(50_000)));
         survive(&piece.repeat(50_000));
         survive(&format!("CREATE TABLE t (a {}", piece.repeat(20_000)));
@@ -108,7 +144,9 @@ fn mutated(random: &mut Random) -> String {
                 text.drain(at..end);
             }
             2 => {
-                let noise: Vec<char> = "()[]{}<>,;.'\"$@#`\\=:-+*/|~!?%^&\u{0}\u{a0}é0aA_ \n".chars().collect();
+                let noise: Vec<char> = "()[]{}<>,;.'\"$@#`\\=:-+*/|~!?%^&\u{0}\u{a0}é0aA_ \n"
+                    .chars()
+                    .collect();
                 text.insert(at, noise[random.below(noise.len())]);
             }
             3 => {
@@ -149,10 +187,21 @@ fn mutated_statements_give_a_result_or_an_error_inside_the_text() {
                 }
             }
             Err(error) => {
-                let place = error.location().unwrap_or_else(|| panic!("no place: {text}\n{error:?}"));
-                assert!(place.char_index(&text) <= text.chars().count() + 1, "{place:?} in {text}\n{error:?}");
-                assert!(["42601", "0A000", "42704", "22023", "22007", "22008", "42701", "42703", "42804", "3F000", "54001"]
-                    .contains(&error.state().0), "{error:?}");
+                let place = error
+                    .location()
+                    .unwrap_or_else(|| panic!("no place: {text}\n{error:?}"));
+                assert!(
+                    place.char_index(&text) <= text.chars().count() + 1,
+                    "{place:?} in {text}\n{error:?}"
+                );
+                assert!(
+                    [
+                        "42601", "0A000", "42704", "22023", "22007", "22008", "42701", "42703",
+                        "42804", "3F000", "54001"
+                    ]
+                    .contains(&error.state().0),
+                    "{error:?}"
+                );
             }
         }
     }
@@ -160,36 +209,101 @@ fn mutated_statements_give_a_result_or_an_error_inside_the_text() {
 }
 #[test]
 fn probe() {
-    let Ok(kind) = std::env::var("KIND") else { return };
+    let Ok(kind) = std::env::var("KIND") else {
+        return;
+    };
     let n: usize = std::env::var("N").unwrap().parse().unwrap();
     let text = match kind.as_str() {
-        "or" => format!("SELECT 1 FROM (VALUES (true)) t(a) WHERE a{}", " OR a".repeat(n)), "case" => format!("SELECT {}1", "CASE WHEN true THEN 2 ELSE ".repeat(n))+&" END".repeat(n), "sub" => format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n)), "from" => format!("SELECT * FROM (VALUES (1)) t(a){}", (0..n).map(|i| format!(", (VALUES (1)) t{i}(a)")).collect::<String>()),
-        "nest" => format!("SELECT * FROM {}{}", "(SELECT * FROM ".repeat(n), "(VALUES (1)) t".to_owned() + &")".repeat(n)), "cte" => format!("WITH {} SELECT * FROM t0", (0..n).rev().map(|i| if i == n-1 { format!("t{i} AS (SELECT 1)") } else { format!("t{i} AS (SELECT * FROM t{})", i+1) }).collect::<Vec<_>>().join(", ")),
+        "or" => format!(
+            "SELECT 1 FROM (VALUES (true)) t(a) WHERE a{}",
+            " OR a".repeat(n)
+        ),
+        "case" => {
+            format!("SELECT {}1", "CASE WHEN true THEN 2 ELSE ".repeat(n)) + &" END".repeat(n)
+        }
+        "sub" => format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n)),
+        "from" => format!(
+            "SELECT * FROM (VALUES (1)) t(a){}",
+            (0..n)
+                .map(|i| format!(", (VALUES (1)) t{i}(a)"))
+                .collect::<String>()
+        ),
+        "nest" => format!(
+            "SELECT * FROM {}{}",
+            "(SELECT * FROM ".repeat(n),
+            "(VALUES (1)) t".to_owned() + &")".repeat(n)
+        ),
+        "cte" => format!(
+            "WITH {} SELECT * FROM t0",
+            (0..n)
+                .rev()
+                .map(|i| if i == n - 1 {
+                    format!("t{i} AS (SELECT 1)")
+                } else {
+                    format!("t{i} AS (SELECT * FROM t{})", i + 1)
+                })
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         "plus" => format!("SELECT 1 WHERE 1{}", " + 1".repeat(n)),
         "selor" => format!("SELECT a{}", " OR a".repeat(n)),
         "union" => format!("SELECT 1{}", " UNION SELECT 1".repeat(n)),
-        _ => format!("SELECT * FROM {}t{}", "(t JOIN ".repeat(n), " ON true)".repeat(n)),
+        _ => format!(
+            "SELECT * FROM {}t{}",
+            "(t JOIN ".repeat(n),
+            " ON true)".repeat(n)
+        ),
     };
     let op = std::env::var("OP").unwrap();
     let sp = std::env::var("SP").unwrap().parse().unwrap();
     let parsed = parse(&text).unwrap();
-    let Statement::Query(query) = &parsed[0].statement else { panic!() };
-    std::thread::scope(|s| { std::thread::Builder::new().stack_size(sp).spawn_scoped(s, || {
-    match op.as_str() {
-        "parse" => { std::mem::forget(parse(&text)); }
-        "check" => { let _ = check_query(query); }
-        "clone" => { std::mem::forget(query.clone()); }
-        "drop" => { drop(parse(&text)); }
-        "plan" => {
-            let ctx = datafusion::prelude::SessionContext::new();
-            let stmt = datafusion::sql::parser::Statement::Statement(Box::new(sqlparser::ast::Statement::Query(query.clone())));
-            let state = ctx.state();
-            let mut fut = Box::pin(state.statement_to_plan(stmt));
-            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-            match std::future::Future::poll(fut.as_mut(), &mut cx) { std::task::Poll::Ready(Ok(p)) => { let o = state.optimize(&p); eprintln!("PLANNED {}", o.is_ok()) }, std::task::Poll::Ready(Err(e)) => eprintln!("ERR {}", e.to_string().chars().take(100).collect::<String>()), _ => eprintln!("PENDING") }
-        }
-        "span" => { let _ = location_of(query.body.as_ref()); }
-        _ => {}
-    } }).unwrap().join().unwrap(); });
+    let Statement::Query(query) = &parsed[0].statement else {
+        panic!()
+    };
+    std::thread::scope(|s| {
+        std::thread::Builder::new()
+            .stack_size(sp)
+            .spawn_scoped(s, || match op.as_str() {
+                "parse" => {
+                    std::mem::forget(parse(&text));
+                }
+                "check" => {
+                    let _ = check_query(query);
+                }
+                "clone" => {
+                    std::mem::forget(query.clone());
+                }
+                "drop" => {
+                    drop(parse(&text));
+                }
+                "plan" => {
+                    let ctx = datafusion::prelude::SessionContext::new();
+                    let stmt = datafusion::sql::parser::Statement::Statement(Box::new(
+                        sqlparser::ast::Statement::Query(query.clone()),
+                    ));
+                    let state = ctx.state();
+                    let mut fut = Box::pin(state.statement_to_plan(stmt));
+                    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                    match std::future::Future::poll(fut.as_mut(), &mut cx) {
+                        std::task::Poll::Ready(Ok(p)) => {
+                            let o = state.optimize(&p);
+                            eprintln!("PLANNED {}", o.is_ok())
+                        }
+                        std::task::Poll::Ready(Err(e)) => eprintln!(
+                            "ERR {}",
+                            e.to_string().chars().take(100).collect::<String>()
+                        ),
+                        _ => eprintln!("PENDING"),
+                    }
+                }
+                "span" => {
+                    let _ = location_of(query.body.as_ref());
+                }
+                _ => {}
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+    });
     std::mem::forget(parsed);
 }
