@@ -17,6 +17,8 @@ mod system;
 pub mod database;
 pub mod session;
 
+pub use engine::{Status, ViewState};
+
 pub use database::{Config, Database, SessionInit};
 pub use session::{
     BatchStream, Cancel, Notice, Outcome, Prepared, Rows, Session, TransactionStatus,

@@ -429,7 +429,7 @@ impl Session {
         let stream = bounded.run(params, cancel).await?;
         Ok(Rows {
             schema,
-            stream: self.timed(stream),
+            stream,
             tag: "SELECT",
         })
     }
@@ -458,32 +458,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// The stream under `statement_timeout`.
-    fn timed(&self, stream: BatchStream) -> BatchStream {
-        use futures::StreamExt;
-        let limit = self.settings.statement_timeout_ms();
-        if limit == 0 {
-            return stream;
-        }
-        let timeout = tokio::time::sleep(std::time::Duration::from_millis(limit));
-        let late = futures::stream::once(async move {
-            timeout.await;
-            Err(Error::new(
-                SqlState::QUERY_CANCELED,
-                "canceling statement due to statement timeout",
-            ))
-        });
-        let marked = stream
-            .map(Some)
-            .chain(futures::stream::once(async { None }));
-        let both = futures::stream::select(marked, late.map(Some));
-        // Ends at the end of the rows, at the first error, or when the time is up.
-        Box::pin(
-            both.take_while(|item| std::future::ready(item.is_some()))
-                .filter_map(std::future::ready),
-        )
     }
 
     async fn live(&mut self, subscribe: &Subscribe, cancel: &Cancel) -> Result<Rows> {

@@ -332,13 +332,6 @@ impl Settings {
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
-
-    /// `statement_timeout` in milliseconds; 0 is none.
-    pub(crate) fn statement_timeout_ms(&self) -> u64 {
-        self.get("statement_timeout")
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(0)
-    }
 }
 
 impl Setting {

@@ -95,7 +95,7 @@ impl Slab {
     /// The broker's timestamp of record `row` in microseconds, if it has one.
     pub fn timestamp_micros(&self, row: usize) -> Option<i64> {
         let millis = self.timestamps[row];
-        (millis >= 0).then_some(millis * MILLI)
+        (millis >= 0).then(|| millis.checked_mul(MILLI)).flatten()
     }
 
     /// Copies `bytes` into the buffer and gives their span.

@@ -6,52 +6,17 @@ use datafusion::scalar::ScalarValue;
 
 use dataflow::Result;
 
-pub use temp::*;
+pub use database::{BatchStream, Cancel, Notice, Outcome, Prepared, Rows, TransactionStatus};
+pub use sql::ast::{CopyFormat, Parsed};
 
-mod temp {
-    use super::*;
-    pub use tokio_util::sync::CancellationToken as Cancel;
-    pub type BatchStream =
-        std::pin::Pin<Box<dyn futures::Stream<Item = Result<datafusion::arrow::array::RecordBatch>> + Send>>;
-    pub struct Rows {
-        pub schema: datafusion::arrow::datatypes::SchemaRef,
-        pub stream: BatchStream,
-        pub tag: &'static str,
-    }
-    pub enum Outcome {
-        Rows(Rows),
-        Copy(Rows, CopyFormat),
-        Done(String),
-    }
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum CopyFormat {
-        Text,
-        Csv { header: bool },
-    }
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct Notice {
-        pub severity: &'static str,
-        pub state: &'static str,
-        pub message: String,
-        pub hint: Option<String>,
-    }
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum TransactionStatus {
-        Idle,
-        InBlock,
-        Failed,
-    }
-    pub struct Prepared {
-        pub schema: Option<datafusion::arrow::datatypes::SchemaRef>,
-        pub parameters: Vec<DataType>,
-    }
-    #[derive(Clone, Debug)]
-    pub struct Parsed {
-        pub text: String,
-        pub location: dataflow::Location,
-    }
-    pub(crate) fn is_live(_p: &Parsed) -> bool {
-        false
+use sql::ast::Statement;
+
+/// Whether a statement never ends by itself: `statement_timeout` does not count for it.
+pub(crate) fn is_live(parsed: &Parsed) -> bool {
+    match &parsed.statement {
+        Statement::Subscribe(_) => true,
+        Statement::CopyTo(copy) => matches!(*copy.source, Statement::Subscribe(_)),
+        _ => false,
     }
 }
 
@@ -104,4 +69,56 @@ pub trait PgSession: Send {
 
     /// A setting's value.
     fn setting(&self, name: &str) -> Option<String>;
+}
+
+/// The sessions of a [`database::Database`].
+impl Backend for database::Database {
+    fn session(&self, startup: &StartupInfo) -> Result<Box<dyn PgSession>> {
+        let init = database::SessionInit {
+            user: startup.user.clone(),
+            database: startup.database.clone(),
+            application_name: startup.application_name.clone(),
+            settings: startup.settings.clone(),
+        };
+        Ok(Box::new(database::Database::session(self, init)?))
+    }
+}
+
+#[async_trait]
+impl PgSession for database::Session {
+    fn parse(&self, text: &str) -> Result<Vec<Parsed>> {
+        database::Session::parse(self, text)
+    }
+
+    async fn prepare(&mut self, parsed: &Parsed, hints: &[Option<DataType>]) -> Result<Prepared> {
+        database::Session::prepare(self, parsed, hints).await
+    }
+
+    async fn execute(&mut self, parsed: &Parsed, params: &[ScalarValue], cancel: &Cancel) -> Result<Outcome> {
+        database::Session::execute(self, parsed, params, cancel).await
+    }
+
+    async fn finish_batch(&mut self) -> Result<()> {
+        database::Session::finish_batch(self).await
+    }
+
+    fn fail(&mut self) {
+        database::Session::fail(self);
+    }
+
+    fn take_notices(&mut self) -> Vec<Notice> {
+        database::Session::take_notices(self)
+    }
+
+    fn take_parameters(&mut self) -> Vec<(&'static str, String)> {
+        database::Session::take_parameters(self)
+    }
+
+    fn transaction_status(&self) -> TransactionStatus {
+        database::Session::transaction_status(self)
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        database::Session::setting(self, name)
+    }
 }

@@ -10,13 +10,15 @@ pub(crate) mod time;
 use datafusion::arrow::array::{Array, ArrayAccessor, RecordBatch};
 use datafusion::arrow::datatypes::Schema;
 
-use dataflow::{Error, Result};
+use dataflow::{Error, Result, SqlState};
 
-use crate::types::{PgType, pg_type};
+use crate::types::{PgType, is_list, pg_type, vector_element};
 pub use time::Zone;
 
 /// Rows that are encoded at once: few enough for the first row to leave early, enough to be columnar.
 const CHUNK_ROWS: usize = 512;
+/// Columns of a result, at most, as in PostgreSQL.
+const MAX_COLUMNS: usize = 1664;
 /// Bytes that a chunk should not exceed by much.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -119,6 +121,10 @@ pub struct Column {
 
 /// The columns of `schema` in the given formats: none (all text), one for all, or one each.
 pub fn columns(schema: &Schema, formats: &[Format]) -> Result<Vec<Column>> {
+    if schema.fields().len() > MAX_COLUMNS {
+        let message = format!("target lists can have at most {MAX_COLUMNS} entries");
+        return Err(Error::new(SqlState("54011"), message));
+    }
     let format = |index: usize| match formats {
         [] => Format::Text,
         [one] => *one,
@@ -201,6 +207,9 @@ impl RowEncoder {
 
 fn encode(array: &dyn Array, column: &Column, options: &EncodeOptions, cells: &mut Cells) -> Result<()> {
     match column.format {
+        Format::Text if vector_element(column.pg_type.oid).is_some() && is_list(array.data_type()) => {
+            array::vectors_as_text(array, options, cells)
+        }
         Format::Text => text::column(array, options, cells),
         Format::Binary => binary::column(array, &column.pg_type, cells),
     }

@@ -8,7 +8,7 @@ use dataflow::{Error, Result, SqlState};
 use crate::encode::numeric;
 use crate::encode::time::{EPOCH_DAYS, EPOCH_MICROS};
 use crate::encode::{Format, Zone};
-use crate::types::{NUMERIC_PARAMETER, element_of, name_of, oid, parameter_type};
+use crate::types::{NUMERIC_PARAMETER, element_of, is_oid, name_of, oid, parameter_type};
 
 /// Elements that a binary array parameter may have.
 const MAX_ELEMENTS: usize = 1 << 20;
@@ -58,9 +58,8 @@ fn from_text(text: &str, oid: u32, zone: &Zone) -> Result<ScalarValue> {
         oid::BOOL => ScalarValue::Boolean(Some(boolean(trimmed).ok_or_else(|| bad_text(oid, text))?)),
         oid::INT2 => ScalarValue::Int16(Some(integer(text, oid)?)),
         oid::INT4 => ScalarValue::Int32(Some(integer(text, oid)?)),
-        oid::INT8 | oid::OID | oid::XID | oid::REGPROC | oid::REGCLASS | oid::REGTYPE => {
-            ScalarValue::Int64(Some(integer(text, oid)?))
-        }
+        oid::INT8 => ScalarValue::Int64(Some(integer(text, oid)?)),
+        other if is_oid(other) => ScalarValue::Int64(Some(integer(text, oid)?)),
         oid::FLOAT4 => ScalarValue::Float32(Some(trimmed.parse().map_err(|_| bad_text(oid, text))?)),
         oid::FLOAT8 => ScalarValue::Float64(Some(trimmed.parse().map_err(|_| bad_text(oid, text))?)),
         oid::NUMERIC => decimal(trimmed)?,
@@ -178,9 +177,7 @@ fn from_binary(bytes: &[u8], oid: u32) -> Result<ScalarValue> {
         oid::INT2 => ScalarValue::Int16(Some(i16::from_be_bytes(fixed(bytes, oid)?))),
         oid::INT4 => ScalarValue::Int32(Some(i32::from_be_bytes(fixed(bytes, oid)?))),
         oid::INT8 => ScalarValue::Int64(Some(i64::from_be_bytes(fixed(bytes, oid)?))),
-        oid::OID | oid::XID | oid::REGPROC | oid::REGCLASS | oid::REGTYPE => {
-            ScalarValue::Int64(Some(i64::from(u32::from_be_bytes(fixed(bytes, oid)?))))
-        }
+        other if is_oid(other) => ScalarValue::Int64(Some(i64::from(u32::from_be_bytes(fixed(bytes, oid)?)))),
         oid::FLOAT4 => ScalarValue::Float32(Some(f32::from_be_bytes(fixed(bytes, oid)?))),
         oid::FLOAT8 => ScalarValue::Float64(Some(f64::from_be_bytes(fixed(bytes, oid)?))),
         oid::NUMERIC => decimal(&numeric::read_binary(bytes)?)?,

@@ -6,8 +6,9 @@ use dataflow::schema::{timestamp, timestamptz};
 use dataflow::{Error, Result};
 
 /// Key in a field's metadata that names another oid than its Arrow type implies, as decimal text: a catalog's `oid`
-/// (26) held as Int64, say. The type must be of the same kind: integers for oid-like types, strings for text-like ones.
-pub const OID_KEY: &str = "pg.oid";
+/// (26) held as UInt32, say. The type must be of the same kind: integers for oid-like types, strings for text-like ones.
+/// The system catalog marks its columns with it.
+pub const OID_KEY: &str = "pg_type";
 
 /// Object ids of PostgreSQL's built-in types, `pg_type.oid`.
 #[expect(missing_docs, reason = "the names are PostgreSQL's own")]
@@ -18,15 +19,19 @@ pub mod oid {
     pub const NAME: u32 = 19;
     pub const INT8: u32 = 20;
     pub const INT2: u32 = 21;
+    pub const INT2VECTOR: u32 = 22;
     pub const INT4: u32 = 23;
     pub const REGPROC: u32 = 24;
     pub const TEXT: u32 = 25;
     pub const OID: u32 = 26;
     pub const XID: u32 = 28;
+    pub const CID: u32 = 29;
+    pub const OIDVECTOR: u32 = 30;
     pub const JSON: u32 = 114;
     pub const FLOAT4: u32 = 700;
     pub const FLOAT8: u32 = 701;
     pub const UNKNOWN: u32 = 705;
+    pub const ACLITEM: u32 = 1033;
     pub const BPCHAR: u32 = 1042;
     pub const VARCHAR: u32 = 1043;
     pub const DATE: u32 = 1082;
@@ -41,6 +46,8 @@ pub mod oid {
     pub const RECORD_ARRAY: u32 = 2287;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
+    pub const REGNAMESPACE: u32 = 4089;
+    pub const REGROLE: u32 = 4096;
 }
 
 /// How a column is announced in RowDescription.
@@ -55,7 +62,7 @@ pub struct PgType {
 }
 
 impl PgType {
-    fn new(oid: u32) -> Self {
+    pub(crate) fn new(oid: u32) -> Self {
         Self { oid, len: type_len(oid), modifier: -1 }
     }
 }
@@ -99,9 +106,10 @@ fn of_data_type(data_type: &DataType) -> Option<PgType> {
         | DataType::ListView(child)
         | DataType::LargeListView(child)
         | DataType::Map(child, _) => {
-            let element = pg_type(child).ok()?.oid;
+            let element = pg_type(child).ok()?;
             // An array of arrays has the same type as an array, in PostgreSQL.
-            if is_list(child.data_type()) { element } else { array_of(element)? }
+            let oid = if is_list(child.data_type()) { element.oid } else { array_of(element.oid)? };
+            return Some(PgType { modifier: element.modifier, ..PgType::new(oid) });
         }
         DataType::Struct(_) => oid::RECORD,
         DataType::Dictionary(_, value) => return of_data_type(value),
@@ -126,15 +134,16 @@ pub(crate) fn is_list(data_type: &DataType) -> bool {
 
 /// `numeric(p, s)` as a type modifier.
 fn numeric_modifier(precision: u8, scale: i8) -> i32 {
-    if scale < 0 { -1 } else { ((i32::from(precision) << 16) | i32::from(scale)) + 4 }
+    ((i32::from(precision) << 16) | (i32::from(scale) & 0x7ff)) + 4
 }
 
 fn type_len(oid: u32) -> i16 {
     match oid {
         oid::BOOL | oid::CHAR => 1,
         oid::INT2 => 2,
-        oid::INT4 | oid::FLOAT4 | oid::DATE | oid::OID | oid::XID => 4,
-        oid::REGPROC | oid::REGCLASS | oid::REGTYPE => 4,
+        oid::INT4 | oid::FLOAT4 | oid::DATE => 4,
+        other if is_oid(other) => 4,
+        oid::ACLITEM => 12,
         oid::INT8 | oid::FLOAT8 | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::TIME => 8,
         oid::INTERVAL | oid::UUID => 16,
         oid::NAME => 64,
@@ -142,8 +151,23 @@ fn type_len(oid: u32) -> i16 {
     }
 }
 
+/// Whether values of the type are object ids or the like: unsigned, of four bytes.
+pub(crate) fn is_oid(oid: u32) -> bool {
+    const ALIASES: [u32; 8] = [
+        oid::OID,
+        oid::XID,
+        oid::CID,
+        oid::REGPROC,
+        oid::REGCLASS,
+        oid::REGTYPE,
+        oid::REGNAMESPACE,
+        oid::REGROLE,
+    ];
+    ALIASES.contains(&oid)
+}
+
 /// Element types and the types of their arrays.
-const ARRAYS: [(u32, u32); 24] = [
+const ARRAYS: [(u32, u32); 29] = [
     (oid::BOOL, 1000),
     (oid::BYTEA, 1001),
     (oid::CHAR, 1002),
@@ -158,6 +182,11 @@ const ARRAYS: [(u32, u32); 24] = [
     (oid::FLOAT4, 1021),
     (oid::FLOAT8, 1022),
     (oid::OID, 1028),
+    (oid::XID, 1011),
+    (oid::CID, 1012),
+    (oid::REGCLASS, 2210),
+    (oid::REGTYPE, 2211),
+    (oid::ACLITEM, 1034),
     (oid::TIMESTAMP, 1115),
     (oid::DATE, 1182),
     (oid::TIME, 1183),
@@ -177,7 +206,19 @@ pub fn array_of(element: u32) -> Option<u32> {
 
 /// The element type of an array type.
 pub fn element_of(array: u32) -> Option<u32> {
+    if let Some(element) = vector_element(array) {
+        return Some(element);
+    }
     ARRAYS.iter().find(|(_, many)| *many == array).map(|(element, _)| *element)
+}
+
+/// The element type of a vector: an array of the catalog that is shown as `1 2 3`.
+pub(crate) fn vector_element(vector: u32) -> Option<u32> {
+    match vector {
+        oid::INT2VECTOR => Some(oid::INT2),
+        oid::OIDVECTOR => Some(oid::OID),
+        _ => None,
+    }
 }
 
 /// Precision and scale of a `numeric` parameter.
@@ -190,7 +231,8 @@ pub fn parameter_type(oid: u32) -> Option<DataType> {
         oid::BYTEA => DataType::Binary,
         oid::INT2 => DataType::Int16,
         oid::INT4 => DataType::Int32,
-        oid::INT8 | oid::OID | oid::XID | oid::REGPROC | oid::REGCLASS | oid::REGTYPE => DataType::Int64,
+        oid::INT8 => DataType::Int64,
+        other if is_oid(other) => DataType::Int64,
         oid::FLOAT4 => DataType::Float32,
         oid::FLOAT8 => DataType::Float64,
         oid::NUMERIC => DataType::Decimal128(NUMERIC_PARAMETER.0, NUMERIC_PARAMETER.1),
@@ -201,7 +243,7 @@ pub fn parameter_type(oid: u32) -> Option<DataType> {
         oid::TIMESTAMP => timestamp(),
         oid::TIMESTAMPTZ => timestamptz(),
         oid::INTERVAL => DataType::Interval(IntervalUnit::MonthDayNano),
-        oid::RECORD_ARRAY => return None,
+        vector if vector_element(vector).is_some() => return None,
         array => DataType::new_list(parameter_type(element_of(array)?)?, true),
     })
 }
@@ -214,7 +256,7 @@ pub(crate) fn name_of(oid: u32) -> &'static str {
         oid::INT2 => "smallint",
         oid::INT4 => "integer",
         oid::INT8 => "bigint",
-        oid::OID | oid::XID | oid::REGPROC | oid::REGCLASS | oid::REGTYPE => "oid",
+        other if is_oid(other) => "oid",
         oid::FLOAT4 => "real",
         oid::FLOAT8 => "double precision",
         oid::NUMERIC => "numeric",
@@ -257,9 +299,30 @@ mod tests {
         assert_eq!((found.oid, found.modifier), (oid::NUMERIC, 655_366));
     }
 
+    /// What `\d` shows of a view's columns is what RowDescription says of them.
+    #[test]
+    fn the_system_catalog_agrees() {
+        use DataType as T;
+        let list = |element: T| T::new_list(element, true);
+        let us = TimeUnit::Microsecond;
+        for data_type in [
+            T::Boolean, T::Int8, T::Int16, T::Int32, T::Int64, T::UInt8, T::UInt16, T::UInt32, T::UInt64, T::Float16,
+            T::Float32, T::Float64, T::Utf8, T::LargeUtf8, T::Utf8View, T::Binary, T::BinaryView, T::Null, T::Date32,
+            T::Date64, T::Time64(us), T::Timestamp(us, None), timestamptz(), T::Duration(us),
+            T::Interval(IntervalUnit::MonthDayNano), T::Decimal128(10, 2), T::Decimal128(5, -2), list(T::Int32),
+            list(list(T::Utf8)), list(T::Decimal128(10, 2)), T::Struct([].into()), list(T::Struct([].into())),
+            T::Dictionary(Box::new(T::Int32), Box::new(T::Utf8)),
+        ] {
+            let field = Field::new("c", data_type, true);
+            let (ours, theirs) = (pg_type(&field).unwrap(), pgcatalog::field_type(&field));
+            assert_eq!((ours.oid, ours.modifier), (theirs.oid, theirs.typmod), "{field}");
+        }
+        assert_eq!(OID_KEY, pgcatalog::PG_TYPE_KEY);
+    }
+
     #[test]
     fn metadata_names_catalog_types() {
-        let field = Field::new("oid", DataType::Int64, false)
+        let field = Field::new("oid", DataType::UInt32, false)
             .with_metadata([(OID_KEY.to_owned(), "26".to_owned())].into());
         assert_eq!(pg_type(&field).unwrap(), PgType { oid: oid::OID, len: 4, modifier: -1 });
     }

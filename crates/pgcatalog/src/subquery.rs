@@ -112,24 +112,22 @@ impl CorrelatedSubqueries {
     }
 
     fn scalar(&self, subquery: Subquery, outer: &DFSchema) -> Result<Expr> {
+        let subquery = self.inside(subquery)?;
         let binding = Binding::of(Arc::clone(&subquery.subquery), outer)?;
-        if binding.columns.is_empty() {
-            return Ok(Expr::ScalarSubquery(self.inside(subquery)?));
+        if binding.args.is_empty() {
+            return Ok(Expr::ScalarSubquery(subquery));
         }
         self.call(binding, Answer::Value)
     }
 
     /// `EXISTS` in a filter is DataFusion's, unless the outer columns are in places from which it cannot take them.
     fn exists(&self, exists: Exists, outer: &DFSchema, in_filter: bool) -> Result<Expr> {
-        let negated = exists.negated;
-        let binding = Binding::of(Arc::clone(&exists.subquery.subquery), outer)?;
-        if binding.columns.is_empty()
-            || (in_filter && only_filters_refer_outside(&exists.subquery.subquery)?)
-        {
-            return Ok(Expr::Exists(Exists {
-                subquery: self.inside(exists.subquery)?,
-                negated,
-            }));
+        let Exists { subquery, negated } = exists;
+        let in_place = in_filter && only_filters_refer_outside(&subquery.subquery)?;
+        let subquery = self.inside(subquery)?;
+        let binding = Binding::of(Arc::clone(&subquery.subquery), outer)?;
+        if binding.args.is_empty() || (in_place && binding.is_one_level()) {
+            return Ok(Expr::Exists(Exists { subquery, negated }));
         }
         let found = self.call(binding, Answer::Exists)?;
         Ok(if negated {
@@ -140,7 +138,7 @@ impl CorrelatedSubqueries {
     }
 
     fn call(&self, binding: Binding, answer: Answer) -> Result<Expr> {
-        let plan = self.state.optimize(&self.plan(binding.plan)?)?;
+        let plan = self.state.optimize(&binding.plan)?;
         let data_type = answer.data_type(&plan);
         if matches!(&plan, LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row) {
             return Ok(match answer {
@@ -149,10 +147,9 @@ impl CorrelatedSubqueries {
             });
         }
         let call = SubqueryCall::new(plan, answer, data_type, Arc::clone(&self.state));
-        let args = binding.columns.into_iter().map(Expr::Column).collect();
         Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
             Arc::new(call.into_udf()),
-            args,
+            binding.args,
         )))
     }
 }
@@ -195,3 +192,6 @@ fn only_filters_refer_outside(plan: &LogicalPlan) -> Result<bool> {
     })?;
     Ok(only)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 mod clients;
 mod latency;
 mod psql;
-mod sample;
+pub(crate) mod sample;
 
 use std::sync::Arc;
 

@@ -20,7 +20,23 @@ COMMANDS = r"""
 \drds|\ddp|\des|\dew|\dX|\dP|\dd
 \d clicks|\d+ clicks|\d pages|\d+ pages|\d recent|\d+ recent|\d page_views|\d+ page_views|\d pag*|\dt public.*|\d nothing|\dv rec*|\sv recent
 """.strip().replace("\n", "|").split("|")
-PLAIN = """
+# The statements behind psql's completion with the tab key.
+TAB = r"""
+SELECT c.relname, NULL::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'S', 'v', 'm', 'f', 'p') AND (c.relname) LIKE 'pa%' AND pg_catalog.pg_table_is_visible(c.oid) AND c.relnamespace <> (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_catalog') UNION ALL SELECT NULL::pg_catalog.text, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname LIKE 'pa%' AND n.nspname NOT LIKE E'pg\\_%' LIMIT 1000
+SELECT c.relname, n.nspname FROM pg_catalog.pg_class c, pg_catalog.pg_namespace n WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'S', 'v', 'm', 'f', 'p') AND (c.relname) LIKE 'pa%' AND n.nspname = 'public' LIMIT 1000
+SELECT c.relname, NULL::pg_catalog.text FROM pg_catalog.pg_class c WHERE (c.relname) LIKE 'pa%' AND pg_catalog.pg_table_is_visible(c.oid) AND c.relnamespace <> (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_catalog') UNION ALL SELECT NULL::pg_catalog.text, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname LIKE 'pa%' AND n.nspname NOT LIKE E'pg\\_%' LIMIT 1000
+SELECT c.relname, NULL::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relkind IN ('v') AND (c.relname) LIKE 're%' AND pg_catalog.pg_table_is_visible(c.oid) AND c.relnamespace <> (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_catalog') UNION ALL SELECT NULL::pg_catalog.text, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname LIKE 're%' AND n.nspname NOT LIKE E'pg\\_%' LIMIT 1000
+SELECT c.relname, NULL::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relkind IN ('m') AND (c.relname) LIKE 'p%' AND pg_catalog.pg_table_is_visible(c.oid) AND c.relnamespace <> (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pg_catalog') UNION ALL SELECT NULL::pg_catalog.text, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname LIKE 'p%' AND n.nspname NOT LIKE E'pg\\_%' LIMIT 1000
+SELECT nspname FROM pg_catalog.pg_namespace  WHERE nspname LIKE 'p%' LIMIT 1000
+SELECT rolname    FROM pg_catalog.pg_roles   WHERE rolname LIKE 'c%' LIMIT 1000
+SELECT datname FROM pg_catalog.pg_database  WHERE datname LIKE 'c%' LIMIT 1000
+SELECT a.attname, NULL::pg_catalog.text FROM pg_catalog.pg_attribute a, pg_catalog.pg_class c WHERE c.oid = a.attrelid and a.attnum > 0 and not a.attisdropped AND (a.attname) LIKE '%' AND c.relname = 'pages' AND pg_catalog.pg_table_is_visible(c.oid) LIMIT 1000
+SELECT a.attname, NULL::pg_catalog.text FROM pg_catalog.pg_attribute a, pg_catalog.pg_class c WHERE c.oid = a.attrelid and a.attnum > 0 and not a.attisdropped AND (a.attname) LIKE 'pa%' AND c.relname = 'pages' AND pg_catalog.pg_table_is_visible(c.oid) LIMIT 1000
+SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings  WHERE context IN ('user', 'superuser')    AND pg_catalog.lower(name) LIKE pg_catalog.lower('app%') LIMIT 1000
+SELECT t.typname, NULL::pg_catalog.text FROM pg_catalog.pg_type t WHERE (t.typrelid = 0  OR (SELECT c.relkind = 'c'     FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid)) AND t.typname !~ '^_' AND (t.typname) LIKE 't%' AND pg_catalog.pg_type_is_visible(t.oid) UNION ALL SELECT NULL::pg_catalog.text, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname LIKE 't%' AND n.nspname NOT LIKE E'pg\\_%' LIMIT 1000
+SELECT p.proname, NULL::pg_catalog.text FROM pg_catalog.pg_proc p WHERE p.prokind != 'p' AND (p.proname) LIKE 'f%' AND pg_catalog.pg_function_is_visible(p.oid) UNION ALL SELECT NULL::pg_catalog.text, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname LIKE 'f%' AND n.nspname NOT LIKE E'pg\\_%' LIMIT 1000
+""".strip().split("\n")
+PLAIN = r"""
 SELECT current_database()
 SELECT current_schema()
 SELECT current_schema
@@ -38,7 +54,7 @@ SELECT format_type(1700, 655366), format_type(1043, 14), format_type(25, NULL), 
 SELECT has_table_privilege('pages', 'select'), has_schema_privilege('public', 'usage'), has_database_privilege(current_database(), 'connect')
 SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 2
 SELECT column_name, ordinal_position, is_nullable, data_type, numeric_precision, numeric_scale, udt_name FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position
-SELECT schema_name, schema_owner FROM information_schema.schemata WHERE schema_name NOT LIKE 'pg\\_t%' ORDER BY 1
+SELECT schema_name, schema_owner FROM information_schema.schemata WHERE schema_name NOT LIKE 'pg\_t%' ORDER BY 1
 SELECT table_name, view_definition FROM information_schema.views WHERE table_schema = 'public'
 SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'public'
 SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'
@@ -108,6 +124,8 @@ def record_psql():
             shown, _ = psql("-E", "-c", command)
             for sql in re.findall(r"\*{9} QUERY \*{10}\n(.*?)\n\*{26}", shown, re.S):
                 save(out, normal, "command", command, sql)
+        for sql in TAB:
+            save(out, normal, "command", "tab", sql)
         for sql in PLAIN:
             save(out, normal, "command", "select", sql)
 

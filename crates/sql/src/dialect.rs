@@ -238,7 +238,8 @@ fn starts_emit(parser: &Parser<'_>) -> bool {
         || is_word(candidate, "ALLOW") && is_word(&parser.peek_token_ref().token, "LATENESS")
 }
 
-fn is_word(token: &Token, text: &str) -> bool {
+/// Whether a token is this word, unquoted, in any case.
+pub(crate) fn is_word(token: &Token, text: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
 }
 

@@ -19,11 +19,21 @@ use sqlparser::ast::{
 use crate::location::{from_span, location_of};
 use crate::name::is_reserved_text;
 
+/// The condition behind statements that are too deep or too long: `statement_too_complex`.
+const TOO_COMPLEX: SqlState = SqlState("54001");
+
 /// How many relations one FROM may list: each is a level of the plan, and plans are walked by recursion.
 const MAX_RELATIONS: usize = 100;
 
 /// How many queries one WITH may name, for the same reason.
 const MAX_NAMED_QUERIES: usize = 100;
+
+/// How many queries may be nested in each other: each takes some 80 KiB of stack in DataFusion's planner.
+const MAX_NESTED_QUERIES: usize = 20;
+
+/// How many of them may be nested as expressions, `(SELECT …)` or `EXISTS (…)`: DataFusion's planner takes nearly twice
+/// as long for each.
+const MAX_NESTED_SUBQUERIES: usize = 10;
 
 /// Refuses what clickmill does not do in a query, with `0A000`, a place, and where it helps a hint. What passes is
 /// obeyed by DataFusion's planner or by clickmill's own (window functions over relations).
@@ -39,6 +49,7 @@ pub fn check_expr(expr: &Expr) -> Result<()> {
 fn check(node: &impl Visit) -> Result<()> {
     match node.visit(&mut Refuser {
         queries: Vec::new(),
+        subqueries: 0,
     }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -48,6 +59,8 @@ fn check(node: &impl Visit) -> Result<()> {
 /// Walks a query; the places of the queries around the present node serve where a clause has no place of its own.
 struct Refuser {
     queries: Vec<Option<Location>>,
+    /// How many of them are expressions.
+    subqueries: usize,
 }
 
 impl Refuser {
@@ -66,6 +79,9 @@ impl Visitor for Refuser {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
         self.queries.push(location_of(query.body.as_ref()));
+        if self.queries.len() > MAX_NESTED_QUERIES {
+            return self.place(Err(too_deep()));
+        }
         self.place(check_clauses(query))
     }
 
@@ -88,15 +104,38 @@ impl Visitor for Refuser {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
+        if is_subquery(expr) {
+            self.subqueries += 1;
+            if self.subqueries > MAX_NESTED_SUBQUERIES {
+                return self.place(Err(too_deep().at(location_of(expr))));
+            }
+        }
         match expression::check(expr) {
             Ok(()) => ControlFlow::Continue(()),
             error => self.place(error.map_err(|error| error.at(location_of(expr)))),
         }
     }
 
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
+        self.subqueries -= usize::from(is_subquery(expr));
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_value(&mut self, value: &sqlparser::ast::ValueWithSpan) -> ControlFlow<Error> {
         self.place(expression::check_value(value))
     }
+}
+
+fn is_subquery(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. }
+    )
+}
+
+fn too_deep() -> Error {
+    Error::new(TOO_COMPLEX, "queries are nested too deeply")
+        .hint("name inner queries by WITH, or make views of them")
 }
 
 fn unsupported(what: impl std::fmt::Display) -> Result<()> {
@@ -156,7 +195,7 @@ fn check_with(with: &With) -> Result<()> {
     } = with;
     if cte_tables.len() > MAX_NAMED_QUERIES {
         let message = format!("WITH names more than {MAX_NAMED_QUERIES} queries");
-        return Err(Error::new(SqlState("54001"), message).at(from_span(with_token.0.span)));
+        return Err(Error::new(TOO_COMPLEX, message).at(from_span(with_token.0.span)));
     }
     for cte in cte_tables {
         let Cte {

@@ -86,7 +86,8 @@ impl Running {
         let mut config = self.client(&[("group.id", "reader"), ("enable.auto.commit", "false")]);
         config
             .set("enable.partition.eof", "true")
-            .set("fetch.queue.backoff.ms", "2");
+            .set("fetch.queue.backoff.ms", "2")
+            .set("fetch.wait.max.ms", "20");
         for (name, value) in settings {
             config.set(*name, *value);
         }

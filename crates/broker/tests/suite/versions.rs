@@ -249,7 +249,7 @@ fn requests(key: ApiKey, version: i16) -> Vec<RequestKind> {
             ]
         }
         ApiKey::JoinGroup => vec![
-            RequestKind::JoinGroup(join_request("joined", "")),
+            RequestKind::JoinGroup(join_request(&format!("joined-{version}"), "")),
             RequestKind::JoinGroup(join_request("joined", "no one")),
         ],
         ApiKey::Heartbeat => vec![RequestKind::Heartbeat(

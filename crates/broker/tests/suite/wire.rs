@@ -10,8 +10,8 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, InitProducerIdRequest, ProduceRequest, RequestKind, ResponseKind,
-    TopicName,
+    ApiKey, ApiVersionsRequest, DeleteTopicsRequest, InitProducerIdRequest, ProduceRequest,
+    RequestKind, ResponseKind, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use rdkafka::Offset;
@@ -264,6 +264,32 @@ fn a_fetch_whose_client_hung_up_is_forgotten() {
         running.wire().is_answered()
     });
     assert!(begin.elapsed() < Duration::from_secs(20));
+    running.stop();
+}
+
+#[test]
+fn a_waiting_fetch_is_told_that_its_topic_is_deleted() {
+    let running = Running::new();
+    running.topic("raw", 1);
+    let mut waiting = running.wire();
+    let fetch = crate::versions::fetch_request("raw", 0, 11)
+        .with_max_wait_ms(60_000)
+        .with_min_bytes(1);
+    waiting.send(ApiKey::Fetch, 11, &RequestKind::Fetch(fetch));
+    let delete = DeleteTopicsRequest::default()
+        .with_topic_names(vec![TopicName(StrBytes::from_static_str("raw"))]);
+    let deleted = running
+        .wire()
+        .call(ApiKey::DeleteTopics, 3, &RequestKind::DeleteTopics(delete));
+    let ResponseKind::DeleteTopics(deleted) = deleted else {
+        panic!("no deletion")
+    };
+    assert_eq!(deleted.responses[0].error_code, 0);
+    let ResponseKind::Fetch(fetched) = waiting.receive(ApiKey::Fetch, 11) else {
+        panic!("no fetch")
+    };
+    let error = ResponseError::try_from_code(fetched.responses[0].partitions[0].error_code);
+    assert_eq!(error, Some(ResponseError::UnknownTopicOrPartition));
     running.stop();
 }
 

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, FieldRef};
 use dataflow::{Error, Result, SqlState};
 
 use super::{Cells, EncodeOptions, binary, text};
-use crate::types::{PgType, is_list, pg_type};
+use crate::types::{PgType, element_of, is_list, pg_type};
 
 /// Dimensions that PostgreSQL's arrays have at most.
 const MAX_DIMENSIONS: usize = 6;
@@ -94,6 +94,23 @@ pub(crate) fn lists_as_text(array: &dyn Array, options: &EncodeOptions, cells: &
     })
 }
 
+/// Appends every list as the catalog's vectors are shown: `1 2 3`.
+pub(crate) fn vectors_as_text(array: &dyn Array, options: &EncodeOptions, cells: &mut Cells) -> Result<()> {
+    let lists = Lists::new(array)?;
+    let mut shown = Cells::default();
+    text::column(&lists.elements, options, &mut shown)?;
+    cells.rows(array.len(), |row, out| {
+        let (start, end) = lists.ranges[row];
+        for element in start..end {
+            if element > start {
+                out.push(b' ');
+            }
+            out.extend_from_slice(shown.get(element).unwrap_or_default());
+        }
+        Ok(!array.is_null(row))
+    })
+}
+
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
@@ -165,7 +182,7 @@ pub(crate) fn records_as_binary(array: &StructArray, cells: &mut Cells) -> Resul
 }
 
 /// Appends every list in binary: dimensions, whether there are NULLs, element type, length of each dimension, elements.
-pub(crate) fn lists_as_binary(array: &dyn Array, cells: &mut Cells) -> Result<()> {
+pub(crate) fn lists_as_binary(array: &dyn Array, announced: &PgType, cells: &mut Cells) -> Result<()> {
     let mut levels = vec![Lists::new(array)?];
     while let Some(inner) = levels.last().filter(|level| is_list(level.element.data_type())) {
         if levels.len() == MAX_DIMENSIONS {
@@ -174,7 +191,10 @@ pub(crate) fn lists_as_binary(array: &dyn Array, cells: &mut Cells) -> Result<()
         levels.push(Lists::new(&inner.elements)?);
     }
     let leaf = levels.last().expect("there is one level at least");
-    let element: PgType = pg_type(&leaf.element)?;
+    let element = match element_of(announced.oid) {
+        Some(element) => PgType::new(element),
+        None => pg_type(&leaf.element)?,
+    };
     let mut encoded = Cells::default();
     binary::column(&leaf.elements, &element, &mut encoded)?;
     cells.rows(array.len(), |row, out| {

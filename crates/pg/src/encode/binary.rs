@@ -12,7 +12,7 @@ use dataflow::{Error, Result, SqlState};
 use super::text::{self, decimals, each_day, each_interval, each_micros, plain};
 use super::time::{EPOCH_DAYS, EPOCH_MICROS};
 use super::{Cells, EncodeOptions, array, numeric};
-use crate::types::{PgType, oid};
+use crate::types::{PgType, is_oid, oid};
 
 /// Version byte before the text of a binary `jsonb`.
 const JSONB_VERSION: u8 = 1;
@@ -60,7 +60,7 @@ pub(crate) fn column(array: &dyn Array, pg_type: &PgType, cells: &mut Cells) -> 
         T::Dictionary(_, value) => column(&plain(array, value)?, pg_type, cells),
         T::RunEndEncoded(_, value) => column(&plain(array, value.data_type())?, pg_type, cells),
         T::Struct(_) => array::records_as_binary(array.as_struct(), cells),
-        _ => array::lists_as_binary(array, cells),
+        _ => array::lists_as_binary(array, pg_type, cells),
     }
 }
 
@@ -79,7 +79,7 @@ where
     T: ArrowPrimitiveType,
     T::Native: Into<i64>,
 {
-    let unsigned = pg_type.oid == oid::OID || pg_type.oid == oid::XID;
+    let unsigned = is_oid(pg_type.oid);
     cells.each(array.as_primitive::<T>(), |value, out| {
         let value: i64 = value.into();
         let too_large = |_| Error::new(SqlState::NUMERIC_OUT_OF_RANGE, format!("{value} is out of range for its type"));

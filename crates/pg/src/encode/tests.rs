@@ -11,7 +11,7 @@ use datafusion::arrow::array::{
     TimestampNanosecondArray, TimestampSecondArray, UInt32Array, UInt64Array,
 };
 use datafusion::arrow::datatypes::{
-    DataType, Field, Int32Type, IntervalDayTime, IntervalMonthDayNano, Schema, i256,
+    DataType, Field, Int32Type, IntervalDayTime, IntervalMonthDayNano, Schema, UInt32Type, i256,
 };
 
 use super::*;
@@ -226,6 +226,15 @@ fn metadata_decides_the_binary_form() {
     };
     let oids: ArrayRef = Arc::new(Int64Array::from(vec![4_294_967_295]));
     assert_eq!(binary_as(oids, named(DataType::Int64, oid::OID)), ["ffffffff"]);
+    let list = |oids: &[u32]| {
+        let values = oids.iter().map(|oid| Some(*oid)).collect::<Vec<_>>();
+        Arc::new(ListArray::from_iter_primitive::<UInt32Type, _, _>([Some(values)])) as ArrayRef
+    };
+    let field = named(list(&[]).data_type().clone(), oid::OIDVECTOR);
+    let one = binary_as(list(&[7]), field.clone());
+    assert_eq!(one, ["0000000100000000" .to_owned() + "0000001a" + "0000000100000001" + "0000000400000007"]);
+    let shown = cells(list(&[7, 8]), field, Format::Text, EncodeOptions::default()).unwrap();
+    assert_eq!(shown, [Some(b"7 8".to_vec())]);
     let json: ArrayRef = Arc::new(StringArray::from(vec!["{}"]));
     assert_eq!(binary_as(json, named(DataType::Utf8, oid::JSONB)), ["017b7d"]);
     let uuid: ArrayRef = Arc::new(StringArray::from(vec!["00112233-4455-6677-8899-aabbccddeeff"]));

@@ -219,7 +219,8 @@ async fn ten_thousand_streams_of_noise() {
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);
     state.open_results(0).await;
     assert_eq!(shared.sessions.available_permits(), TOGETHER);
-    assert!(!state.executed.lock().is_empty(), "no stream got as far as a statement");
+    let executed = state.executed.lock().len();
+    assert!(executed > 1000, "only {executed} statements were reached");
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 200 << 20, "{grown} bytes more than before");
 }

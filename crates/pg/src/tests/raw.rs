@@ -16,7 +16,7 @@ use crate::{PgConfig, PgServer};
 
 /// A statement as the fake's parser gives it.
 pub(super) fn parsed(text: &str, location: Location) -> Parsed {
-    Parsed { text: text.to_owned(), location }
+    Parsed { statement: sql::ast::Statement::Begin, text: text.to_owned(), location }
 }
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

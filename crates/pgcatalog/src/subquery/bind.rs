@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
@@ -11,10 +12,11 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 
 use super::input_schema;
 
-/// A subquery whose outer columns are placeholders, `$outer0` for the first of `columns`.
+/// A subquery whose outer columns are placeholders, `$outer0` for the first of `args`.
 pub(super) struct Binding {
     pub(super) plan: LogicalPlan,
-    pub(super) columns: Vec<Column>,
+    /// The outer columns as the surrounding node sees them: columns of its own, or of what surrounds it.
+    pub(super) args: Vec<Expr>,
 }
 
 const PREFIX: &str = "$outer";
@@ -25,18 +27,27 @@ pub(super) fn place(placeholder: &Placeholder) -> Option<usize> {
 }
 
 impl Binding {
-    /// Binds the columns of `outer` that a subquery names, also in subqueries of its own.
+    /// Binds the outer columns that a subquery names, also in subqueries of its own. `outer` is what the node around the
+    /// subquery sees.
     pub(super) fn of(plan: Arc<LogicalPlan>, outer: &DFSchema) -> Result<Binding> {
         let mut binder = Binder {
-            outer,
             columns: Vec::new(),
         };
         let plan = binder.plan(Arc::unwrap_or_clone(plan), &[])?;
         let plan = plan.transform_up(|node| Ok(unwrapped(node)))?.data;
+        let arg = |(field, column): (FieldRef, Column)| match outer.has_column(&column) {
+            true => Expr::Column(column),
+            false => Expr::OuterReferenceColumn(field, column),
+        };
         Ok(Binding {
             plan,
-            columns: binder.columns,
+            args: binder.columns.into_iter().map(arg).collect(),
         })
+    }
+
+    /// Whether all outer columns are those of the node around the subquery.
+    pub(super) fn is_one_level(&self) -> bool {
+        self.args.iter().all(|arg| matches!(arg, Expr::Column(_)))
     }
 }
 
@@ -50,13 +61,12 @@ fn unwrapped(node: LogicalPlan) -> Transformed<LogicalPlan> {
     }
 }
 
-struct Binder<'a> {
-    outer: &'a DFSchema,
-    columns: Vec<Column>,
+struct Binder {
+    columns: Vec<(FieldRef, Column)>,
 }
 
-impl Binder<'_> {
-    /// `nearer` are the schemas between the plan and `outer`: their columns come first.
+impl Binder {
+    /// `nearer` are the schemas between the plan and its surroundings: their columns come first.
     fn plan(&mut self, plan: LogicalPlan, nearer: &[DFSchema]) -> Result<LogicalPlan> {
         let bound = plan.transform_down(|node| {
             let own = input_schema(&node)?;
@@ -77,14 +87,10 @@ impl Binder<'_> {
         nearer: &[DFSchema],
     ) -> Result<Transformed<Expr>> {
         Ok(match expr {
-            Expr::OuterReferenceColumn(field, column) if self.is_mine(&column, nearer) => {
-                let known = self.columns.iter().position(|known| *known == column);
-                let place = known.unwrap_or_else(|| {
-                    self.columns.push(column);
-                    self.columns.len() - 1
-                });
+            Expr::OuterReferenceColumn(field, column) if is_outer(&column, nearer) => {
+                let id = format!("{PREFIX}{}", self.place(&field, column));
                 Transformed::yes(Expr::Placeholder(Placeholder::new_with_field(
-                    format!("{PREFIX}{place}"),
+                    id,
                     Some(field),
                 )))
             }
@@ -119,12 +125,9 @@ impl Binder<'_> {
         let mut deeper = nearer.to_vec();
         deeper.push(own.clone());
         let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery), &deeper)?;
-        let mine = |expr: &Expr| matches!(expr, Expr::OuterReferenceColumn(_, column) if self.is_mine(column, &deeper));
-        let outer_ref_columns = subquery
-            .outer_ref_columns
-            .into_iter()
-            .filter(|expr| !mine(expr))
-            .collect();
+        let bound = |expr: &Expr| matches!(expr, Expr::OuterReferenceColumn(_, column) if is_outer(column, &deeper));
+        let mut outer_ref_columns = subquery.outer_ref_columns;
+        outer_ref_columns.retain(|expr| !bound(expr));
         Ok(Subquery {
             subquery: Arc::new(plan),
             outer_ref_columns,
@@ -132,7 +135,15 @@ impl Binder<'_> {
         })
     }
 
-    fn is_mine(&self, column: &Column, nearer: &[DFSchema]) -> bool {
-        self.outer.has_column(column) && !nearer.iter().any(|schema| schema.has_column(column))
+    fn place(&mut self, field: &FieldRef, column: Column) -> usize {
+        let known = self.columns.iter().position(|(_, known)| *known == column);
+        known.unwrap_or_else(|| {
+            self.columns.push((Arc::clone(field), column));
+            self.columns.len() - 1
+        })
     }
+}
+
+fn is_outer(column: &Column, nearer: &[DFSchema]) -> bool {
+    !nearer.iter().any(|schema| schema.has_column(column))
 }

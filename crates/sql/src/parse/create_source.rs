@@ -267,12 +267,5 @@ fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSc
             }
         },
     };
-    if let Some(again) = take(options, "timestamp.format") {
-        return Err(Error::new(
-            SqlState::SYNTAX_ERROR,
-            "option \"timestamp.format\" is given twice",
-        )
-        .at(again.location));
-    }
     declared.schema(timestamps)
 }

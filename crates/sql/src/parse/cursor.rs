@@ -8,7 +8,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::source::Source;
 use crate::ast::Name;
-use crate::dialect::ClickmillDialect;
+use crate::dialect::{ClickmillDialect, is_word};
 use crate::location::from_span;
 use crate::name::{fold, is_reserved, quote};
 
@@ -116,8 +116,15 @@ impl<'a> Cursor<'a> {
             .map_or("", |token| self.source.written(token))
     }
 
-    /// A syntax error at the next token.
+    /// A syntax error at the next token; `AS OF` before it, which reads as an alias, is refused by its name.
     pub(crate) fn unexpected(&self) -> Error {
+        let read = &self.tokens[..self.at.min(self.tokens.len())];
+        if let [.., first, second] = read
+            && is_word(&first.token, "AS")
+            && is_word(&second.token, "OF")
+        {
+            return Error::unsupported("AS OF").at(from_span(first.span));
+        }
         self.source
             .syntax_error(self.tokens.get(self.at).or(self.terminator))
     }
@@ -146,11 +153,10 @@ impl<'a> Cursor<'a> {
 
     /// Whether the words from here on are these, unquoted.
     pub(crate) fn sees(&self, words: &[&str]) -> bool {
-        words.iter().enumerate().all(|(ahead, text)| {
-            self.word_at(ahead).is_some_and(|word| {
-                word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text)
-            })
-        })
+        words
+            .iter()
+            .enumerate()
+            .all(|(ahead, text)| self.peek(ahead).is_some_and(|token| is_word(token, text)))
     }
 
     /// Reads these words when they are the next ones.

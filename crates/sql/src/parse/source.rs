@@ -6,7 +6,7 @@ use sqlparser::tokenizer::{
     Location as TokenLocation, Span, Token, TokenWithSpan, Tokenizer, Whitespace,
 };
 
-use crate::dialect::ClickmillDialect;
+use crate::dialect::{ClickmillDialect, is_word};
 use crate::location::from_span;
 
 /// The condition behind statements that are nested too deeply or too long.
@@ -192,6 +192,11 @@ impl<'a> Source<'a> {
             Some((0, _)) => terminator,
             _ => at_place.or_else(|| tokens.get(next)).or(terminator),
         };
+        if token.is_some_and(|token| is_word(&token.token, "EMIT")) {
+            return Error::unsupported("EMIT here")
+                .hint("EMIT stands at the end of CREATE … VIEW and of SUBSCRIBE")
+                .at(token.and_then(|token| from_span(token.span)));
+        }
         let error = self.syntax_error(token);
         match message
             .strip_prefix("Expected: ")

@@ -244,6 +244,13 @@ fn subscriptions() {
             every(100_000),
         ),
         (
+            "SUBSCRIBE v EMIT EVERY INTERVAL '1 s' WITH (progress)",
+            Some("v"),
+            "SELECT * FROM v",
+            (true, true),
+            every(SECOND),
+        ),
+        (
             "SUBSCRIBE WITH q AS (SELECT 1) SELECT * FROM q EMIT ON WINDOW CLOSE WITH (progress true)",
             None,
             "WITH q AS (SELECT 1) SELECT * FROM q",

@@ -1,7 +1,7 @@
 //! `WITH (name = value, …)`.
 
-use dataflow::Result;
 use dataflow::options::OptionEntry;
+use dataflow::{Error, Result, SqlState};
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
@@ -13,7 +13,12 @@ pub(super) fn options(cursor: &mut Cursor<'_>) -> Result<Vec<OptionEntry>> {
     cursor.expect_token(&Token::LParen)?;
     let mut entries = vec![entry(cursor)?];
     while cursor.accept_token(&Token::Comma) {
-        entries.push(entry(cursor)?);
+        let next = entry(cursor)?;
+        if entries.iter().any(|other| other.name == next.name) {
+            let message = format!("option \"{}\" is given twice", next.name);
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(next.location));
+        }
+        entries.push(next);
     }
     cursor.expect_token(&Token::RParen)?;
     Ok(entries)

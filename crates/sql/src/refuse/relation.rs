@@ -1,12 +1,14 @@
 //! What may stand in FROM.
 
-use dataflow::{Error, Result, SqlState};
+use dataflow::{Error, Result};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, TableAlias,
     TableFactor, TableFunctionArgs, TableVersion, TableWithJoins,
 };
 
-use super::{MAX_RELATIONS, absent, check_ident, check_name, check_start, unsupported};
+use super::{
+    MAX_RELATIONS, TOO_COMPLEX, absent, check_ident, check_name, check_start, unsupported,
+};
 use crate::location::{from_span, location_of};
 
 /// The relations of one FROM and how they are joined.
@@ -14,7 +16,7 @@ pub(super) fn check_from(from: &[TableWithJoins]) -> Result<()> {
     let relations: usize = from.iter().map(|table| 1 + table.joins.len()).sum();
     if relations > MAX_RELATIONS {
         return Err(Error::new(
-            SqlState("54001"),
+            TOO_COMPLEX,
             format!("FROM lists more than {MAX_RELATIONS} relations"),
         ));
     }

@@ -452,7 +452,17 @@ fn refused() {
 fn bounded() {
     let relations = format!("SELECT * FROM t{}", ", t".repeat(100));
     let named: Vec<String> = (0..101).map(|i| format!("q{i} AS (SELECT 1)")).collect();
-    for text in [relations, format!("WITH {} SELECT 1", named.join(", "))] {
+    let nested =
+        |open: &str, depth: usize| format!("{}SELECT 1{}", open.repeat(depth), ")".repeat(depth));
+    let from = "SELECT * FROM (";
+    for text in [
+        relations,
+        format!("WITH {} SELECT 1", named.join(", ")),
+        nested(from, 20),
+        nested("SELECT (", 11),
+        nested("SELECT EXISTS (", 11),
+        nested("SELECT 1 IN (", 11),
+    ] {
         assert_eq!(
             checked(&text).unwrap_err().state().0,
             "54001",

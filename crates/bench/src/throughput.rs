@@ -1,0 +1,176 @@
+//! Runs a query over a whole topic and measures it.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use database::{Cancel, Config, Database, SessionInit};
+use dataflow::connector::Connectors;
+use dataflow::{Clock, SystemClock};
+use kafka::KafkaConnector;
+
+use crate::queries::{QUERIES, source};
+use crate::usage::{cpu_seconds, peak_mib};
+
+/// Longest time for one query.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How often the status is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// One query.
+#[derive(Args)]
+pub(crate) struct QueryArgs {
+    /// filter, tumble, hop or session.
+    name: String,
+    /// Bootstrap brokers.
+    #[arg(long)]
+    brokers: String,
+    /// Topic.
+    #[arg(long, default_value = "bench-clicks")]
+    topic: String,
+}
+
+/// All queries.
+#[derive(Args)]
+pub(crate) struct AllArgs {
+    /// Bootstrap brokers.
+    #[arg(long)]
+    brokers: String,
+    /// Topic.
+    #[arg(long, default_value = "bench-clicks")]
+    topic: String,
+    /// Runs of each query; the median is printed.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
+/// Figures of one run.
+#[derive(Clone, Copy)]
+struct Figures {
+    events: u64,
+    seconds: f64,
+    cpu: f64,
+    peak_mib: u64,
+    rows: u64,
+    late: u64,
+    bad: u64,
+}
+
+/// A database with the Kafka connector.
+pub(crate) fn database() -> Result<Database, dataflow::Error> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let connectors = Connectors::new(vec![Arc::new(KafkaConnector::new(Arc::clone(&clock)))]);
+    Database::start(Config { clock, connectors, version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Runs statements one after another as one batch.
+pub(crate) async fn run_script(database: &Database, script: &str) -> Result<(), dataflow::Error> {
+    let mut session = database.session(SessionInit::default())?;
+    for parsed in session.parse(script)? {
+        session.execute(&parsed, &[], &Cancel::new()).await?;
+    }
+    session.finish_batch().await
+}
+
+/// Runs one query to the end of the topic.
+pub(crate) fn query(args: &QueryArgs) -> Result<String, String> {
+    let (_, _, view) = QUERIES
+        .iter()
+        .find(|(name, ..)| *name == args.name)
+        .ok_or_else(|| format!("no query \"{}\"; queries: filter, tumble, hop, session", args.name))?;
+    let script = source(&args.brokers, &args.topic) + view;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let figures = runtime.map_err(|e| e.to_string())?.block_on(measure(&script)).map_err(|e| format!("{e:?}"))?;
+    Ok(format!(
+        "{{\"query\":\"{}\",\"events\":{},\"seconds\":{:.3},\"cpu\":{:.3},\"peak_mib\":{},\"rows\":{},\"late\":{},\"bad\":{}}}",
+        args.name, figures.events, figures.seconds, figures.cpu, figures.peak_mib, figures.rows, figures.late, figures.bad
+    ))
+}
+
+async fn measure(script: &str) -> Result<Figures, dataflow::Error> {
+    let database = database()?;
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    run_script(&database, script).await?;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let status = database.status().await?;
+        let (source, view) = (&status.sources[0], &status.views[0]);
+        if let database::ViewState::Failed(error) = &view.state {
+            return Err(error.clone());
+        }
+        let done = !source.partitions.is_empty()
+            && source.partitions.iter().all(|p| p.end > 0 && p.position >= p.end);
+        if done {
+            let figures = Figures {
+                events: source.counts.records,
+                seconds: began.elapsed().as_secs_f64(),
+                cpu: cpu_seconds() - cpu,
+                peak_mib: peak_mib(),
+                rows: view.rows_out,
+                late: view.counters.late_rows,
+                bad: source.counts.bad,
+            };
+            database.shutdown();
+            return Ok(figures);
+        }
+        if began.elapsed() > LIMIT {
+            return Err(dataflow::Error::internal("the topic was not read to its end in time"));
+        }
+    }
+}
+
+/// Runs every query in a process of its own.
+pub(crate) fn all(args: &AllArgs) -> Result<String, String> {
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut table = String::from(
+        "| query | M events/s | CPU s / M events | peak MiB | rows out | late | bad |\n|---|---|---|---|---|---|---|\n",
+    );
+    for (name, title, _) in QUERIES {
+        let mut runs = Vec::new();
+        for _ in 0..args.runs.max(1) {
+            let output = std::process::Command::new(&program)
+                .args(["query", name, "--brokers", &args.brokers, "--topic", &args.topic])
+                .output()
+                .map_err(|e| e.to_string())?;
+            if !output.status.success() {
+                return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+            }
+            runs.push(read(&String::from_utf8_lossy(&output.stdout))?);
+        }
+        runs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+        let f = runs[runs.len() / 2];
+        let million = f.events as f64 / 1e6;
+        let _ = writeln!(
+            table,
+            "| {title} | {:.2} | {:.2} | {} | {} | {} | {} |",
+            million / f.seconds,
+            f.cpu / million,
+            f.peak_mib,
+            f.rows,
+            f.late,
+            f.bad
+        );
+    }
+    Ok(table)
+}
+
+/// Reads the line that `query` prints.
+fn read(line: &str) -> Result<Figures, String> {
+    let field = |name: &str| -> Result<f64, String> {
+        let key = format!("\"{name}\":");
+        let at = line.find(&key).ok_or_else(|| format!("no {name} in {line}"))? + key.len();
+        let text: String = line[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        text.parse().map_err(|_| format!("bad {name} in {line}"))
+    };
+    let whole = |name: &str| field(name).map(|v| v as u64);
+    Ok(Figures {
+        events: whole("events")?,
+        seconds: field("seconds")?,
+        cpu: field("cpu")?,
+        peak_mib: whole("peak_mib")?,
+        rows: whole("rows")?,
+        late: whole("late")?,
+        bad: whole("bad")?,
+    })
+}
