@@ -8,11 +8,10 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::common::Column;
 use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
 use parking_lot::Mutex;
 use plan::{Mode, Relation, RelationKind, TimeColumn, ViewShape};
-use sql::planner::{Relations, plan_query};
+use sql::planner::{Relations, StreamSource, plan_query};
 use sql::window::RunMode;
 
 use crate::catalog::{Body, Catalog, Object};
@@ -32,9 +31,7 @@ impl Relations for Streams<'_> {
         let object = self.catalog.get(name)?;
         match &object.body {
             Body::View { .. } => inline(self.state, self, RunMode::Continuous, object),
-            _ => Some(Arc::new(LogicalTableSource::new(Arc::clone(
-                &object.schema,
-            )))),
+            _ => Some(Arc::new(StreamSource(Arc::clone(&object.schema)))),
         }
     }
 }

@@ -50,7 +50,12 @@ pub trait PgSession: Send {
     async fn prepare(&mut self, parsed: &Parsed, hints: &[Option<DataType>]) -> Result<Prepared>;
 
     /// Runs one statement; `cancel` ends it, also while its rows stream.
-    async fn execute(&mut self, parsed: &Parsed, params: &[ScalarValue], cancel: &Cancel) -> Result<Outcome>;
+    async fn execute(
+        &mut self,
+        parsed: &Parsed,
+        params: &[ScalarValue],
+        cancel: &Cancel,
+    ) -> Result<Outcome>;
 
     /// Called once at the end of a simple-query message and at Sync, also after an error.
     async fn finish_batch(&mut self) -> Result<()>;
@@ -94,7 +99,12 @@ impl PgSession for database::Session {
         database::Session::prepare(self, parsed, hints).await
     }
 
-    async fn execute(&mut self, parsed: &Parsed, params: &[ScalarValue], cancel: &Cancel) -> Result<Outcome> {
+    async fn execute(
+        &mut self,
+        parsed: &Parsed,
+        params: &[ScalarValue],
+        cancel: &Cancel,
+    ) -> Result<Outcome> {
         database::Session::execute(self, parsed, params, cancel).await
     }
 

@@ -30,21 +30,37 @@ pub(crate) struct Registry {
 impl Registry {
     /// Enters a session. It leaves when the entry is dropped.
     pub(crate) fn enter(self: &Arc<Self>, long_key: bool) -> Result<Entry, getrandom::Error> {
-        let mut key = vec![0; if long_key { LONG_KEY_BYTES } else { SHORT_KEY_BYTES }];
+        let mut key = vec![
+            0;
+            if long_key {
+                LONG_KEY_BYTES
+            } else {
+                SHORT_KEY_BYTES
+            }
+        ];
         getrandom::fill(&mut key)?;
         let key = Bytes::from(key);
         let current = Current::default();
         let mut sessions = self.sessions.lock();
         let pid = loop {
             // Process ids are positive; they start over when used up.
-            let pid = self.last_pid.fetch_add(1, Ordering::Relaxed).wrapping_add(1) & i32::MAX;
+            let pid = self
+                .last_pid
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_add(1)
+                & i32::MAX;
             if pid != 0 && !sessions.contains_key(&pid) {
                 break pid;
             }
         };
         sessions.insert(pid, (key.clone(), current.clone()));
         drop(sessions);
-        Ok(Entry { registry: self.clone(), pid, key, current })
+        Ok(Entry {
+            registry: self.clone(),
+            pid,
+            key,
+            current,
+        })
     }
 
     /// Cancels what the session runs now, if the key is the right one.
@@ -132,7 +148,9 @@ impl Stop {
 /// `statement_timeout` as a setting shows it: `0`, `5000`, `500ms`, `5s`, `1min`, `2h`, `1d`; zero is none.
 pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().ok().filter(|number| *number > 0)?;
     let millis = match unit.trim() {

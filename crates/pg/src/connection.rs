@@ -80,20 +80,36 @@ pub(crate) async fn serve(mut read: ReadHalf, write: WriteHalf, local: bool, sha
 
 /// The session of a client that was let in.
 async fn run(read: ReadHalf, buffer: BytesMut, writer: Writer, opened: Opened, shared: &Shared) {
-    let Opened { session, entry, permit: _permit } = opened;
+    let Opened {
+        session,
+        entry,
+        permit: _permit,
+    } = opened;
     let gone = CancellationToken::new();
-    let guard = Guard { max_message: shared.config.max_message_bytes };
+    let guard = Guard {
+        max_message: shared.config.max_message_bytes,
+    };
     let (reader, inbox) = Reader::new(read, buffer, guard, gone.clone());
     let mut reading = tokio::spawn(reader.run());
     let shutdown = shared.shutdown.clone();
-    let mut connection = Connection { session, writer, entry, extended: Extended::default(), inbox, gone, shutdown };
+    let mut connection = Connection {
+        session,
+        writer,
+        entry,
+        extended: Extended::default(),
+        inbox,
+        gone,
+        shutdown,
+    };
     let ended = AssertUnwindSafe(connection.run()).catch_unwind().await;
     let error = match ended {
         Ok(Failure::Gone) => None,
         Ok(Failure::Fatal(error) | Failure::Statement(error)) => Some(error),
         Err(panic) => Some(panicked(&*panic)),
     };
-    let Connection { mut writer, inbox, .. } = connection;
+    let Connection {
+        mut writer, inbox, ..
+    } = connection;
     if let Some(error) = error {
         farewell(&mut writer, &error).await;
         // A closed inbox lets the reader read on, so that it sees the client close.
@@ -115,9 +131,13 @@ async fn farewell(writer: &mut Writer, error: &Error) {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = text, "a connection panicked");
-    Error::internal(format!("internal error: {}", text.unwrap_or("unknown"))).hint("Please report this as a bug.")
+    Error::internal(format!("internal error: {}", text.unwrap_or("unknown")))
+        .hint("Please report this as a bug.")
 }
 
 impl Connection {
@@ -137,7 +157,10 @@ impl Connection {
             inbound = self.inbox.recv() => inbound.ok_or(Failure::Gone)?,
         };
         // The room that the message takes in the queue is free once it is handled.
-        let Inbound { message, room: _room } = inbound;
+        let Inbound {
+            message,
+            room: _room,
+        } = inbound;
         let message = message.map_err(Failure::Fatal)?;
         match message {
             Message::Terminate => Err(Failure::Gone),
@@ -149,11 +172,17 @@ impl Connection {
                 self.failed(&Error::unsupported("the function call message"), None)?;
                 self.ready().await
             }
-            Message::BadText { simple: true, error } => {
+            Message::BadText {
+                simple: true,
+                error,
+            } => {
                 self.failed(&error, None)?;
                 self.ready().await
             }
-            Message::BadText { simple: false, error } => {
+            Message::BadText {
+                simple: false,
+                error,
+            } => {
                 self.extended.skipping = true;
                 self.failed(&error, None)?;
                 self.flush().await
@@ -165,7 +194,12 @@ impl Connection {
     /// What can stop a statement that begins now.
     pub(crate) fn stop(&self) -> Stop {
         let (gone, shutdown) = (self.gone.clone(), self.shutdown.clone());
-        Stop { cancel: Cancel::new(), gone, shutdown, deadline: None }
+        Stop {
+            cancel: Cancel::new(),
+            gone,
+            shutdown,
+            deadline: None,
+        }
     }
 
     /// When a statement that begins now has to be done.
@@ -257,7 +291,9 @@ pub(crate) async fn drive<T>(
     stop.cancel.cancel();
     match (timeout(CANCEL_GRACE, &mut work).await, failure) {
         (Ok(Ok(done)), Failure::Statement(_)) => Ok(done),
-        (Ok(Err(error)), Failure::Statement(_)) if error.state() != SqlState::QUERY_CANCELED => Err(error.into()),
+        (Ok(Err(error)), Failure::Statement(_)) if error.state() != SqlState::QUERY_CANCELED => {
+            Err(error.into())
+        }
         (_, failure) => Err(failure),
     }
 }

@@ -8,7 +8,12 @@ use crate::backend::CopyFormat;
 use crate::encode::{Cells, Column};
 
 /// Appends one row and its newline.
-pub(crate) fn line(cells: &[Cells], row: usize, format: &CopyFormat, out: &mut BytesMut) -> Result<()> {
+pub(crate) fn line(
+    cells: &[Cells],
+    row: usize,
+    format: &CopyFormat,
+    out: &mut BytesMut,
+) -> Result<()> {
     for (index, cell) in cells.iter().enumerate() {
         let value = cell.get(row);
         match format {
@@ -69,7 +74,9 @@ fn csv_value(value: &[u8], alone: bool, out: &mut BytesMut) {
     // An empty unquoted value is NULL, and `\.` alone on a line ends the data.
     let quoted = value.is_empty()
         || (alone && value == b"\\.")
-        || value.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
+        || value
+            .iter()
+            .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
     if !quoted {
         return out.put_slice(value);
     }

@@ -42,7 +42,10 @@ pub struct EncodeOptions {
 
 impl Default for EncodeOptions {
     fn default() -> Self {
-        Self { zone: Zone::Utc, extra_float_digits: 1 }
+        Self {
+            zone: Zone::Utc,
+            extra_float_digits: 1,
+        }
     }
 }
 
@@ -58,7 +61,11 @@ impl Cells {
     /// The value of a row; `None` is NULL.
     pub fn get(&self, row: usize) -> Option<&[u8]> {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        if self.nulls[row] { None } else { Some(&self.bytes[start..self.ends[row]]) }
+        if self.nulls[row] {
+            None
+        } else {
+            Some(&self.bytes[start..self.ends[row]])
+        }
     }
 
     /// Number of values.
@@ -99,7 +106,11 @@ impl Cells {
     }
 
     /// Appends `rows` values by row number; `write` says whether there was a value.
-    fn rows(&mut self, rows: usize, mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<bool>) -> Result<()> {
+    fn rows(
+        &mut self,
+        rows: usize,
+        mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<bool>,
+    ) -> Result<()> {
         for row in 0..rows {
             let some = write(row, &mut self.bytes)?;
             self.end(!some);
@@ -131,7 +142,11 @@ pub fn columns(schema: &Schema, formats: &[Format]) -> Result<Vec<Column>> {
         many => many.get(index).copied().unwrap_or(Format::Text),
     };
     let column = |(index, field): (usize, &std::sync::Arc<datafusion::arrow::datatypes::Field>)| {
-        Ok(Column { name: field.name().clone(), pg_type: pg_type(field)?, format: format(index) })
+        Ok(Column {
+            name: field.name().clone(),
+            pg_type: pg_type(field)?,
+            format: format(index),
+        })
     };
     schema.fields().iter().enumerate().map(column).collect()
 }
@@ -153,7 +168,15 @@ impl RowEncoder {
     /// An encoder without rows.
     pub fn new(columns: Vec<Column>, options: EncodeOptions) -> Self {
         let cells = columns.iter().map(|_| Cells::default()).collect();
-        Self { columns, options, batch: None, encoded: 0, cells, chunk: 0, next: 0 }
+        Self {
+            columns,
+            options,
+            batch: None,
+            encoded: 0,
+            cells,
+            chunk: 0,
+            next: 0,
+        }
     }
 
     /// The columns.
@@ -166,7 +189,10 @@ impl RowEncoder {
         if batch.num_columns() != self.columns.len() {
             return Err(Error::internal("a batch has other columns than its result"));
         }
-        debug_assert!(self.batch.is_none() && self.next == self.chunk, "rows of the last batch are left");
+        debug_assert!(
+            self.batch.is_none() && self.next == self.chunk,
+            "rows of the last batch are left"
+        );
         self.encoded = 0;
         self.batch = Some(batch);
         Ok(())
@@ -182,7 +208,9 @@ impl RowEncoder {
     }
 
     fn next_chunk(&mut self) -> Result<bool> {
-        let Some(batch) = &self.batch else { return Ok(false) };
+        let Some(batch) = &self.batch else {
+            return Ok(false);
+        };
         let left = batch.num_rows() - self.encoded;
         (self.chunk, self.next) = (0, 0);
         if left == 0 {
@@ -196,7 +224,10 @@ impl RowEncoder {
             let array = batch.column(index).slice(self.encoded, rows);
             encode(&array, column, &self.options, cells)?;
             if cells.len() != rows {
-                return Err(Error::internal(format!("column {} was not encoded whole", column.name)));
+                return Err(Error::internal(format!(
+                    "column {} was not encoded whole",
+                    column.name
+                )));
             }
         }
         self.encoded += rows;
@@ -205,9 +236,16 @@ impl RowEncoder {
     }
 }
 
-fn encode(array: &dyn Array, column: &Column, options: &EncodeOptions, cells: &mut Cells) -> Result<()> {
+fn encode(
+    array: &dyn Array,
+    column: &Column,
+    options: &EncodeOptions,
+    cells: &mut Cells,
+) -> Result<()> {
     match column.format {
-        Format::Text if vector_element(column.pg_type.oid).is_some() && is_list(array.data_type()) => {
+        Format::Text
+            if vector_element(column.pg_type.oid).is_some() && is_list(array.data_type()) =>
+        {
             array::vectors_as_text(array, options, cells)
         }
         Format::Text => text::column(array, options, cells),

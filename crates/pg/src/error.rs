@@ -51,17 +51,26 @@ pub(crate) fn violation(message: impl Into<String>) -> Error {
 
 /// `57014` for a CancelRequest.
 pub(crate) fn canceled() -> Error {
-    Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+    Error::new(
+        SqlState::QUERY_CANCELED,
+        "canceling statement due to user request",
+    )
 }
 
 /// `57014` for `statement_timeout`.
 pub(crate) fn timed_out() -> Error {
-    Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
+    Error::new(
+        SqlState::QUERY_CANCELED,
+        "canceling statement due to statement timeout",
+    )
 }
 
 /// `57P01`.
 pub(crate) fn shut_down() -> Error {
-    Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+    Error::new(
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection due to administrator command",
+    )
 }
 
 /// The error as a message. `text` is the query text that its location counts in.

@@ -67,16 +67,24 @@ impl Extended {
     }
 
     fn no_portal(name: &str) -> Error {
-        Error::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+        Error::new(
+            SqlState::INVALID_CURSOR_NAME,
+            format!("portal \"{name}\" does not exist"),
+        )
     }
 
     fn check_room(&self, held: usize, limit: usize, bytes: usize, what: &str) -> Result<()> {
         if held < limit && bytes <= MAX_HELD_BYTES {
             return Ok(());
         }
-        Err(Error::new(SqlState::CONFIGURATION_LIMIT, format!("too many {what} in this session"))
-            .detail(format!("There are at most {limit}, of {MAX_HELD_BYTES} bytes together."))
-            .hint("Close some of them."))
+        Err(Error::new(
+            SqlState::CONFIGURATION_LIMIT,
+            format!("too many {what} in this session"),
+        )
+        .detail(format!(
+            "There are at most {limit}, of {MAX_HELD_BYTES} bytes together."
+        ))
+        .hint("Close some of them."))
     }
 }
 
@@ -92,7 +100,11 @@ struct Statement {
 
 impl Statement {
     fn columns(&self, formats: &[Format]) -> Result<Option<Vec<Column>>> {
-        self.prepared.schema.as_ref().map(|schema| columns(schema, formats)).transpose()
+        self.prepared
+            .schema
+            .as_ref()
+            .map(|schema| columns(schema, formats))
+            .transpose()
     }
 }
 
@@ -166,8 +178,13 @@ impl Connection {
             return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message).into());
         }
         let held = &self.extended.statements;
-        let bytes = held.values().map(|statement| statement.text.len()).sum::<usize>() + parse.query.len();
-        self.extended.check_room(held.len(), MAX_STATEMENTS, bytes, "prepared statements")?;
+        let bytes = held
+            .values()
+            .map(|statement| statement.text.len())
+            .sum::<usize>()
+            + parse.query.len();
+        self.extended
+            .check_room(held.len(), MAX_STATEMENTS, bytes, "prepared statements")?;
         let statement = self.prepare(parse).await?;
         self.extended.statements.insert(name, Arc::new(statement));
         self.put(ParseComplete::new())
@@ -183,28 +200,51 @@ impl Connection {
         for &oid in &parse.type_oids {
             let hint = parameter_type(oid);
             if hint.is_none() && !matches!(oid, 0 | oid::UNKNOWN) {
-                return Err(Error::unsupported(format_args!("a parameter of the type with oid {oid}")).into());
+                return Err(Error::unsupported(format_args!(
+                    "a parameter of the type with oid {oid}"
+                ))
+                .into());
             }
             hints.push(hint);
         }
         let parsed = statements.pop();
         let prepared = match &parsed {
-            None => Prepared { schema: None, parameters: Vec::new() },
+            None => Prepared {
+                schema: None,
+                parameters: Vec::new(),
+            },
             Some(parsed) => {
                 let mut stop = self.stop();
                 stop.deadline = self.deadline();
                 let running = self.entry.running(stop.cancel.clone());
-                let prepared = drive(&mut self.writer, &stop, self.session.prepare(parsed, &hints)).await?;
+                let prepared = drive(
+                    &mut self.writer,
+                    &stop,
+                    self.session.prepare(parsed, &hints),
+                )
+                .await?;
                 drop(running);
                 prepared
             }
         };
-        let declared = |index: usize| parse.type_oids.get(index).copied().filter(|oid| !matches!(*oid, 0 | oid::UNKNOWN));
+        let declared = |index: usize| {
+            parse
+                .type_oids
+                .get(index)
+                .copied()
+                .filter(|oid| !matches!(*oid, 0 | oid::UNKNOWN))
+        };
         let wanted = prepared.parameters.iter().enumerate();
-        let parameters =
-            wanted.map(|(index, wanted)| declared(index).unwrap_or_else(|| params::oid_of(wanted))).collect();
+        let parameters = wanted
+            .map(|(index, wanted)| declared(index).unwrap_or_else(|| params::oid_of(wanted)))
+            .collect();
         self.notices()?;
-        Ok(Statement { text: parse.query.clone(), parsed, prepared, parameters })
+        Ok(Statement {
+            text: parse.query.clone(),
+            parsed,
+            prepared,
+            parameters,
+        })
     }
 
     fn bind(&mut self, bind: Bind) -> Step<()> {
@@ -214,7 +254,11 @@ impl Connection {
         if name.is_empty() {
             self.extended.portals.remove("");
         } else if self.extended.portals.contains_key(&name) {
-            return Err(Error::new(SqlState("42P03"), format!("cursor \"{name}\" already exists")).into());
+            return Err(Error::new(
+                SqlState("42P03"),
+                format!("cursor \"{name}\" already exists"),
+            )
+            .into());
         }
         let (given, wanted) = (bind.parameters.len(), statement.parameters.len());
         if given != wanted {
@@ -223,24 +267,58 @@ impl Connection {
             );
             return Err(violation(message).into());
         }
-        let parameter_formats = formats(&bind.parameter_format_codes, given, "parameter", "parameters")?;
-        let result_columns = statement.prepared.schema.as_ref().map_or(0, |schema| schema.fields().len());
-        let formats = formats(&bind.result_column_format_codes, result_columns, "result", "columns")?;
-        let bytes = bind.parameters.iter().flatten().map(|value| value.len()).sum::<usize>();
+        let parameter_formats = formats(
+            &bind.parameter_format_codes,
+            given,
+            "parameter",
+            "parameters",
+        )?;
+        let result_columns = statement
+            .prepared
+            .schema
+            .as_ref()
+            .map_or(0, |schema| schema.fields().len());
+        let formats = formats(
+            &bind.result_column_format_codes,
+            result_columns,
+            "result",
+            "columns",
+        )?;
+        let bytes = bind
+            .parameters
+            .iter()
+            .flatten()
+            .map(|value| value.len())
+            .sum::<usize>();
         let held = &self.extended.portals;
         let total = held.values().map(|portal| portal.bytes).sum::<usize>() + bytes;
-        self.extended.check_room(held.len(), MAX_PORTALS, total, "portals")?;
+        self.extended
+            .check_room(held.len(), MAX_PORTALS, total, "portals")?;
         let options = self.encode_options()?;
         let mut params = Vec::with_capacity(given);
         for (index, value) in bind.parameters.iter().enumerate() {
             let format = nth(&parameter_formats, index);
             let wanted = &statement.prepared.parameters[index];
             let oid = statement.parameters[index];
-            params.push(params::decode(value.as_deref(), format, oid, wanted, &options.zone).map_err(|error| {
-                if error.detail_text().is_some() { error } else { error.detail(format!("This is parameter ${}.", index + 1)) }
-            })?);
+            params.push(
+                params::decode(value.as_deref(), format, oid, wanted, &options.zone).map_err(
+                    |error| {
+                        if error.detail_text().is_some() {
+                            error
+                        } else {
+                            error.detail(format!("This is parameter ${}.", index + 1))
+                        }
+                    },
+                )?,
+            );
         }
-        let portal = Portal { statement, params, bytes, formats, state: State::New };
+        let portal = Portal {
+            statement,
+            params,
+            bytes,
+            formats,
+            state: State::New,
+        };
         self.extended.portals.insert(name, portal);
         self.put(BindComplete::new())
     }
@@ -253,7 +331,11 @@ impl Connection {
             self.put(ParameterDescription::new(statement.parameters.clone()))?;
             columns
         } else {
-            let portal = self.extended.portals.get(name).ok_or_else(|| Extended::no_portal(name))?;
+            let portal = self
+                .extended
+                .portals
+                .get(name)
+                .ok_or_else(|| Extended::no_portal(name))?;
             portal.statement.columns(&portal.formats)?
         };
         match columns {
@@ -275,7 +357,11 @@ impl Connection {
 
     /// Runs a portal, or runs it on. A portal that fails is gone.
     async fn run_portal(&mut self, name: String, max_rows: i32) -> Step<()> {
-        let mut portal = self.extended.portals.remove(&name).ok_or_else(|| Extended::no_portal(&name))?;
+        let mut portal = self
+            .extended
+            .portals
+            .remove(&name)
+            .ok_or_else(|| Extended::no_portal(&name))?;
         let limit = u64::try_from(max_rows).ok().filter(|rows| *rows > 0);
         let mut stop = self.stop();
         if let State::Suspended(_, cancel) = &portal.state {
@@ -285,7 +371,16 @@ impl Connection {
         stop.deadline = if live { None } else { self.deadline() };
         let _running = self.entry.running(stop.cancel.clone());
         portal.state = match portal.state {
-            State::New => self.start(&portal.statement, &portal.params, &portal.formats, &stop, limit).await?,
+            State::New => {
+                self.start(
+                    &portal.statement,
+                    &portal.params,
+                    &portal.formats,
+                    &stop,
+                    limit,
+                )
+                .await?
+            }
             State::Suspended(feed, _) => self.send(feed, &stop, limit).await?,
             State::AtEnd(feed) => {
                 self.complete(feed.tag(0))?;
@@ -324,7 +419,12 @@ impl Connection {
         Ok(State::Done)
     }
 
-    async fn send(&mut self, mut feed: Box<RowFeed>, stop: &Stop, limit: Option<u64>) -> Step<State> {
+    async fn send(
+        &mut self,
+        mut feed: Box<RowFeed>,
+        stop: &Stop,
+        limit: Option<u64>,
+    ) -> Step<State> {
         let (fed, sent) = feed.feed(&mut self.writer, stop, limit).await?;
         match fed {
             Fed::Limit => {
@@ -345,23 +445,40 @@ impl Connection {
 fn check_plan(statement: &Statement, rows: &Rows) -> Result<()> {
     let now = columns(&rows.schema, &[])?;
     let told = statement.columns(&[])?.unwrap_or_default();
-    let same = now.len() == told.len() && now.iter().zip(&told).all(|(now, told)| now.pg_type.oid == told.pg_type.oid);
+    let same = now.len() == told.len()
+        && now
+            .iter()
+            .zip(&told)
+            .all(|(now, told)| now.pg_type.oid == told.pg_type.oid);
     if same {
         return Ok(());
     }
-    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"))
+    Err(Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "cached plan must not change result type",
+    ))
 }
 
 /// Format codes of Bind: none, one for all, or one for each of `count`.
 fn formats(codes: &[i16], count: usize, kind: &str, of: &str) -> Result<Vec<Format>> {
     if codes.len() > 1 && codes.len() != count {
-        let has = if kind == "result" { "query has" } else { "message has" };
-        return Err(violation(format!("bind message has {} {kind} formats but {has} {count} {of}", codes.len())));
+        let has = if kind == "result" {
+            "query has"
+        } else {
+            "message has"
+        };
+        return Err(violation(format!(
+            "bind message has {} {kind} formats but {has} {count} {of}",
+            codes.len()
+        )));
     }
     let format = |code: &i16| match code {
         0 => Ok(Format::Text),
         1 => Ok(Format::Binary),
-        other => Err(Error::new(SqlState::INVALID_PARAMETER, format!("unsupported format code: {other}"))),
+        other => Err(Error::new(
+            SqlState::INVALID_PARAMETER,
+            format!("unsupported format code: {other}"),
+        )),
     };
     codes.iter().map(format).collect()
 }

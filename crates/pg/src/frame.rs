@@ -51,14 +51,26 @@ impl Guard {
     /// The next message and its length in bytes; `None` when more bytes are needed. An error is a breach of the
     /// protocol, after which the connection cannot go on.
     pub(crate) fn next(&self, buffer: &mut BytesMut) -> Result<Option<(Message, usize)>, Error> {
-        let Some(&kind) = buffer.first() else { return Ok(None) };
-        let limit = self.limit(kind).ok_or_else(|| violation(format!("invalid frontend message type {kind}")))?;
-        let Some(word) = buffer.get(1..HEADER_BYTES) else { return Ok(None) };
+        let Some(&kind) = buffer.first() else {
+            return Ok(None);
+        };
+        let limit = self
+            .limit(kind)
+            .ok_or_else(|| violation(format!("invalid frontend message type {kind}")))?;
+        let Some(word) = buffer.get(1..HEADER_BYTES) else {
+            return Ok(None);
+        };
         let declared = i32::from_be_bytes([word[0], word[1], word[2], word[3]]);
-        let length = usize::try_from(declared).ok().filter(|length| (4..=limit).contains(length));
+        let length = usize::try_from(declared)
+            .ok()
+            .filter(|length| (4..=limit).contains(length));
         let Some(length) = length else {
-            return Err(violation(format!("invalid message length {declared}"))
-                .detail(format!("A message of type \"{}\" has 4 to {limit} bytes.", char::from(kind))));
+            return Err(
+                violation(format!("invalid message length {declared}")).detail(format!(
+                    "A message of type \"{}\" has 4 to {limit} bytes.",
+                    char::from(kind)
+                )),
+            );
         };
         if buffer.len() < 1 + length {
             return Ok(None);
@@ -69,11 +81,21 @@ impl Guard {
         let message = match decode(kind, &mut body) {
             Ok(message) => message,
             Err(Broken::Frame(error)) => return Err(error),
-            Err(Broken::Text(error)) => return Ok(Some((Message::BadText { simple: kind == b'Q', error }, length))),
+            Err(Broken::Text(error)) => {
+                return Ok(Some((
+                    Message::BadText {
+                        simple: kind == b'Q',
+                        error,
+                    },
+                    length,
+                )));
+            }
         };
         if body.0.has_remaining() {
-            return Err(violation("invalid message format")
-                .detail(format!("{} bytes are left over in the message.", body.0.remaining())));
+            return Err(violation("invalid message format").detail(format!(
+                "{} bytes are left over in the message.",
+                body.0.remaining()
+            )));
         }
         Ok(Some((message, length)))
     }
@@ -144,7 +166,13 @@ fn bind(body: &mut Body) -> Result<Bind, Broken> {
     let parameters = (0..count).map(|_| body.value()).collect::<Result<_, _>>()?;
     let count = body.count(2)?;
     let results = (0..count).map(|_| body.i16()).collect::<Result<_, _>>()?;
-    Ok(Bind::new(Some(portal), Some(statement), formats, parameters, results))
+    Ok(Bind::new(
+        Some(portal),
+        Some(statement),
+        formats,
+        parameters,
+        results,
+    ))
 }
 
 /// What Describe and Close name: `S` for a statement, `P` for a portal.
@@ -189,7 +217,8 @@ impl Body {
         match self.u32()?.cast_signed() {
             -1 => Ok(None),
             length => {
-                let length = usize::try_from(length).map_err(|_| violation("invalid length of a parameter"))?;
+                let length = usize::try_from(length)
+                    .map_err(|_| violation("invalid length of a parameter"))?;
                 self.take(length).map(Some)
             }
         }
@@ -197,11 +226,18 @@ impl Body {
 
     /// Text up to a zero byte.
     fn text(&mut self) -> Result<String, Broken> {
-        let end = self.0.iter().position(|&byte| byte == 0).ok_or_else(|| violation("invalid string in message"))?;
+        let end = self
+            .0
+            .iter()
+            .position(|&byte| byte == 0)
+            .ok_or_else(|| violation("invalid string in message"))?;
         let text = self.take(end + 1)?;
         String::from_utf8(text[..end].to_vec()).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            let message = format!("invalid byte sequence for encoding \"UTF8\": 0x{:02x}", text[at]);
+            let message = format!(
+                "invalid byte sequence for encoding \"UTF8\": 0x{:02x}",
+                text[at]
+            );
             Broken::Text(Error::new(SqlState("22021"), message))
         })
     }
@@ -211,7 +247,9 @@ impl Body {
 mod tests {
     use super::*;
 
-    const GUARD: Guard = Guard { max_message: 1 << 16 };
+    const GUARD: Guard = Guard {
+        max_message: 1 << 16,
+    };
 
     fn next(bytes: &[u8]) -> Result<Option<Message>, Error> {
         let mut buffer = BytesMut::from(bytes);
@@ -220,8 +258,12 @@ mod tests {
 
     #[test]
     fn whole_messages_are_cut_off_one_by_one() {
-        let mut buffer = BytesMut::from(&b"Q\0\0\0\x06a\0S\0\0\0\x04E\0\0\0\x09\0\xff\xff\xff\xffQ\0"[..]);
-        assert_eq!(GUARD.next(&mut buffer).unwrap().unwrap().0, Message::Query("a".into()));
+        let mut buffer =
+            BytesMut::from(&b"Q\0\0\0\x06a\0S\0\0\0\x04E\0\0\0\x09\0\xff\xff\xff\xffQ\0"[..]);
+        assert_eq!(
+            GUARD.next(&mut buffer).unwrap().unwrap().0,
+            Message::Query("a".into())
+        );
         assert_eq!(GUARD.next(&mut buffer).unwrap().unwrap().0, Message::Sync);
         let execute = Message::Execute(Execute::new(Some(String::new()), -1));
         assert_eq!(GUARD.next(&mut buffer).unwrap().unwrap().0, execute);
@@ -243,28 +285,55 @@ mod tests {
             (b"Q\0\0\0\x04", "invalid string in message"),
             (b"Q\0\0\0\x07a\0b", "invalid message format"),
             (b"B\0\0\0\x06\0\0", "insufficient data left in message"),
-            (b"B\0\0\0\x08\0\0\xff\xff", "insufficient data left in message"),
-            (b"B\0\0\0\x10\0\0\0\0\0\x01\0\0\0\x09\0\0", "insufficient data left in message"),
-            (b"B\0\0\0\x10\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0", "invalid length of a parameter"),
-            (b"P\0\0\0\x08\0\0\xff\xff", "insufficient data left in message"),
+            (
+                b"B\0\0\0\x08\0\0\xff\xff",
+                "insufficient data left in message",
+            ),
+            (
+                b"B\0\0\0\x10\0\0\0\0\0\x01\0\0\0\x09\0\0",
+                "insufficient data left in message",
+            ),
+            (
+                b"B\0\0\0\x10\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0",
+                "invalid length of a parameter",
+            ),
+            (
+                b"P\0\0\0\x08\0\0\xff\xff",
+                "insufficient data left in message",
+            ),
             (b"D\0\0\0\x06x\0", "invalid message subtype 120"),
         ] {
             let error = next(bytes).unwrap_err();
-            assert_eq!((error.state().0, error.message()), ("08P01", message), "{bytes:?}");
+            assert_eq!(
+                (error.state().0, error.message()),
+                ("08P01", message),
+                "{bytes:?}"
+            );
         }
     }
 
     #[test]
     fn text_that_is_not_utf8_fails_only_its_statement() {
         let found = next(b"Q\0\0\0\x06\xff\0").unwrap().unwrap();
-        let Message::BadText { simple: true, error } = found else { panic!("{found:?}") };
-        assert_eq!(error.message(), "invalid byte sequence for encoding \"UTF8\": 0xff");
+        let Message::BadText {
+            simple: true,
+            error,
+        } = found
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            error.message(),
+            "invalid byte sequence for encoding \"UTF8\": 0xff"
+        );
     }
 
     #[test]
     fn bind_is_read_whole() {
         let bytes = b"B\0\0\0\x1bp\0s\0\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\x01\0\x01";
-        let Message::Bind(bind) = next(bytes).unwrap().unwrap() else { panic!("not a Bind") };
+        let Message::Bind(bind) = next(bytes).unwrap().unwrap() else {
+            panic!("not a Bind")
+        };
         assert_eq!(bind.portal_name.as_deref(), Some("p"));
         assert_eq!(bind.parameters, [Some(Bytes::from_static(b"x")), None]);
         assert_eq!(bind.result_column_format_codes, [1]);

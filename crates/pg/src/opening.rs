@@ -42,15 +42,32 @@ pub(crate) async fn open(
         None => return Err(Failure::Gone),
     };
     if !local && !shared.config.trust_remote {
-        let message = format!("no authentication is set up for connections of user \"{}\" from other hosts", startup.info.user);
+        let message = format!(
+            "no authentication is set up for connections of user \"{}\" from other hosts",
+            startup.info.user
+        );
         return Err(Failure::Fatal(
             Error::new(SqlState("28000"), message).hint("Connect from the server's own host."),
         ));
     }
-    let permit = shared.sessions.clone().try_acquire_owned().map_err(|_| Failure::Fatal(too_many()))?;
-    let session = shared.backend.session(&startup.info).map_err(Failure::Fatal)?;
-    let entry = shared.registry.enter(startup.minor >= 2).map_err(|error| Error::internal(error.to_string()))?;
-    let mut opened = Opened { session, entry, permit };
+    let permit = shared
+        .sessions
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| Failure::Fatal(too_many()))?;
+    let session = shared
+        .backend
+        .session(&startup.info)
+        .map_err(Failure::Fatal)?;
+    let entry = shared
+        .registry
+        .enter(startup.minor >= 2)
+        .map_err(|error| Error::internal(error.to_string()))?;
+    let mut opened = Opened {
+        session,
+        entry,
+        permit,
+    };
     greet(&mut opened, *startup, writer).map_err(Failure::Fatal)?;
     writer.flush().await?;
     Ok(opened)
@@ -58,7 +75,10 @@ pub(crate) async fn open(
 
 /// `53300`.
 pub(crate) fn too_many() -> Error {
-    Error::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
+    Error::new(
+        SqlState::TOO_MANY_CONNECTIONS,
+        "sorry, too many clients already",
+    )
 }
 
 /// Answers packets until the startup packet; `None` after a cancel request, which gets no answer.
@@ -85,7 +105,9 @@ async fn negotiate(
             }
             First::Encryption(kind) => {
                 if declined.contains(&kind) {
-                    return Err(Failure::Fatal(violation(format!("{kind} was requested twice"))));
+                    return Err(Failure::Fatal(violation(format!(
+                        "{kind} was requested twice"
+                    ))));
                 }
                 if !buffer.is_empty() {
                     let message = format!("received unencrypted data after {kind} request");
@@ -128,10 +150,15 @@ fn greet(opened: &mut Opened, startup: Startup, writer: &mut Writer) -> dataflow
         parameters.push((name, value));
     }
     for (name, value) in parameters {
-        writer.put(ParameterStatus::new(name.to_owned(), value.replace('\0', "")))?;
+        writer.put(ParameterStatus::new(
+            name.to_owned(),
+            value.replace('\0', ""),
+        ))?;
     }
     let key = match opened.entry.key.first_chunk() {
-        Some(short) if opened.entry.key.len() == short.len() => SecretKey::I32(i32::from_be_bytes(*short)),
+        Some(short) if opened.entry.key.len() == short.len() => {
+            SecretKey::I32(i32::from_be_bytes(*short))
+        }
         _ => SecretKey::Bytes(opened.entry.key.clone()),
     };
     writer.put(BackendKeyData::new(opened.entry.pid, key))?;

@@ -51,7 +51,17 @@ impl Reader {
     ) -> (Self, mpsc::Receiver<Inbound>) {
         let (queue, inbox) = mpsc::channel(QUEUE_MESSAGES);
         let room = Arc::new(Semaphore::new(QUEUE_BYTES + guard.max_message));
-        (Self { socket, buffer, guard, queue, room, gone }, inbox)
+        (
+            Self {
+                socket,
+                buffer,
+                guard,
+                queue,
+                room,
+                gone,
+            },
+            inbox,
+        )
     }
 
     /// Reads until the client is gone.

@@ -38,9 +38,19 @@ pub(crate) struct RowFeed {
 
 impl RowFeed {
     /// A feed of `rows`, whose columns are written in `formats` (none, one for all, or one each).
-    pub(crate) fn new(rows: Rows, formats: &[Format], options: EncodeOptions, sink: Sink) -> dataflow::Result<Self> {
+    pub(crate) fn new(
+        rows: Rows,
+        formats: &[Format],
+        options: EncodeOptions,
+        sink: Sink,
+    ) -> dataflow::Result<Self> {
         let columns = columns(&rows.schema, formats)?;
-        Ok(Self { stream: rows.stream, encoder: RowEncoder::new(columns, options), sink, tag: rows.tag })
+        Ok(Self {
+            stream: rows.stream,
+            encoder: RowEncoder::new(columns, options),
+            sink,
+            tag: rows.tag,
+        })
     }
 
     /// The columns.
@@ -64,13 +74,20 @@ impl RowFeed {
 
     /// Sends rows until the stream ends or `limit` rows were sent; gives their number too. While the stream has none,
     /// what was written is flushed.
-    pub(crate) async fn feed(&mut self, writer: &mut Writer, stop: &Stop, limit: Option<u64>) -> Step<(Fed, u64)> {
+    pub(crate) async fn feed(
+        &mut self,
+        writer: &mut Writer,
+        stop: &Stop,
+        limit: Option<u64>,
+    ) -> Step<(Fed, u64)> {
         let mut sent = 0;
         loop {
             while let Some((cells, row)) = self.encoder.next_row()? {
                 match &self.sink {
                     Sink::DataRows => writer.data_row(cells, row)?,
-                    Sink::Copy(format) => writer.copy_data(|out| copy::line(cells, row, format, out))?,
+                    Sink::Copy(format) => {
+                        writer.copy_data(|out| copy::line(cells, row, format, out))?
+                    }
                 }
                 sent += 1;
                 if limit == Some(sent) {
@@ -111,7 +128,15 @@ pub(crate) fn description(columns: &[Column]) -> RowDescription {
     let field = |column: &Column| {
         let format = i16::from(column.format == Format::Binary);
         let kind = column.pg_type;
-        FieldDescription::new(column.name.replace('\0', ""), 0, 0, kind.oid, kind.len, kind.modifier, format)
+        FieldDescription::new(
+            column.name.replace('\0', ""),
+            0,
+            0,
+            kind.oid,
+            kind.len,
+            kind.modifier,
+            format,
+        )
     };
     RowDescription::new(columns.iter().map(field).collect())
 }

@@ -21,7 +21,7 @@ use crate::opening::too_many;
 
 /// Ports that are tried when the first is taken.
 const PORTS_TRIED: u16 = 100;
-/// Sockets beyond the sessions: clients that are opening, and cancel requests.
+/// Sockets beyond twice the sessions: clients that are opening, and cancel requests.
 const SPARE_SOCKETS: usize = 32;
 /// Silence after which a client is probed, how often, and how many probes may go unanswered.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -74,12 +74,24 @@ impl PgServer {
     /// `08006`.
     pub async fn start(config: PgConfig, backend: Arc<dyn Backend>) -> Result<Self> {
         let listener = bind(&config).await?;
-        let address = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| cannot_listen(config.listen, &error))?;
         let sessions = Arc::new(Semaphore::new(config.max_connections));
         let shutdown = CancellationToken::new();
-        let shared = Arc::new(Shared { config, backend, registry: Arc::default(), shutdown, sessions });
+        let shared = Arc::new(Shared {
+            config,
+            backend,
+            registry: Arc::default(),
+            shutdown,
+            sessions,
+        });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
-        Ok(Self { address, shared, accepting })
+        Ok(Self {
+            address,
+            shared,
+            accepting,
+        })
     }
 
     /// Where it listens.
@@ -95,7 +107,9 @@ impl PgServer {
     /// Stops accepting and ends every session with `57P01`. All are over when it returns, within 5 seconds.
     pub async fn shutdown(mut self) {
         self.shared.shutdown.cancel();
-        let Ok(mut clients) = (&mut self.accepting).await else { return };
+        let Ok(mut clients) = (&mut self.accepting).await else {
+            return;
+        };
         let all = async { while clients.join_next().await.is_some() {} };
         if timeout(SHUTDOWN_GRACE, all).await.is_err() {
             clients.shutdown().await;
@@ -112,11 +126,17 @@ impl Drop for PgServer {
 
 async fn bind(config: &PgConfig) -> Result<TcpListener> {
     let mut address = config.listen;
-    let last = address.port().saturating_add(if config.next_free_port { PORTS_TRIED } else { 0 });
+    let last = address.port().saturating_add(if config.next_free_port {
+        PORTS_TRIED
+    } else {
+        0
+    });
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return Ok(listener),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && address.port() < last => {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AddrInUse && address.port() < last =>
+            {
                 address.set_port(address.port() + 1);
             }
             Err(error) => return Err(cannot_listen(config.listen, &error)),
@@ -125,7 +145,10 @@ async fn bind(config: &PgConfig) -> Result<TcpListener> {
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Error {
-    Error::new(SqlState::CONNECTION_FAILURE, format!("cannot listen on {address}: {error}"))
+    Error::new(
+        SqlState::CONNECTION_FAILURE,
+        format!("cannot listen on {address}: {error}"),
+    )
 }
 
 /// Accepts until shutdown; gives the clients that are left.
@@ -148,21 +171,33 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinSet<()> {
 }
 
 fn admit(socket: TcpStream, peer: SocketAddr, clients: &mut JoinSet<()>, shared: &Arc<Shared>) {
-    if clients.len() >= shared.config.max_connections + SPARE_SOCKETS {
+    if clients.len() >= 2 * shared.config.max_connections + SPARE_SOCKETS {
         // As much as can be told without waiting.
         let mut bytes = bytes::BytesMut::new();
-        if response(&too_many(), Severity::Fatal, None).encode(&mut bytes).is_ok() {
+        if response(&too_many(), Severity::Fatal, None)
+            .encode(&mut bytes)
+            .is_ok()
+        {
             let _ = socket.try_write(&bytes);
         }
         return;
     }
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
-    let options = SockRef::from(&socket).set_tcp_keepalive(&keepalive).and_then(|()| socket.set_nodelay(true));
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    let options = SockRef::from(&socket)
+        .set_tcp_keepalive(&keepalive)
+        .and_then(|()| socket.set_nodelay(true));
     if let Err(error) = options {
         tracing::debug!(%error, %peer, "socket options refused");
     }
     let local = peer.ip().to_canonical().is_loopback();
     let (read, write) = socket.into_split();
-    clients.spawn(serve(Box::new(read), Box::new(write), local, shared.clone()));
+    clients.spawn(serve(
+        Box::new(read),
+        Box::new(write),
+        local,
+        shared.clone(),
+    ));
 }

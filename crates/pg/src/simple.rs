@@ -45,7 +45,11 @@ impl Connection {
         for parsed in &statements {
             // What is written already must not wait for a statement that keeps the thread busy.
             flush(&mut self.writer, stop).await?;
-            stop.deadline = if is_live(parsed) { None } else { self.deadline() };
+            stop.deadline = if is_live(parsed) {
+                None
+            } else {
+                self.deadline()
+            };
             match self.execute(parsed, &[], stop).await? {
                 Outcome::Rows(rows) => self.rows(rows, stop).await?,
                 Outcome::Copy(rows, format) => self.copy_out(rows, format, stop).await?,
@@ -69,19 +73,38 @@ impl Connection {
     }
 
     async fn rows(&mut self, rows: Rows, stop: &Stop) -> Step<()> {
-        let mut feed = RowFeed::new(rows, &[Format::Text], self.encode_options()?, Sink::DataRows)?;
+        let mut feed = RowFeed::new(
+            rows,
+            &[Format::Text],
+            self.encode_options()?,
+            Sink::DataRows,
+        )?;
         self.put(description(feed.columns()))?;
         let (_, sent) = feed.feed(&mut self.writer, stop, None).await?;
         self.complete(feed.tag(sent))
     }
 
     /// Sends a result in COPY-out form.
-    pub(crate) async fn copy_out(&mut self, rows: Rows, format: CopyFormat, stop: &Stop) -> Step<()> {
+    pub(crate) async fn copy_out(
+        &mut self,
+        rows: Rows,
+        format: CopyFormat,
+        stop: &Stop,
+    ) -> Step<()> {
         let header = format == CopyFormat::Csv { header: true };
-        let mut feed = RowFeed::new(rows, &[Format::Text], self.encode_options()?, Sink::Copy(format))?;
+        let mut feed = RowFeed::new(
+            rows,
+            &[Format::Text],
+            self.encode_options()?,
+            Sink::Copy(format),
+        )?;
         let columns = i16::try_from(feed.columns().len())
             .map_err(|_| Error::new(SqlState::PROGRAM_LIMIT, "too many columns"))?;
-        self.put(CopyOutResponse::new(0, columns, vec![0; feed.columns().len()]))?;
+        self.put(CopyOutResponse::new(
+            0,
+            columns,
+            vec![0; feed.columns().len()],
+        ))?;
         let mut sent_header = Ok(());
         if header {
             sent_header = self.writer.copy_data(|out| {

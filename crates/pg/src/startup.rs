@@ -47,9 +47,13 @@ pub(crate) struct Startup {
 
 /// Cuts the next packet off the buffer; `None` when more bytes are needed.
 pub(crate) fn next_packet(buffer: &mut BytesMut) -> Result<Option<First>> {
-    let Some(&[a, b, c, d]) = buffer.first_chunk() else { return Ok(None) };
+    let Some(&[a, b, c, d]) = buffer.first_chunk() else {
+        return Ok(None);
+    };
     let declared = i32::from_be_bytes([a, b, c, d]);
-    let length = usize::try_from(declared).ok().filter(|length| (8..=MAX_PACKET_BYTES).contains(length));
+    let length = usize::try_from(declared)
+        .ok()
+        .filter(|length| (8..=MAX_PACKET_BYTES).contains(length));
     let length = length.ok_or_else(|| violation("invalid length of startup packet"))?;
     if buffer.len() < length {
         return Ok(None);
@@ -73,17 +77,26 @@ fn cancel(body: &Bytes) -> Result<First> {
     if !(4..=MAX_KEY_BYTES).contains(&key.len()) {
         return Err(violation("invalid length of cancel request"));
     }
-    Ok(First::Cancel { pid: i32::from_be_bytes(pid), key })
+    Ok(First::Cancel {
+        pid: i32::from_be_bytes(pid),
+        key,
+    })
 }
 
 fn startup(code: u32, body: &[u8]) -> Result<Startup> {
     let (major, minor) = (code >> 16, (code & 0xffff) as u16);
     if major != 3 {
-        let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{NEWEST_MINOR}");
+        let message = format!(
+            "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{NEWEST_MINOR}"
+        );
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
     }
     // There is no protocol 3.1.
-    let spoken = if minor >= NEWEST_MINOR { NEWEST_MINOR } else { 0 };
+    let spoken = if minor >= NEWEST_MINOR {
+        NEWEST_MINOR
+    } else {
+        0
+    };
     let mut unknown = Vec::new();
     let mut found = Found::default();
     for (name, value) in pairs(body)? {
@@ -95,7 +108,11 @@ fn startup(code: u32, body: &[u8]) -> Result<Startup> {
     }
     let negotiate = (spoken != minor || !unknown.is_empty())
         .then(|| NegotiateProtocolVersion::new((3 << 16) | i32::from(spoken), unknown));
-    Ok(Startup { info: found.finish()?, minor: spoken, negotiate })
+    Ok(Startup {
+        info: found.finish()?,
+        minor: spoken,
+        negotiate,
+    })
 }
 
 /// Names and values up to the empty name that ends the packet.
@@ -110,8 +127,12 @@ fn pairs(body: &[u8]) -> Result<Vec<(String, String)>> {
         if text.is_empty() && texts.len() % 2 == 0 {
             break;
         }
-        let text = std::str::from_utf8(text)
-            .map_err(|_| Error::new(SqlState("22021"), "invalid byte sequence for encoding \"UTF8\" in startup packet"))?;
+        let text = std::str::from_utf8(text).map_err(|_| {
+            Error::new(
+                SqlState("22021"),
+                "invalid byte sequence for encoding \"UTF8\" in startup packet",
+            )
+        })?;
         texts.push(text.to_owned());
     }
     if !rest.is_empty() {
@@ -152,7 +173,10 @@ impl Found {
 
     fn finish(mut self) -> Result<StartupInfo> {
         let user = self.user.filter(|user| !user.is_empty()).ok_or_else(|| {
-            Error::new(SqlState("28000"), "no PostgreSQL user name specified in startup packet")
+            Error::new(
+                SqlState("28000"),
+                "no PostgreSQL user name specified in startup packet",
+            )
         })?;
         for (name, value) in self.options {
             match name.as_str() {
@@ -161,8 +185,16 @@ impl Found {
                 _ => self.settings.push((name, value)),
             }
         }
-        let database = self.database.filter(|name| !name.is_empty()).unwrap_or_else(|| user.clone());
-        Ok(StartupInfo { user, database, application_name: self.application_name, settings: self.settings })
+        let database = self
+            .database
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| user.clone());
+        Ok(StartupInfo {
+            user,
+            database,
+            application_name: self.application_name,
+            settings: self.settings,
+        })
     }
 }
 
@@ -184,14 +216,24 @@ fn options(text: &str) -> Result<Vec<(String, String)>> {
         let setting = if word == "-c" {
             words.next()
         } else {
-            word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).map(str::to_owned)
+            word.strip_prefix("--")
+                .or_else(|| word.strip_prefix("-c"))
+                .map(str::to_owned)
         };
-        let pair = setting.as_deref().and_then(|setting| setting.split_once('='));
+        let pair = setting
+            .as_deref()
+            .and_then(|setting| setting.split_once('='));
         let Some((name, value)) = pair else {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, format!("invalid command-line argument for server process: {word}"))
-                .hint("options has the form \"-c name=value\"."));
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("invalid command-line argument for server process: {word}"),
+            )
+            .hint("options has the form \"-c name=value\"."));
         };
-        settings.push((name.replace('-', "_").to_ascii_lowercase(), value.to_owned()));
+        settings.push((
+            name.replace('-', "_").to_ascii_lowercase(),
+            value.to_owned(),
+        ));
     }
     Ok(settings)
 }
@@ -261,7 +303,13 @@ mod tests {
     fn newer_protocols_and_unknown_options_are_negotiated() {
         assert_eq!(opened(3 << 16 | 2, b"user\0a\0\0").unwrap().minor, 2);
         let newer = opened(3 << 16 | 9999, b"user\0a\0_pq_.x\0y\0\0").unwrap();
-        assert_eq!(newer.negotiate, Some(NegotiateProtocolVersion::new(3 << 16 | 2, vec!["_pq_.x".into()])));
+        assert_eq!(
+            newer.negotiate,
+            Some(NegotiateProtocolVersion::new(
+                3 << 16 | 2,
+                vec!["_pq_.x".into()]
+            ))
+        );
         let between = opened(3 << 16 | 1, b"user\0a\0\0").unwrap();
         assert_eq!((between.minor, between.negotiate.is_some()), (0, true));
         assert_eq!(opened(2 << 16, b"\0").unwrap_err().state().0, "0A000");
@@ -280,9 +328,18 @@ mod tests {
             (b"user\0a\0replication\0true\0\0", "0A000"),
             (b"user\0a\0options\0-x\0\0", "42601"),
         ] {
-            assert_eq!(opened(3 << 16, body).unwrap_err().state().0, state, "{body:?}");
+            assert_eq!(
+                opened(3 << 16, body).unwrap_err().state().0,
+                state,
+                "{body:?}"
+            );
         }
-        for bytes in [&b"\0\0\0\x07"[..], b"\x16\x03\x01\x02", b"\xff\xff\xff\xff", b"\0\0\x27\x11"] {
+        for bytes in [
+            &b"\0\0\0\x07"[..],
+            b"\x16\x03\x01\x02",
+            b"\xff\xff\xff\xff",
+            b"\0\0\x27\x11",
+        ] {
             assert!(next_packet(&mut BytesMut::from(bytes)).is_err());
         }
         assert!(next_packet(&mut packet(SSL_REQUEST, b"x")).is_err());
@@ -295,7 +352,9 @@ mod tests {
         let mut whole = packet(CANCEL_REQUEST, b"\0\0\0\x07abcd");
         let mut part = BytesMut::from(&whole[..11]);
         assert!(next_packet(&mut part).unwrap().is_none());
-        let Some(First::Cancel { pid, key }) = next_packet(&mut whole).unwrap() else { panic!("no cancel") };
+        let Some(First::Cancel { pid, key }) = next_packet(&mut whole).unwrap() else {
+            panic!("no cancel")
+        };
         assert_eq!((pid, &key[..]), (7, &b"abcd"[..]));
     }
 }

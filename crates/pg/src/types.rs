@@ -63,22 +63,35 @@ pub struct PgType {
 
 impl PgType {
     pub(crate) fn new(oid: u32) -> Self {
-        Self { oid, len: type_len(oid), modifier: -1 }
+        Self {
+            oid,
+            len: type_len(oid),
+            modifier: -1,
+        }
     }
 }
 
 /// The type that a column is announced as. A type that PostgreSQL has nothing for is refused with `0A000`.
 pub fn pg_type(field: &Field) -> Result<PgType> {
     if let Some(named) = field.metadata().get(OID_KEY) {
-        let oid = named.parse().map_err(|_| Error::internal(format!("{OID_KEY} of {} is no number", field.name())))?;
+        let oid = named
+            .parse()
+            .map_err(|_| Error::internal(format!("{OID_KEY} of {} is no number", field.name())))?;
         return Ok(PgType::new(oid));
     }
-    let extension = field.metadata().get("ARROW:extension:name").map(String::as_str);
+    let extension = field
+        .metadata()
+        .get("ARROW:extension:name")
+        .map(String::as_str);
     if extension == Some("arrow.json") {
         return Ok(PgType::new(oid::JSON));
     }
-    of_data_type(field.data_type())
-        .ok_or_else(|| Error::unsupported(format_args!("a result column of type {}", field.data_type())))
+    of_data_type(field.data_type()).ok_or_else(|| {
+        Error::unsupported(format_args!(
+            "a result column of type {}",
+            field.data_type()
+        ))
+    })
 }
 
 fn of_data_type(data_type: &DataType) -> Option<PgType> {
@@ -90,11 +103,20 @@ fn of_data_type(data_type: &DataType) -> Option<PgType> {
         DataType::UInt64 => oid::NUMERIC,
         DataType::Float16 | DataType::Float32 => oid::FLOAT4,
         DataType::Float64 => oid::FLOAT8,
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
-            return Some(PgType { modifier: numeric_modifier(*p, *s), ..PgType::new(oid::NUMERIC) });
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => {
+            return Some(PgType {
+                modifier: numeric_modifier(*p, *s),
+                ..PgType::new(oid::NUMERIC)
+            });
         }
         DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => oid::TEXT,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => oid::BYTEA,
+        DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_) => oid::BYTEA,
         DataType::Date32 | DataType::Date64 => oid::DATE,
         DataType::Time32(_) | DataType::Time64(_) => oid::TIME,
         DataType::Timestamp(_, None) => oid::TIMESTAMP,
@@ -108,8 +130,15 @@ fn of_data_type(data_type: &DataType) -> Option<PgType> {
         | DataType::Map(child, _) => {
             let element = pg_type(child).ok()?;
             // An array of arrays has the same type as an array, in PostgreSQL.
-            let oid = if is_list(child.data_type()) { element.oid } else { array_of(element.oid)? };
-            return Some(PgType { modifier: element.modifier, ..PgType::new(oid) });
+            let oid = if is_list(child.data_type()) {
+                element.oid
+            } else {
+                array_of(element.oid)?
+            };
+            return Some(PgType {
+                modifier: element.modifier,
+                ..PgType::new(oid)
+            });
         }
         DataType::Struct(_) => oid::RECORD,
         DataType::Dictionary(_, value) => return of_data_type(value),
@@ -201,7 +230,10 @@ const ARRAYS: [(u32, u32); 29] = [
 
 /// The array type of an element type.
 pub fn array_of(element: u32) -> Option<u32> {
-    ARRAYS.iter().find(|(one, _)| *one == element).map(|(_, array)| *array)
+    ARRAYS
+        .iter()
+        .find(|(one, _)| *one == element)
+        .map(|(_, array)| *array)
 }
 
 /// The element type of an array type.
@@ -209,7 +241,10 @@ pub fn element_of(array: u32) -> Option<u32> {
     if let Some(element) = vector_element(array) {
         return Some(element);
     }
-    ARRAYS.iter().find(|(_, many)| *many == array).map(|(element, _)| *element)
+    ARRAYS
+        .iter()
+        .find(|(_, many)| *many == array)
+        .map(|(element, _)| *element)
 }
 
 /// The element type of a vector: an array of the catalog that is shown as `1 2 3`.
@@ -306,16 +341,47 @@ mod tests {
         let list = |element: T| T::new_list(element, true);
         let us = TimeUnit::Microsecond;
         for data_type in [
-            T::Boolean, T::Int8, T::Int16, T::Int32, T::Int64, T::UInt8, T::UInt16, T::UInt32, T::UInt64, T::Float16,
-            T::Float32, T::Float64, T::Utf8, T::LargeUtf8, T::Utf8View, T::Binary, T::BinaryView, T::Null, T::Date32,
-            T::Date64, T::Time64(us), T::Timestamp(us, None), timestamptz(), T::Duration(us),
-            T::Interval(IntervalUnit::MonthDayNano), T::Decimal128(10, 2), T::Decimal128(5, -2), list(T::Int32),
-            list(list(T::Utf8)), list(T::Decimal128(10, 2)), T::Struct([].into()), list(T::Struct([].into())),
+            T::Boolean,
+            T::Int8,
+            T::Int16,
+            T::Int32,
+            T::Int64,
+            T::UInt8,
+            T::UInt16,
+            T::UInt32,
+            T::UInt64,
+            T::Float16,
+            T::Float32,
+            T::Float64,
+            T::Utf8,
+            T::LargeUtf8,
+            T::Utf8View,
+            T::Binary,
+            T::BinaryView,
+            T::Null,
+            T::Date32,
+            T::Date64,
+            T::Time64(us),
+            T::Timestamp(us, None),
+            timestamptz(),
+            T::Duration(us),
+            T::Interval(IntervalUnit::MonthDayNano),
+            T::Decimal128(10, 2),
+            T::Decimal128(5, -2),
+            list(T::Int32),
+            list(list(T::Utf8)),
+            list(T::Decimal128(10, 2)),
+            T::Struct([].into()),
+            list(T::Struct([].into())),
             T::Dictionary(Box::new(T::Int32), Box::new(T::Utf8)),
         ] {
             let field = Field::new("c", data_type, true);
             let (ours, theirs) = (pg_type(&field).unwrap(), pgcatalog::field_type(&field));
-            assert_eq!((ours.oid, ours.modifier), (theirs.oid, theirs.typmod), "{field}");
+            assert_eq!(
+                (ours.oid, ours.modifier),
+                (theirs.oid, theirs.typmod),
+                "{field}"
+            );
         }
         assert_eq!(OID_KEY, pgcatalog::PG_TYPE_KEY);
     }
@@ -324,6 +390,13 @@ mod tests {
     fn metadata_names_catalog_types() {
         let field = Field::new("oid", DataType::UInt32, false)
             .with_metadata([(OID_KEY.to_owned(), "26".to_owned())].into());
-        assert_eq!(pg_type(&field).unwrap(), PgType { oid: oid::OID, len: 4, modifier: -1 });
+        assert_eq!(
+            pg_type(&field).unwrap(),
+            PgType {
+                oid: oid::OID,
+                len: 4,
+                modifier: -1
+            }
+        );
     }
 }

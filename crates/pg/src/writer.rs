@@ -35,7 +35,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(socket: WriteHalf) -> Self {
-        Self { socket, buffer: BytesMut::new(), since: None }
+        Self {
+            socket,
+            buffer: BytesMut::new(),
+            since: None,
+        }
     }
 
     /// Appends a message.
@@ -73,7 +77,10 @@ impl Writer {
     }
 
     /// Appends a CopyData whose body `write` appends.
-    pub(crate) fn copy_data(&mut self, write: impl FnOnce(&mut BytesMut) -> Result<()>) -> Result<()> {
+    pub(crate) fn copy_data(
+        &mut self,
+        write: impl FnOnce(&mut BytesMut) -> Result<()>,
+    ) -> Result<()> {
         self.framed(b'd', write)
     }
 

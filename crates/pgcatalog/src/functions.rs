@@ -14,6 +14,7 @@ mod visibility;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
@@ -41,6 +42,8 @@ pub(crate) use reg::RegKind;
 #[derive(Debug)]
 pub(crate) struct Function {
     name: &'static str,
+    /// How many arguments it takes.
+    takes: RangeInclusive<usize>,
     returns: Returns,
     /// NULL where any argument is NULL, without a call.
     strict: bool,
@@ -58,11 +61,13 @@ pub(crate) enum Returns {
 
 const fn function(
     name: &'static str,
+    takes: RangeInclusive<usize>,
     returns: u32,
     call: fn(&CatalogSnapshot, &[Value]) -> Result<Value>,
 ) -> Function {
     Function {
         name,
+        takes,
         returns: Returns::Type(returns),
         strict: true,
         call,
@@ -72,11 +77,13 @@ const fn function(
 /// A function that is called with NULLs, too.
 const fn called_on_null(
     name: &'static str,
+    takes: RangeInclusive<usize>,
     returns: u32,
     call: fn(&CatalogSnapshot, &[Value]) -> Result<Value>,
 ) -> Function {
     Function {
         name,
+        takes,
         returns: Returns::Type(returns),
         strict: false,
         call,
@@ -110,14 +117,15 @@ pub(crate) fn is_system_function(name: &str) -> bool {
 
 pub(crate) fn register(ctx: &SessionContext, snapshot: &Arc<CatalogSnapshot>) {
     for function in FAMILIES.iter().flat_map(|family| family.iter()) {
-        let any = Signature::one_of(
-            vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
-            Volatility::Stable,
-        );
+        let numbers = function.takes.clone().map(|count| match count {
+            0 => TypeSignature::Nullary,
+            count => TypeSignature::Any(count),
+        });
+        let signature = Signature::one_of(numbers.collect(), Volatility::Stable);
         let bound = BoundFunction {
             function,
             snapshot: Arc::clone(snapshot),
-            signature: any,
+            signature,
         };
         ctx.register_udf(ScalarUDF::new_from_impl(bound));
     }

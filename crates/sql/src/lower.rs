@@ -113,8 +113,8 @@ impl Lowering<'_> {
             )
             .hint("it can read sources, tables and materialized views")
         })?;
-        if scan.fetch.is_some() {
-            return Err(refused("LIMIT"));
+        if scan.fetch.is_some() || !scan.filters.is_empty() {
+            return Err(Error::internal("limits and filters stay above a stream"));
         }
         let columns: Vec<usize> = scan
             .projection
@@ -138,7 +138,7 @@ impl Lowering<'_> {
             .iter()
             .filter_map(|(i, c)| at(*i).map(|i| (i, *c)))
             .collect();
-        let mut node = Arc::new(Node {
+        let node = Arc::new(Node {
             op: Op::Read {
                 relation: relation.name,
                 kind: relation.kind,
@@ -151,9 +151,6 @@ impl Lowering<'_> {
             window,
             state: StateRule::None,
         });
-        for filter in &scan.filters {
-            node = properties::filter(node, filter.clone());
-        }
         Ok(node)
     }
 

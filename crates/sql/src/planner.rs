@@ -188,3 +188,13 @@ impl Relations for RelationMap {
         }
     }
 }
+
+/// A stream as the planner sees it: columns, and filters stay above it. (DataFusion's `LogicalTableSource` claims that it
+/// filters by itself.)
+pub struct StreamSource(pub SchemaRef);
+
+impl TableSource for StreamSource {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.0)
+    }
+}

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::wildcard_imports,
     reason = "these are tests"
 )]
 

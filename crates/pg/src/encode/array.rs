@@ -21,26 +21,49 @@ struct Lists {
 
 impl Lists {
     fn new(array: &dyn Array) -> Result<Self> {
-        let unsupported = || Error::unsupported(format_args!("a result column of type {}", array.data_type()));
+        let unsupported = || {
+            Error::unsupported(format_args!(
+                "a result column of type {}",
+                array.data_type()
+            ))
+        };
         match array.data_type() {
             DataType::List(element) => {
                 let list = array.as_list::<i32>();
-                Ok(Self::from_offsets(element, list.values(), list.value_offsets().iter().map(|&o| i64::from(o))))
+                Ok(Self::from_offsets(
+                    element,
+                    list.values(),
+                    list.value_offsets().iter().map(|&o| i64::from(o)),
+                ))
             }
             DataType::LargeList(element) => {
                 let list = array.as_list::<i64>();
-                Ok(Self::from_offsets(element, list.values(), list.value_offsets().iter().copied()))
+                Ok(Self::from_offsets(
+                    element,
+                    list.values(),
+                    list.value_offsets().iter().copied(),
+                ))
             }
             DataType::Map(element, _) => {
                 let map = array.as_map();
                 let entries: ArrayRef = std::sync::Arc::new(map.entries().clone());
-                Ok(Self::from_offsets(element, &entries, map.value_offsets().iter().map(|&o| i64::from(o))))
+                Ok(Self::from_offsets(
+                    element,
+                    &entries,
+                    map.value_offsets().iter().map(|&o| i64::from(o)),
+                ))
             }
             DataType::FixedSizeList(element, size) => {
                 let size = usize::try_from(*size).unwrap_or(0);
-                let ranges = (0..array.len()).map(|row| (row * size, (row + 1) * size)).collect();
+                let ranges = (0..array.len())
+                    .map(|row| (row * size, (row + 1) * size))
+                    .collect();
                 let elements = array.as_fixed_size_list().values().clone();
-                Ok(Self { element: element.clone(), elements, ranges })
+                Ok(Self {
+                    element: element.clone(),
+                    elements,
+                    ranges,
+                })
             }
             DataType::ListView(element) | DataType::LargeListView(element) => {
                 Self::new(&cast(array, &DataType::LargeList(element.clone()))?)
@@ -50,16 +73,34 @@ impl Lists {
     }
 
     /// Keeps only the elements of these rows, as a sliced list still holds all of its elements.
-    fn from_offsets(element: &FieldRef, elements: &ArrayRef, offsets: impl Iterator<Item = i64>) -> Self {
+    fn from_offsets(
+        element: &FieldRef,
+        elements: &ArrayRef,
+        offsets: impl Iterator<Item = i64>,
+    ) -> Self {
         let offsets: Vec<usize> = offsets.map(|o| usize::try_from(o).unwrap_or(0)).collect();
-        let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
-        let ranges = offsets.windows(2).map(|pair| (pair[0] - first, pair[1] - first)).collect();
-        Self { element: element.clone(), elements: elements.slice(first, last - first), ranges }
+        let (first, last) = (
+            offsets.first().copied().unwrap_or(0),
+            offsets.last().copied().unwrap_or(0),
+        );
+        let ranges = offsets
+            .windows(2)
+            .map(|pair| (pair[0] - first, pair[1] - first))
+            .collect();
+        Self {
+            element: element.clone(),
+            elements: elements.slice(first, last - first),
+            ranges,
+        }
     }
 }
 
 /// Appends every list as `{…}`.
-pub(crate) fn lists_as_text(array: &dyn Array, options: &EncodeOptions, cells: &mut Cells) -> Result<()> {
+pub(crate) fn lists_as_text(
+    array: &dyn Array,
+    options: &EncodeOptions,
+    cells: &mut Cells,
+) -> Result<()> {
     let lists = Lists::new(array)?;
     let nested = is_list(lists.element.data_type());
     let mut shown = Cells::default();
@@ -76,7 +117,9 @@ pub(crate) fn lists_as_text(array: &dyn Array, options: &EncodeOptions, cells: &
             }
             match shown.get(element) {
                 None => out.extend_from_slice(b"NULL"),
-                Some(value) if nested || !needs_quotes_in_array(value) => out.extend_from_slice(value),
+                Some(value) if nested || !needs_quotes_in_array(value) => {
+                    out.extend_from_slice(value)
+                }
                 Some(value) => {
                     out.push(b'"');
                     for &byte in value {
@@ -95,7 +138,11 @@ pub(crate) fn lists_as_text(array: &dyn Array, options: &EncodeOptions, cells: &
 }
 
 /// Appends every list as the catalog's vectors are shown: `1 2 3`.
-pub(crate) fn vectors_as_text(array: &dyn Array, options: &EncodeOptions, cells: &mut Cells) -> Result<()> {
+pub(crate) fn vectors_as_text(
+    array: &dyn Array,
+    options: &EncodeOptions,
+    cells: &mut Cells,
+) -> Result<()> {
     let lists = Lists::new(array)?;
     let mut shown = Cells::default();
     text::column(&lists.elements, options, &mut shown)?;
@@ -118,11 +165,17 @@ fn is_space(byte: u8) -> bool {
 fn needs_quotes_in_array(value: &[u8]) -> bool {
     value.is_empty()
         || value.eq_ignore_ascii_case(b"null")
-        || value.iter().any(|&b| matches!(b, b'{' | b'}' | b',' | b'"' | b'\\') || is_space(b))
+        || value
+            .iter()
+            .any(|&b| matches!(b, b'{' | b'}' | b',' | b'"' | b'\\') || is_space(b))
 }
 
 /// Appends every record as `(…)`.
-pub(crate) fn records_as_text(array: &StructArray, options: &EncodeOptions, cells: &mut Cells) -> Result<()> {
+pub(crate) fn records_as_text(
+    array: &StructArray,
+    options: &EncodeOptions,
+    cells: &mut Cells,
+) -> Result<()> {
     let mut fields = Vec::with_capacity(array.num_columns());
     for column in array.columns() {
         let mut shown = Cells::default();
@@ -138,9 +191,13 @@ pub(crate) fn records_as_text(array: &StructArray, options: &EncodeOptions, cell
             if index > 0 {
                 out.push(b',');
             }
-            let Some(value) = field.get(row) else { continue };
+            let Some(value) = field.get(row) else {
+                continue;
+            };
             let quoted = value.is_empty()
-                || value.iter().any(|&b| matches!(b, b'(' | b')' | b',' | b'"' | b'\\') || is_space(b));
+                || value
+                    .iter()
+                    .any(|&b| matches!(b, b'(' | b')' | b',' | b'"' | b'\\') || is_space(b));
             if quoted {
                 out.push(b'"');
             }
@@ -182,11 +239,21 @@ pub(crate) fn records_as_binary(array: &StructArray, cells: &mut Cells) -> Resul
 }
 
 /// Appends every list in binary: dimensions, whether there are NULLs, element type, length of each dimension, elements.
-pub(crate) fn lists_as_binary(array: &dyn Array, announced: &PgType, cells: &mut Cells) -> Result<()> {
+pub(crate) fn lists_as_binary(
+    array: &dyn Array,
+    announced: &PgType,
+    cells: &mut Cells,
+) -> Result<()> {
     let mut levels = vec![Lists::new(array)?];
-    while let Some(inner) = levels.last().filter(|level| is_list(level.element.data_type())) {
+    while let Some(inner) = levels
+        .last()
+        .filter(|level| is_list(level.element.data_type()))
+    {
         if levels.len() == MAX_DIMENSIONS {
-            return Err(Error::new(SqlState::PROGRAM_LIMIT, "number of array dimensions exceeds 6"));
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT,
+                "number of array dimensions exceeds 6",
+            ));
         }
         levels.push(Lists::new(&inner.elements)?);
     }
@@ -221,14 +288,22 @@ pub(crate) fn lists_as_binary(array: &dyn Array, announced: &PgType, cells: &mut
 /// differ in length have no such shape.
 fn dimensions(levels: &[Lists], row: usize) -> Result<(Vec<usize>, (usize, usize))> {
     let ragged = || {
-        Error::new(SqlState("2202E"), "multidimensional arrays must have sub-arrays with matching dimensions")
+        Error::new(
+            SqlState("2202E"),
+            "multidimensional arrays must have sub-arrays with matching dimensions",
+        )
     };
     let mut lengths = Vec::with_capacity(levels.len());
     let (mut start, mut end) = (row, row + 1);
     for level in levels {
-        let Some(&(first, first_end)) = level.ranges.get(start) else { return Ok((Vec::new(), (0, 0))) };
+        let Some(&(first, first_end)) = level.ranges.get(start) else {
+            return Ok((Vec::new(), (0, 0)));
+        };
         let length = first_end - first;
-        if level.ranges[start..end].iter().any(|(from, to)| to - from != length) {
+        if level.ranges[start..end]
+            .iter()
+            .any(|(from, to)| to - from != length)
+        {
             return Err(ragged());
         }
         if length == 0 {
@@ -242,7 +317,8 @@ fn dimensions(levels: &[Lists], row: usize) -> Result<(Vec<usize>, (usize, usize
 }
 
 fn put_len(len: usize, out: &mut Vec<u8>) -> Result<()> {
-    let len = i32::try_from(len).map_err(|_| Error::new(SqlState::PROGRAM_LIMIT, "value is too large to send"))?;
+    let len = i32::try_from(len)
+        .map_err(|_| Error::new(SqlState::PROGRAM_LIMIT, "value is too large to send"))?;
     out.extend_from_slice(&len.to_be_bytes());
     Ok(())
 }

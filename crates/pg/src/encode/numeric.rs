@@ -52,17 +52,35 @@ pub(crate) fn write_binary(text: &[u8], out: &mut Vec<u8>) {
     let mut weight = i16::try_from(digits.len() / GROUP).unwrap_or(i16::MAX) - 1;
     digits.extend_from_slice(fraction);
     digits.resize(digits.len().div_ceil(GROUP) * GROUP, b'0');
-    let group = |four: &[u8]| four.iter().fold(0_u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    let group = |four: &[u8]| {
+        four.iter()
+            .fold(0_u16, |sum, digit| sum * 10 + u16::from(digit - b'0'))
+    };
     let groups: Vec<u16> = digits.chunks(GROUP).map(group).collect();
     let first = groups.iter().position(|&g| g != 0).unwrap_or(groups.len());
-    let last = groups.iter().rposition(|&g| g != 0).map_or(first, |last| last + 1);
+    let last = groups
+        .iter()
+        .rposition(|&g| g != 0)
+        .map_or(first, |last| last + 1);
     let kept = &groups[first..last];
-    weight = if kept.is_empty() { 0 } else { weight - i16::try_from(first).unwrap_or(0) };
-    let sign = if negative && !kept.is_empty() { NEGATIVE } else { 0 };
+    weight = if kept.is_empty() {
+        0
+    } else {
+        weight - i16::try_from(first).unwrap_or(0)
+    };
+    let sign = if negative && !kept.is_empty() {
+        NEGATIVE
+    } else {
+        0
+    };
     out.extend_from_slice(&u16::try_from(kept.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend_from_slice(&weight.to_be_bytes());
     out.extend_from_slice(&sign.to_be_bytes());
-    out.extend_from_slice(&u16::try_from(fraction.len()).unwrap_or(u16::MAX).to_be_bytes());
+    out.extend_from_slice(
+        &u16::try_from(fraction.len())
+            .unwrap_or(u16::MAX)
+            .to_be_bytes(),
+    );
     for digit in kept {
         out.extend_from_slice(&digit.to_be_bytes());
     }
@@ -70,7 +88,12 @@ pub(crate) fn write_binary(text: &[u8], out: &mut Vec<u8>) {
 
 /// Reads the binary form as decimal text. `NaN` and infinities are given by name.
 pub(crate) fn read_binary(bytes: &[u8]) -> Result<String> {
-    let broken = || Error::new(SqlState("22P03"), "incorrect binary data format for numeric");
+    let broken = || {
+        Error::new(
+            SqlState("22P03"),
+            "incorrect binary data format for numeric",
+        )
+    };
     let word = |index: usize| -> Result<u16> {
         let pair = bytes.get(index * 2..index * 2 + 2).ok_or_else(broken)?;
         Ok(u16::from_be_bytes([pair[0], pair[1]]))
@@ -89,12 +112,19 @@ pub(crate) fn read_binary(bytes: &[u8]) -> Result<String> {
     }
     let whole_groups = usize::try_from(weight + 1).unwrap_or(0);
     if whole_groups * GROUP + scale > MAX_DIGITS {
-        return Err(Error::new(SqlState::NUMERIC_OUT_OF_RANGE, "value overflows numeric format"));
+        return Err(Error::new(
+            SqlState::NUMERIC_OUT_OF_RANGE,
+            "value overflows numeric format",
+        ));
     }
     let digit = |place: i32| -> Result<u16> {
         let index = usize::try_from(weight - place).unwrap_or(usize::MAX);
         let digit = if index < count { word(4 + index)? } else { 0 };
-        if digit > 9999 { Err(broken()) } else { Ok(digit) }
+        if digit > 9999 {
+            Err(broken())
+        } else {
+            Ok(digit)
+        }
     };
     let mut text = String::from(if sign == NEGATIVE { "-" } else { "" });
     let mut whole = String::new();
@@ -132,7 +162,10 @@ mod tests {
         assert_eq!(decimal(0, 3), "0.000");
         assert_eq!(decimal(7, 0), "7");
         assert_eq!(decimal(7, -2), "700");
-        assert_eq!(decimal(i128::MAX, 10), "17014118346046923173168730371.5884105727");
+        assert_eq!(
+            decimal(i128::MAX, 10),
+            "17014118346046923173168730371.5884105727"
+        );
     }
 
     #[test]
@@ -140,7 +173,10 @@ mod tests {
         // SELECT encode(numeric_send('-12345.678'), 'hex') on PostgreSQL 15.
         let mut out = Vec::new();
         write_binary(b"-12345.678", &mut out);
-        assert_eq!(hex(&out), "00030001400000030001" .to_owned() + "0929" + "1a7c");
+        assert_eq!(
+            hex(&out),
+            "00030001400000030001".to_owned() + "0929" + "1a7c"
+        );
         out.clear();
         write_binary(b"0.00", &mut out);
         assert_eq!(hex(&out), "0000000000000002");
@@ -154,7 +190,16 @@ mod tests {
 
     #[test]
     fn binary_reads_back() {
-        for text in ["0", "0.00", "-12345.678", "0.00001", "100000000", "99999999.9999", "-0.5", "10000.0001"] {
+        for text in [
+            "0",
+            "0.00",
+            "-12345.678",
+            "0.00001",
+            "100000000",
+            "99999999.9999",
+            "-0.5",
+            "10000.0001",
+        ] {
             let mut out = Vec::new();
             write_binary(text.as_bytes(), &mut out);
             assert_eq!(read_binary(&out).unwrap(), text);

@@ -5,18 +5,20 @@ use std::io::Write;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type,
-    Decimal256Type, DecimalType, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
-    DurationSecondType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, Time32MillisecondType,
-    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    ArrowPrimitiveType, DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type,
+    Decimal128Type, Decimal256Type, DecimalType, DurationMicrosecondType, DurationMillisecondType,
+    DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit,
+    IntervalYearMonthType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use dataflow::{Error, Result};
 
-use super::time::{to_micros, write_date, write_interval, write_time, write_timestamp, write_timestamptz};
+use super::time::{
+    to_micros, write_date, write_interval, write_time, write_timestamp, write_timestamptz,
+};
 use super::{Cells, EncodeOptions, array, float, numeric};
 
 /// Appends every value of `array`.
@@ -25,7 +27,9 @@ pub(crate) fn column(array: &dyn Array, options: &EncodeOptions, cells: &mut Cel
     let digits = options.extra_float_digits;
     match array.data_type() {
         T::Null => cells.rows(array.len(), |_, _| Ok(false)),
-        T::Boolean => cells.each(array.as_boolean(), |v, out| put(out, if v { b"t" } else { b"f" })),
+        T::Boolean => cells.each(array.as_boolean(), |v, out| {
+            put(out, if v { b"t" } else { b"f" })
+        }),
         T::Int8 => integers::<Int8Type>(array, cells),
         T::Int16 => integers::<Int16Type>(array, cells),
         T::Int32 => integers::<Int32Type>(array, cells),
@@ -70,10 +74,12 @@ pub(crate) fn column(array: &dyn Array, options: &EncodeOptions, cells: &mut Cel
             write_timestamptz(micros, &options.zone, out);
             Ok(())
         }),
-        T::Interval(_) | T::Duration(_) => each_interval(array, cells, |(months, days, micros), out| {
-            write_interval(months, days, micros, out);
-            Ok(())
-        }),
+        T::Interval(_) | T::Duration(_) => {
+            each_interval(array, cells, |(months, days, micros), out| {
+                write_interval(months, days, micros, out);
+                Ok(())
+            })
+        }
         T::Dictionary(_, value) => column(&plain(array, value)?, options, cells),
         T::RunEndEncoded(_, value) => column(&plain(array, value.data_type())?, options, cells),
         T::Struct(_) => array::records_as_text(array.as_struct(), options, cells),
@@ -134,9 +140,13 @@ pub(crate) fn each_day(
 ) -> Result<()> {
     const DAY_MILLIS: i64 = 86_400_000;
     if *array.data_type() == DataType::Date32 {
-        cells.each(array.as_primitive::<Date32Type>(), |v, out| write(i64::from(v), out))
+        cells.each(array.as_primitive::<Date32Type>(), |v, out| {
+            write(i64::from(v), out)
+        })
     } else {
-        cells.each(array.as_primitive::<Date64Type>(), |v, out| write(v.div_euclid(DAY_MILLIS), out))
+        cells.each(array.as_primitive::<Date64Type>(), |v, out| {
+            write(v.div_euclid(DAY_MILLIS), out)
+        })
     }
 }
 
@@ -148,7 +158,9 @@ pub(crate) fn each_micros(
 ) -> Result<()> {
     macro_rules! with {
         ($type:ty, $unit:expr) => {
-            cells.each(array.as_primitive::<$type>(), |v, out| write(to_micros(i64::from(v), $unit)?, out))
+            cells.each(array.as_primitive::<$type>(), |v, out| {
+                write(to_micros(i64::from(v), $unit)?, out)
+            })
         };
     }
     use TimeUnit as U;
@@ -176,17 +188,18 @@ pub(crate) fn each_interval(
     mut write: impl FnMut((i32, i32, i64), &mut Vec<u8>) -> Result<()>,
 ) -> Result<()> {
     match array.data_type() {
-        DataType::Interval(IntervalUnit::YearMonth) => {
-            cells.each(array.as_primitive::<IntervalYearMonthType>(), |months, out| write((months, 0, 0), out))
-        }
+        DataType::Interval(IntervalUnit::YearMonth) => cells.each(
+            array.as_primitive::<IntervalYearMonthType>(),
+            |months, out| write((months, 0, 0), out),
+        ),
         DataType::Interval(IntervalUnit::DayTime) => cells
             .each(array.as_primitive::<IntervalDayTimeType>(), |v, out| {
                 write((0, v.days, i64::from(v.milliseconds) * 1000), out)
             }),
-        DataType::Interval(IntervalUnit::MonthDayNano) => cells
-            .each(array.as_primitive::<IntervalMonthDayNanoType>(), |v, out| {
-                write((v.months, v.days, v.nanoseconds / 1000), out)
-            }),
+        DataType::Interval(IntervalUnit::MonthDayNano) => cells.each(
+            array.as_primitive::<IntervalMonthDayNanoType>(),
+            |v, out| write((v.months, v.days, v.nanoseconds / 1000), out),
+        ),
         _ => each_micros(array, cells, |micros, out| write((0, 0, micros), out)),
     }
 }

@@ -29,10 +29,17 @@ pub enum Zone {
 impl Zone {
     /// A zone by its name (`Europe/Berlin`, any case of `utc`) or offset (`+02:00`).
     pub fn parse(name: &str) -> Result<Self> {
-        if ["utc", "gmt", "etc/utc", "z", "zulu", "universal"].contains(&name.to_ascii_lowercase().as_str()) {
+        if ["utc", "gmt", "etc/utc", "z", "zulu", "universal"]
+            .contains(&name.to_ascii_lowercase().as_str())
+        {
             return Ok(Self::Utc);
         }
-        let unknown = |_| Error::new(SqlState::INVALID_PARAMETER, format!("time zone \"{name}\" not recognized"));
+        let unknown = |_| {
+            Error::new(
+                SqlState::INVALID_PARAMETER,
+                format!("time zone \"{name}\" not recognized"),
+            )
+        };
         name.parse().map(Self::Named).map_err(unknown)
     }
 
@@ -40,8 +47,11 @@ impl Zone {
     pub(crate) fn offset_at(&self, seconds: i64) -> i32 {
         match self {
             Self::Utc => 0,
-            Self::Named(zone) => DateTime::from_timestamp(seconds, 0)
-                .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()),
+            Self::Named(zone) => DateTime::from_timestamp(seconds, 0).map_or(0, |at| {
+                zone.offset_from_utc_datetime(&at.naive_utc())
+                    .fix()
+                    .local_minus_utc()
+            }),
         }
     }
 }
@@ -67,7 +77,13 @@ pub(crate) fn write_date(days: i64, out: &mut Vec<u8>) {
 /// Writes a time of day given in microseconds since midnight.
 pub(crate) fn write_time(micros: i64, out: &mut Vec<u8>) {
     let seconds = micros.div_euclid(SECOND);
-    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let _ = write!(
+        out,
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     write_fraction(micros.rem_euclid(SECOND), out);
 }
 
@@ -118,8 +134,17 @@ pub(crate) fn write_interval(months: i32, days: i32, micros: i64, out: &mut Vec<
         out.push(b'+');
     }
     let micros = micros.unsigned_abs();
-    let (seconds, fraction) = (micros / SECOND.unsigned_abs(), micros % SECOND.unsigned_abs());
-    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let (seconds, fraction) = (
+        micros / SECOND.unsigned_abs(),
+        micros % SECOND.unsigned_abs(),
+    );
+    let _ = write!(
+        out,
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     write_fraction(fraction.cast_signed(), out);
 }
 
@@ -164,11 +189,16 @@ fn civil(days: i64) -> (i64, u32, u32) {
     let days = days + 719_468;
     let era = days.div_euclid(ERA_DAYS);
     let day_of_era = days.rem_euclid(ERA_DAYS);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let small = |value: i64| u32::try_from(value).unwrap_or(0);
     (year, small(month), small(day))
@@ -189,9 +219,18 @@ mod tests {
         assert_eq!(shown(|o| write_date(0, o)), "1970-01-01");
         assert_eq!(shown(|o| write_date(-719_162 - 1, o)), "0001-12-31 BC");
         assert_eq!(shown(|o| write_date(11_016, o)), "2000-02-29");
-        assert_eq!(shown(|o| write_timestamp(-1, o)), "1969-12-31 23:59:59.999999");
-        assert_eq!(shown(|o| write_timestamp(253_402_300_800 * SECOND, o)), "10000-01-01 00:00:00");
-        assert_eq!(shown(|o| write_timestamp(-719_162 * DAY, o)), "0001-01-01 00:00:00");
+        assert_eq!(
+            shown(|o| write_timestamp(-1, o)),
+            "1969-12-31 23:59:59.999999"
+        );
+        assert_eq!(
+            shown(|o| write_timestamp(253_402_300_800 * SECOND, o)),
+            "10000-01-01 00:00:00"
+        );
+        assert_eq!(
+            shown(|o| write_timestamp(-719_162 * DAY, o)),
+            "0001-01-01 00:00:00"
+        );
         for extreme in [i64::MIN, i64::MAX] {
             shown(|o| write_timestamp(extreme, o));
             shown(|o| write_timestamptz(extreme, &Zone::parse("Asia/Tokyo").unwrap(), o));
@@ -203,14 +242,29 @@ mod tests {
     fn zones_show_local_time_and_offset() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let year_2026 = 1_767_225_600 * SECOND;
-        assert_eq!(shown(|o| write_timestamptz(year_2026, &Zone::Utc, o)), "2026-01-01 00:00:00+00");
-        assert_eq!(shown(|o| write_timestamptz(year_2026, &berlin, o)), "2026-01-01 01:00:00+01");
+        assert_eq!(
+            shown(|o| write_timestamptz(year_2026, &Zone::Utc, o)),
+            "2026-01-01 00:00:00+00"
+        );
+        assert_eq!(
+            shown(|o| write_timestamptz(year_2026, &berlin, o)),
+            "2026-01-01 01:00:00+01"
+        );
         let july = 1_782_864_000 * SECOND + 120_000;
-        assert_eq!(shown(|o| write_timestamptz(july, &berlin, o)), "2026-07-01 02:00:00.12+02");
+        assert_eq!(
+            shown(|o| write_timestamptz(july, &berlin, o)),
+            "2026-07-01 02:00:00.12+02"
+        );
         let long_ago = -2_524_521_600 * SECOND;
-        assert_eq!(shown(|o| write_timestamptz(long_ago, &berlin, o)), "1890-01-01 00:53:28+00:53:28");
+        assert_eq!(
+            shown(|o| write_timestamptz(long_ago, &berlin, o)),
+            "1890-01-01 00:53:28+00:53:28"
+        );
         let kolkata = Zone::parse("Asia/Kolkata").unwrap();
-        assert_eq!(shown(|o| write_timestamptz(year_2026, &kolkata, o)), "2026-01-01 05:30:00+05:30");
+        assert_eq!(
+            shown(|o| write_timestamptz(year_2026, &kolkata, o)),
+            "2026-01-01 05:30:00+05:30"
+        );
         assert!(Zone::parse("Nowhere/Town").is_err());
     }
 
@@ -218,7 +272,10 @@ mod tests {
     fn intervals_carry_signs_as_postgres_does() {
         let cases = [
             ((14, 3, 14_706_789_000), "1 year 2 mons 3 days 04:05:06.789"),
-            ((-14, 3, -14_706 * SECOND), "-1 years -2 mons +3 days -04:05:06"),
+            (
+                (-14, 3, -14_706 * SECOND),
+                "-1 years -2 mons +3 days -04:05:06",
+            ),
             ((0, 1, -SECOND), "1 day -00:00:01"),
             ((0, 0, 0), "00:00:00"),
             ((0, 0, 48 * 3600 * SECOND), "48:00:00"),

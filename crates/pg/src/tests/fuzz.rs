@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, State};
-use super::raw::{PATIENCE, bind, close, describe, execute, flush, message, packet, parse, query, startup, sync};
+use super::raw::{
+    PATIENCE, bind, close, describe, execute, flush, message, packet, parse, query, startup, sync,
+};
 use crate::PgConfig;
 use crate::connection::{Shared, serve};
 
@@ -97,7 +99,11 @@ fn messages() -> Vec<Vec<u8>> {
 
 /// A stream of bytes: pieces of valid traffic, most of them damaged, or plain noise.
 fn noise(random: &mut Random, logged_in: bool) -> Vec<u8> {
-    let mut bytes = if logged_in { startup(3 << 16, LOGIN) } else { Vec::new() };
+    let mut bytes = if logged_in {
+        startup(3 << 16, LOGIN)
+    } else {
+        Vec::new()
+    };
     let keep = bytes.len();
     if random.below(8) == 0 {
         let count = random.below(300);
@@ -129,7 +135,17 @@ fn noise(random: &mut Random, logged_in: bool) -> Vec<u8> {
             }
             _ => {
                 // A length word that lies.
-                let lie = *random.pick(&[0_u32, 1, 3, 4, 5, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX]);
+                let lie = *random.pick(&[
+                    0_u32,
+                    1,
+                    3,
+                    4,
+                    5,
+                    0xffff,
+                    0x7fff_ffff,
+                    0x8000_0000,
+                    u32::MAX,
+                ]);
                 let end = (at + 4).min(bytes.len());
                 bytes.splice(at..end, lie.to_be_bytes());
             }
@@ -171,7 +187,10 @@ async fn play(seed: u64, shared: Arc<Shared>) {
     let (answers, half) = reading.await.unwrap();
     check_answers(seed, &answers);
     drop((requests, half));
-    timeout(PATIENCE, serving).await.unwrap_or_else(|_| panic!("seed {seed}: does not end")).unwrap();
+    timeout(PATIENCE, serving)
+        .await
+        .unwrap_or_else(|_| panic!("seed {seed}: does not end"))
+        .unwrap();
 }
 
 /// What the server says is well-formed itself, and never an internal error.
@@ -186,8 +205,13 @@ fn check_answers(seed: u64, mut answers: &[u8]) {
     while answers.len() >= 5 {
         let length = u32::from_be_bytes([answers[1], answers[2], answers[3], answers[4]]);
         let end = usize::try_from(length).unwrap() + 1;
-        assert!(answers[0].is_ascii_alphanumeric() && length >= 4, "seed {seed}: {answers:?}");
-        let Some(whole) = answers.get(..end) else { return };
+        assert!(
+            answers[0].is_ascii_alphanumeric() && length >= 4,
+            "seed {seed}: {answers:?}"
+        );
+        let Some(whole) = answers.get(..end) else {
+            return;
+        };
         let internal = whole[0] == b'E' && whole.windows(6).any(|window| window == b"CXX000");
         assert!(!internal, "seed {seed}: {}", String::from_utf8_lossy(whole));
         answers = &answers[end..];
@@ -200,14 +224,20 @@ async fn ten_thousand_streams_of_noise() {
     let told = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         // Other tests' own panics are not meant.
-        if !info.location().is_some_and(|at| at.file().contains("src/tests/")) {
+        if !info
+            .location()
+            .is_some_and(|at| at.file().contains("src/tests/"))
+        {
             PANICS.fetch_add(1, Ordering::SeqCst);
         }
         told(info);
     }));
     let state = State::new();
     let shared = Arc::new(Shared {
-        config: PgConfig { max_message_bytes: 1 << 16, ..PgConfig::default() },
+        config: PgConfig {
+            max_message_bytes: 1 << 16,
+            ..PgConfig::default()
+        },
         backend: Arc::new(Fake(state.clone())),
         registry: Arc::default(),
         shutdown: CancellationToken::new(),
@@ -215,7 +245,10 @@ async fn ten_thousand_streams_of_noise() {
     });
     let before = resident_bytes();
     let streams = futures::stream::iter(0..STREAMS).map(|seed| play(seed, shared.clone()));
-    streams.buffer_unordered(TOGETHER).for_each(|()| async {}).await;
+    streams
+        .buffer_unordered(TOGETHER)
+        .for_each(|()| async {})
+        .await;
     assert_eq!(PANICS.load(Ordering::SeqCst), 0);
     state.open_results(0).await;
     assert_eq!(shared.sessions.available_permits(), TOGETHER);
@@ -228,5 +261,10 @@ async fn ten_thousand_streams_of_noise() {
 /// Memory of this process, 0 where it cannot be told.
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+    statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok())
+        .unwrap_or(0)
+        * 4096
 }

@@ -20,10 +20,28 @@ async fn encryption_is_declined_and_then_a_session_opens() {
     assert_eq!(raw.byte().await, b'N');
     raw.send(&packet(&SSL.to_be_bytes())).await;
     assert_eq!(raw.byte().await, b'N');
-    raw.send(&startup(3 << 16, &["user", "ann", "client_encoding", "UTF8", "application_name", "test"])).await;
+    raw.send(&startup(
+        3 << 16,
+        &[
+            "user",
+            "ann",
+            "client_encoding",
+            "UTF8",
+            "application_name",
+            "test",
+        ],
+    ))
+    .await;
     let answers = raw.until('Z').await;
     assert_eq!(answers[0].kind, 'R');
-    let told = |name: &str| answers.iter().find(|a| a.kind == 'S' && a.texts()[0] == name).unwrap().texts()[1].clone();
+    let told = |name: &str| {
+        answers
+            .iter()
+            .find(|a| a.kind == 'S' && a.texts()[0] == name)
+            .unwrap()
+            .texts()[1]
+            .clone()
+    };
     assert_eq!(told("server_version"), "15.0 (clickmill 0.1.0)");
     assert_eq!(told("client_encoding"), "UTF8");
     assert_eq!(told("application_name"), "test");
@@ -54,7 +72,11 @@ async fn newer_protocols_are_negotiated_and_have_long_keys() {
     assert_eq!(raw.until('Z').await[0].kind, 'R');
     assert_eq!(raw.key.len(), 32);
     let mut raw = Raw::plain(&server).await;
-    raw.send(&startup(3 << 16 | 9999, &["user", "ann", "_pq_.thing", "1"])).await;
+    raw.send(&startup(
+        3 << 16 | 9999,
+        &["user", "ann", "_pq_.thing", "1"],
+    ))
+    .await;
     let negotiated = raw.expect('v').await;
     assert_eq!(negotiated.body, b"\0\x03\0\x02\0\0\0\x01_pq_.thing\0");
     raw.until('Z').await;
@@ -67,19 +89,33 @@ async fn newer_protocols_are_negotiated_and_have_long_keys() {
 async fn a_session_that_the_database_refuses_is_told_why() {
     let (server, _) = server().await;
     let mut raw = Raw::plain(&server).await;
-    raw.send(&startup(3 << 16, &["user", "ann", "database", "nowhere"])).await;
-    assert_eq!(raw.fatal().await.field(b'M').unwrap(), "database \"nowhere\" does not exist");
+    raw.send(&startup(3 << 16, &["user", "ann", "database", "nowhere"]))
+        .await;
+    assert_eq!(
+        raw.fatal().await.field(b'M').unwrap(),
+        "database \"nowhere\" does not exist"
+    );
 }
 
 #[tokio::test]
 async fn connections_are_limited_and_their_places_are_freed() {
-    let (server, _) = server_with(PgConfig { max_connections: 2, ..PgConfig::default() }).await;
+    let (server, _) = server_with(PgConfig {
+        max_connections: 2,
+        ..PgConfig::default()
+    })
+    .await;
     let first = Raw::open(&server).await;
     let _second = Raw::open(&server).await;
     let mut third = Raw::plain(&server).await;
     third.send(&startup(3 << 16, &["user", "ann"])).await;
     let refused = third.fatal().await;
-    assert_eq!((refused.sqlstate().as_str(), refused.field(b'M').unwrap().as_str()), ("53300", "sorry, too many clients already"));
+    assert_eq!(
+        (
+            refused.sqlstate().as_str(),
+            refused.field(b'M').unwrap().as_str()
+        ),
+        ("53300", "sorry, too many clients already")
+    );
     assert_eq!(server.sessions(), 2);
     drop(first);
     let freed = async {
@@ -93,7 +129,11 @@ async fn connections_are_limited_and_their_places_are_freed() {
 
 #[tokio::test]
 async fn silent_clients_are_let_go() {
-    let (server, _) = server_with(PgConfig { startup_timeout: Duration::from_millis(50), ..PgConfig::default() }).await;
+    let (server, _) = server_with(PgConfig {
+        startup_timeout: Duration::from_millis(50),
+        ..PgConfig::default()
+    })
+    .await;
     let mut raw = Raw::plain(&server).await;
     raw.send(b"\0\0\0").await;
     assert_eq!(raw.next().await, None);
@@ -104,11 +144,23 @@ async fn the_next_free_port_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = taken.local_addr().unwrap();
     let state = super::fake::State::new();
-    let config = PgConfig { listen, next_free_port: false, ..PgConfig::default() };
+    let config = PgConfig {
+        listen,
+        next_free_port: false,
+        ..PgConfig::default()
+    };
     let backend = std::sync::Arc::new(super::fake::Fake(state));
     let refused = crate::PgServer::start(config.clone(), backend.clone()).await;
     assert_eq!(refused.err().unwrap().state().0, "08006");
-    let server = crate::PgServer::start(PgConfig { next_free_port: true, ..config }, backend).await.unwrap();
+    let server = crate::PgServer::start(
+        PgConfig {
+            next_free_port: true,
+            ..config
+        },
+        backend,
+    )
+    .await
+    .unwrap();
     assert!(server.address().port() > listen.port());
 }
 
@@ -154,7 +206,8 @@ async fn malformed_packets_are_answered_and_the_server_goes_on() {
 async fn a_breach_is_answered_after_what_came_before_it() {
     let (server, state) = server().await;
     let mut raw = Raw::open(&server).await;
-    raw.send(&[query("rows 2"), message(b'?', b"")].concat()).await;
+    raw.send(&[query("rows 2"), message(b'?', b"")].concat())
+        .await;
     assert_eq!(raw.kinds().await, "TDDCZ");
     assert_eq!(raw.fatal().await.sqlstate(), "08P01");
     state.open_results(0).await;

@@ -16,7 +16,11 @@ use crate::{PgConfig, PgServer};
 
 /// A statement as the fake's parser gives it.
 pub(super) fn parsed(text: &str, location: Location) -> Parsed {
-    Parsed { statement: sql::ast::Statement::Begin, text: text.to_owned(), location }
+    Parsed {
+        statement: sql::ast::Statement::Begin,
+        text: text.to_owned(),
+        location,
+    }
 }
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,8 +32,16 @@ pub(super) async fn server() -> (PgServer, Arc<State>) {
 
 pub(super) async fn server_with(config: PgConfig) -> (PgServer, Arc<State>) {
     let state = State::new();
-    let config = PgConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
-    (PgServer::start(config, Arc::new(Fake(state.clone()))).await.unwrap(), state)
+    let config = PgConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..config
+    };
+    (
+        PgServer::start(config, Arc::new(Fake(state.clone())))
+            .await
+            .unwrap(),
+        state,
+    )
 }
 
 /// A message of the server.
@@ -43,7 +55,10 @@ impl Answer {
     /// A field of an ErrorResponse or NoticeResponse.
     pub(super) fn field(&self, name: u8) -> Option<String> {
         assert!(matches!(self.kind, 'E' | 'N'), "{self:?}");
-        let field = self.body.split(|b| *b == 0).find(|field| field.first() == Some(&name))?;
+        let field = self
+            .body
+            .split(|b| *b == 0)
+            .find(|field| field.first() == Some(&name))?;
         Some(String::from_utf8(field[1..].to_vec()).unwrap())
     }
 
@@ -53,7 +68,10 @@ impl Answer {
 
     /// The zero-terminated texts of the body.
     pub(super) fn texts(&self) -> Vec<String> {
-        let texts = self.body.split(|b| *b == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+        let texts = self
+            .body
+            .split(|b| *b == 0)
+            .map(|text| String::from_utf8_lossy(text).into_owned());
         texts.filter(|text| !text.is_empty()).collect()
     }
 }
@@ -69,19 +87,28 @@ impl Raw {
     /// A connection before its startup packet.
     pub(super) async fn plain(server: &PgServer) -> Self {
         let stream = TcpStream::connect(server.address()).await.unwrap();
-        Self { stream, buffer: BytesMut::new(), pid: 0, key: Vec::new() }
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            pid: 0,
+            key: Vec::new(),
+        }
     }
 
     /// A connection that is ready for queries.
     pub(super) async fn open(server: &PgServer) -> Self {
         let mut raw = Self::plain(server).await;
-        raw.send(&startup(3 << 16, &["user", "ann", "database", "db"])).await;
+        raw.send(&startup(3 << 16, &["user", "ann", "database", "db"]))
+            .await;
         raw.until('Z').await;
         raw
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        timeout(PATIENCE, self.stream.write_all(bytes)).await.expect("the server does not read").unwrap();
+        timeout(PATIENCE, self.stream.write_all(bytes))
+            .await
+            .expect("the server does not read")
+            .unwrap();
     }
 
     pub(super) async fn query(&mut self, text: &str) {
@@ -90,7 +117,10 @@ impl Raw {
 
     /// The next byte that is no message.
     pub(super) async fn byte(&mut self) -> u8 {
-        timeout(PATIENCE, self.stream.read_u8()).await.unwrap().unwrap()
+        timeout(PATIENCE, self.stream.read_u8())
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// The next message; `None` at the end.
@@ -106,7 +136,10 @@ impl Raw {
                         self.pid = (&frame[..4]).get_i32();
                         self.key = frame[4..].to_vec();
                     }
-                    return Some(Answer { kind, body: frame.to_vec() });
+                    return Some(Answer {
+                        kind,
+                        body: frame.to_vec(),
+                    });
                 }
             }
             let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await;
@@ -128,7 +161,9 @@ impl Raw {
     pub(super) async fn until(&mut self, kind: char) -> Vec<Answer> {
         let mut answers = Vec::new();
         loop {
-            let Some(answer) = self.next().await else { panic!("closed after {answers:?}") };
+            let Some(answer) = self.next().await else {
+                panic!("closed after {answers:?}")
+            };
             let last = answer.kind == kind;
             answers.push(answer);
             if last {
@@ -139,7 +174,11 @@ impl Raw {
 
     /// The kinds of all messages up to ReadyForQuery.
     pub(super) async fn kinds(&mut self) -> String {
-        self.until('Z').await.iter().map(|answer| answer.kind).collect()
+        self.until('Z')
+            .await
+            .iter()
+            .map(|answer| answer.kind)
+            .collect()
     }
 
     /// A FATAL error and then the end.
@@ -149,7 +188,10 @@ impl Raw {
             last = Some(answer);
         }
         let last = last.expect("the server said why");
-        assert_eq!((last.kind, last.field(b'S').as_deref()), ('E', Some("FATAL")));
+        assert_eq!(
+            (last.kind, last.field(b'S').as_deref()),
+            ('E', Some("FATAL"))
+        );
         last
     }
 
@@ -167,7 +209,10 @@ impl Raw {
 
 /// A packet without type byte.
 pub(super) fn packet(body: &[u8]) -> Vec<u8> {
-    let mut packet = u32::try_from(body.len() + 4).unwrap().to_be_bytes().to_vec();
+    let mut packet = u32::try_from(body.len() + 4)
+        .unwrap()
+        .to_be_bytes()
+        .to_vec();
     packet.extend_from_slice(body);
     packet
 }

@@ -6,7 +6,9 @@ use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::raw::{PATIENCE, Raw, bind, execute, flush, message, parse, query, server, server_with, startup, sync};
+use super::raw::{
+    PATIENCE, Raw, bind, execute, flush, message, parse, query, server, server_with, startup, sync,
+};
 use crate::PgConfig;
 
 #[tokio::test]
@@ -19,11 +21,23 @@ async fn the_first_row_of_an_endless_result_comes_at_once() {
     raw.cancel(&server, &raw.key.clone()).await;
     let canceled = raw.expect('E').await;
     assert_eq!(canceled.sqlstate(), "57014");
-    assert_eq!(canceled.field(b'M').unwrap(), "canceling statement due to user request");
+    assert_eq!(
+        canceled.field(b'M').unwrap(),
+        "canceling statement due to user request"
+    );
     raw.expect('Z').await;
     state.open_results(0).await;
     // The same in the extended protocol, where no row limit means that rows come as they are.
-    raw.send(&[parse("", "quiet"), bind("", "", &[]), execute("", 0), sync()].concat()).await;
+    raw.send(
+        &[
+            parse("", "quiet"),
+            bind("", "", &[]),
+            execute("", 0),
+            sync(),
+        ]
+        .concat(),
+    )
+    .await;
     for kind in ['1', '2', 'D'] {
         raw.expect(kind).await;
     }
@@ -32,6 +46,28 @@ async fn the_first_row_of_an_endless_result_comes_at_once() {
     raw.expect('Z').await;
     raw.query("rows 1").await;
     assert_eq!(raw.kinds().await, "TDCZ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_leave_in_time_though_the_source_never_pauses() {
+    let (server, state) = server().await;
+    let mut raw = Raw::open(&server).await;
+    raw.query("busy").await;
+    raw.expect('T').await;
+    let begun = Instant::now();
+    for _ in 0..10 {
+        raw.expect('D').await;
+    }
+    // Ten rows are far from filling the buffer: only their age can have sent them.
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    raw.cancel(&server, &raw.key.clone()).await;
+    let answers = raw.until('Z').await;
+    assert_eq!(answers[answers.len() - 2].sqlstate(), "57014");
+    state.open_results(0).await;
 }
 
 #[tokio::test]
@@ -86,7 +122,11 @@ async fn a_cancel_reaches_a_blocked_write() {
     raw.cancel(&server, &raw.key.clone()).await;
     state.open_results(0).await;
     let answers = raw.until('Z').await;
-    assert!(answers[..answers.len() - 2].iter().all(|answer| answer.kind == 'D'));
+    assert!(
+        answers[..answers.len() - 2]
+            .iter()
+            .all(|answer| answer.kind == 'D')
+    );
     assert_eq!(answers[answers.len() - 2].sqlstate(), "57014");
     raw.query("rows 1").await;
     assert_eq!(raw.kinds().await, "TDCZ");
@@ -101,7 +141,11 @@ async fn copy_out_is_cancelled_with_an_error_and_nothing_else() {
     assert_eq!(raw.expect('d').await.body, b"0\tname 0\n");
     raw.cancel(&server, &raw.key.clone()).await;
     let answers = raw.until('Z').await;
-    let kinds: String = answers.iter().map(|answer| answer.kind).filter(|kind| *kind != 'd').collect();
+    let kinds: String = answers
+        .iter()
+        .map(|answer| answer.kind)
+        .filter(|kind| *kind != 'd')
+        .collect();
     assert_eq!(kinds, "EZ");
     state.open_results(0).await;
 }
@@ -110,7 +154,17 @@ async fn copy_out_is_cancelled_with_an_error_and_nothing_else() {
 async fn a_resumed_portal_can_be_cancelled() {
     let (server, state) = server().await;
     let mut raw = Raw::open(&server).await;
-    raw.send(&[query("begin"), parse("", "quiet"), bind("", "", &[]), execute("", 1), flush()].concat()).await;
+    raw.send(
+        &[
+            query("begin"),
+            parse("", "quiet"),
+            bind("", "", &[]),
+            execute("", 1),
+            flush(),
+        ]
+        .concat(),
+    )
+    .await;
     assert_eq!(raw.kinds().await, "CZ");
     for kind in ['1', '2', 'D', 's'] {
         raw.expect(kind).await;
@@ -140,7 +194,9 @@ async fn a_client_that_leaves_ends_its_query() {
             match way {
                 "terminate" => raw.send(&message(b'X', b"")).await,
                 "close" => raw.stream.shutdown().await.unwrap(),
-                _ => SockRef::from(&raw.stream).set_linger(Some(Duration::ZERO)).unwrap(),
+                _ => SockRef::from(&raw.stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .unwrap(),
             }
             let kept = (way == "terminate").then_some(raw);
             state.open_results(0).await;
@@ -171,7 +227,11 @@ async fn a_client_that_leaves_ends_even_a_stuck_statement() {
 
 #[tokio::test]
 async fn messages_that_come_meanwhile_are_queued_within_bounds() {
-    let (server, _) = server_with(PgConfig { max_message_bytes: 1 << 20, ..PgConfig::default() }).await;
+    let (server, _) = server_with(PgConfig {
+        max_message_bytes: 1 << 20,
+        ..PgConfig::default()
+    })
+    .await;
     let mut raw = Raw::open(&server).await;
     raw.query("quiet").await;
     raw.expect('T').await;
@@ -188,7 +248,8 @@ async fn messages_that_come_meanwhile_are_queued_within_bounds() {
     raw.expect('D').await;
     let large = query(&" ".repeat(1_000_000));
     let mut taken = 0;
-    while let Ok(written) = timeout(Duration::from_millis(300), raw.stream.write_all(&large)).await {
+    while let Ok(written) = timeout(Duration::from_millis(300), raw.stream.write_all(&large)).await
+    {
         written.unwrap();
         taken += 1;
         assert!(taken < 100, "{taken} MB were taken in");
@@ -210,7 +271,11 @@ async fn statement_timeout_counts_to_the_last_row() {
         raw.query(statement).await;
         let answers = raw.until('Z').await;
         let error = &answers[answers.len() - 2];
-        assert_eq!(error.field(b'M').unwrap(), "canceling statement due to statement timeout", "{statement}");
+        assert_eq!(
+            error.field(b'M').unwrap(),
+            "canceling statement due to statement timeout",
+            "{statement}"
+        );
     }
     state.open_results(0).await;
 }

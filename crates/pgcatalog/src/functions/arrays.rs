@@ -5,9 +5,11 @@ use crate::types::{INT4, TEXT, TEXT_ARRAY};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("array_upper", INT4, |_, args| Ok(bound(args, Vec::len))),
-    function("array_lower", INT4, |_, args| Ok(bound(args, |_| 1))),
-    called_on_null("json_build_object", JSON, |_, args| {
+    function("array_upper", 2..=2, INT4, |_, args| {
+        Ok(bound(args, Vec::len))
+    }),
+    function("array_lower", 2..=2, INT4, |_, args| Ok(bound(args, |_| 1))),
+    called_on_null("json_build_object", 0..=100, JSON, |_, args| {
         let pairs: Vec<String> = args
             .chunks(2)
             .map(|pair| format!("{} : {}", json_text(&pair[0].print()), json(pair.get(1))))
@@ -15,10 +17,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(format!("{{{}}}", pairs.join(", ")).into())
     }),
     // An array as text, to be compared with a literal such as '{0}'.
-    function(ARRAY_TEXT, TEXT, |_, args| Ok(args[0].print().into())),
+    function(ARRAY_TEXT, 1..=1, TEXT, |_, args| {
+        Ok(args[0].print().into())
+    }),
     // ARRAY(SELECT …) of no rows is an empty array, array_agg of none is NULL.
     Function {
         name: ARRAY_OR_EMPTY,
+        takes: 1..=1,
         returns: Returns::First,
         strict: false,
         call: |_, args| {
@@ -30,10 +35,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
     },
     // Options are kept as name=value.
-    called_on_null(OPTION_NAMES, TEXT_ARRAY, |_, args| {
+    called_on_null(OPTION_NAMES, 1..=1, TEXT_ARRAY, |_, args| {
         Ok(options(&args[0], |split| split.0))
     }),
-    called_on_null(OPTION_VALUES, TEXT_ARRAY, |_, args| {
+    called_on_null(OPTION_VALUES, 1..=1, TEXT_ARRAY, |_, args| {
         Ok(options(&args[0], |split| split.1))
     }),
 ];

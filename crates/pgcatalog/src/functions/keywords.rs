@@ -8,7 +8,7 @@ pub(crate) const FUNCTION: &str = "__keywords";
 
 pub(crate) const COLUMNS: &[&str] = &["word", "catcode", "barelabel", "catdesc", "baredesc"];
 
-pub(super) const FUNCTIONS: &[Function] = &[function(FUNCTION, TEXT_ARRAY, |_, args| {
+pub(super) const FUNCTIONS: &[Function] = &[function(FUNCTION, 1..=1, TEXT_ARRAY, |_, args| {
     let asked = args[0].print();
     let column = COLUMNS.iter().position(|column| *column == asked);
     Ok(column.map(list).into())

@@ -9,17 +9,17 @@ use crate::types::{self, INT4, NAME, TEXT};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("pg_get_userbyid", NAME, |snapshot, args| {
+    function("pg_get_userbyid", 1..=1, NAME, |snapshot, args| {
         Ok(user_name(snapshot, args[0].oid()).into())
     }),
-    called_on_null("format_type", TEXT, format_type),
-    function("quote_ident", TEXT, |_, args| {
+    called_on_null("format_type", 2..=2, TEXT, format_type),
+    function("quote_ident", 1..=1, TEXT, |_, args| {
         Ok(quote_ident(&args[0].print()).into())
     }),
-    function("quote_literal", TEXT, |_, args| {
+    function("quote_literal", 1..=1, TEXT, |_, args| {
         Ok(quote_literal(&args[0].print()).into())
     }),
-    called_on_null("quote_nullable", TEXT, |_, args| {
+    called_on_null("quote_nullable", 1..=1, TEXT, |_, args| {
         Ok(if args[0].is_null() {
             "NULL".to_owned()
         } else {
@@ -27,12 +27,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }
         .into())
     }),
-    called_on_null("format", TEXT, |_, args| Ok(format(args))),
-    function("getdatabaseencoding", NAME, |_, _| Ok("UTF8".into())),
-    function("pg_encoding_to_char", NAME, |_, args| {
+    called_on_null("format", 1..=100, TEXT, |_, args| Ok(format(args))),
+    function("getdatabaseencoding", 0..=0, NAME, |_, _| Ok("UTF8".into())),
+    function("pg_encoding_to_char", 1..=1, NAME, |_, args| {
         Ok(encoding_name(args[0].int()).into())
     }),
-    function("pg_char_to_encoding", INT4, |_, args| {
+    function("pg_char_to_encoding", 1..=1, INT4, |_, args| {
         let asked = args[0].print().to_ascii_uppercase().replace('-', "");
         let number = ENCODINGS
             .iter()

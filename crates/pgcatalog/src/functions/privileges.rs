@@ -10,24 +10,50 @@ use crate::types::BOOL;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("has_table_privilege", BOOL, |s, args| on_table(s, args, 1)),
-    function("has_any_column_privilege", BOOL, |s, args| {
+    function("has_table_privilege", 2..=3, BOOL, |s, args| {
         on_table(s, args, 1)
     }),
-    function("has_column_privilege", BOOL, |s, args| on_table(s, args, 2)),
-    function("has_database_privilege", BOOL, |_, _| Ok(true.into())),
-    function("has_schema_privilege", BOOL, |_, _| Ok(true.into())),
-    function("has_function_privilege", BOOL, |_, _| Ok(true.into())),
-    function("has_language_privilege", BOOL, |_, _| Ok(true.into())),
-    function("has_sequence_privilege", BOOL, |_, _| Ok(true.into())),
-    function("has_server_privilege", BOOL, |_, _| Ok(true.into())),
-    function("has_foreign_data_wrapper_privilege", BOOL, |_, _| {
+    function("has_any_column_privilege", 2..=3, BOOL, |s, args| {
+        on_table(s, args, 1)
+    }),
+    function("has_column_privilege", 3..=4, BOOL, |s, args| {
+        on_table(s, args, 2)
+    }),
+    function(
+        "has_database_privilege",
+        2..=3,
+        BOOL,
+        |_, _| Ok(true.into()),
+    ),
+    function("has_schema_privilege", 2..=3, BOOL, |_, _| Ok(true.into())),
+    function(
+        "has_function_privilege",
+        2..=3,
+        BOOL,
+        |_, _| Ok(true.into()),
+    ),
+    function(
+        "has_language_privilege",
+        2..=3,
+        BOOL,
+        |_, _| Ok(true.into()),
+    ),
+    function(
+        "has_sequence_privilege",
+        2..=3,
+        BOOL,
+        |_, _| Ok(true.into()),
+    ),
+    function("has_server_privilege", 2..=3, BOOL, |_, _| Ok(true.into())),
+    function("has_foreign_data_wrapper_privilege", 2..=3, BOOL, |_, _| {
         Ok(true.into())
     }),
-    function("has_tablespace_privilege", BOOL, |_, _| Ok(true.into())),
-    function("has_type_privilege", BOOL, |_, _| Ok(true.into())),
-    function("pg_has_role", BOOL, |_, _| Ok(true.into())),
-    function("row_security_active", BOOL, |_, _| Ok(false.into())),
+    function("has_tablespace_privilege", 2..=3, BOOL, |_, _| {
+        Ok(true.into())
+    }),
+    function("has_type_privilege", 2..=3, BOOL, |_, _| Ok(true.into())),
+    function("pg_has_role", 2..=3, BOOL, |_, _| Ok(true.into())),
+    function("row_security_active", 1..=1, BOOL, |_, _| Ok(false.into())),
 ];
 
 /// The table is the argument before the last `behind` ones; a name must exist.

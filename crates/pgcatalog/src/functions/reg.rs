@@ -139,52 +139,52 @@ impl RegKind {
 }
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("__regclass_oid", OID, |s, args| {
+    function("__regclass_oid", 1..=1, OID, |s, args| {
         Ok(RegKind::Class.read(s, &args[0])?.into())
     }),
-    function("__regtype_oid", OID, |s, args| {
+    function("__regtype_oid", 1..=1, OID, |s, args| {
         Ok(RegKind::Type.read(s, &args[0])?.into())
     }),
-    function("__regproc_oid", OID, |s, args| {
+    function("__regproc_oid", 1..=1, OID, |s, args| {
         Ok(RegKind::Proc.read(s, &args[0])?.into())
     }),
-    function("__regnamespace_oid", OID, |s, args| {
+    function("__regnamespace_oid", 1..=1, OID, |s, args| {
         Ok(RegKind::Namespace.read(s, &args[0])?.into())
     }),
-    function("__regrole_oid", OID, |s, args| {
+    function("__regrole_oid", 1..=1, OID, |s, args| {
         Ok(RegKind::Role.read(s, &args[0])?.into())
     }),
-    function("__regclass_text", TEXT, |s, args| {
+    function("__regclass_text", 1..=1, TEXT, |s, args| {
         RegKind::Class.print(s, &args[0])
     }),
-    function("__regtype_text", TEXT, |s, args| {
+    function("__regtype_text", 1..=1, TEXT, |s, args| {
         RegKind::Type.print(s, &args[0])
     }),
-    called_on_null("__regtype_array", types::TEXT_ARRAY, |s, args| {
+    called_on_null("__regtype_array", 1..=1, types::TEXT_ARRAY, |s, args| {
         RegKind::Type.print(s, &args[0])
     }),
-    function("__regproc_text", TEXT, |s, args| {
+    function("__regproc_text", 1..=1, TEXT, |s, args| {
         RegKind::Proc.print(s, &args[0])
     }),
-    function("__regnamespace_text", TEXT, |s, args| {
+    function("__regnamespace_text", 1..=1, TEXT, |s, args| {
         RegKind::Namespace.print(s, &args[0])
     }),
-    function("__regrole_text", TEXT, |s, args| {
+    function("__regrole_text", 1..=1, TEXT, |s, args| {
         RegKind::Role.print(s, &args[0])
     }),
-    function("to_regclass", TEXT, |s, args| {
+    function("to_regclass", 1..=1, TEXT, |s, args| {
         Ok(RegKind::Class.look_up(s, args))
     }),
-    function("to_regtype", TEXT, |s, args| {
+    function("to_regtype", 1..=1, TEXT, |s, args| {
         Ok(RegKind::Type.look_up(s, args))
     }),
-    function("to_regproc", TEXT, |s, args| {
+    function("to_regproc", 1..=1, TEXT, |s, args| {
         Ok(RegKind::Proc.look_up(s, args))
     }),
-    function("to_regnamespace", TEXT, |s, args| {
+    function("to_regnamespace", 1..=1, TEXT, |s, args| {
         Ok(RegKind::Namespace.look_up(s, args))
     }),
-    function("to_regrole", TEXT, |s, args| {
+    function("to_regrole", 1..=1, TEXT, |s, args| {
         Ok(RegKind::Role.look_up(s, args))
     }),
 ];

@@ -10,17 +10,17 @@ use crate::types::{BOOL, INT4, NAME, NAME_ARRAY, OID, TEXT};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("version", TEXT, |snapshot, _| {
+    function("version", 0..=0, TEXT, |snapshot, _| {
         Ok(snapshot.version.as_str().into())
     }),
-    function("current_database", NAME, |snapshot, _| {
+    function("current_database", 0..=0, NAME, |snapshot, _| {
         Ok(snapshot.database.as_str().into())
     }),
-    function("current_catalog", NAME, |snapshot, _| {
+    function("current_catalog", 0..=0, NAME, |snapshot, _| {
         Ok(snapshot.database.as_str().into())
     }),
-    function("current_schema", NAME, |_, _| Ok("public".into())),
-    function("current_schemas", NAME_ARRAY, |_, args| {
+    function("current_schema", 0..=0, NAME, |_, _| Ok("public".into())),
+    function("current_schemas", 1..=1, NAME_ARRAY, |_, args| {
         let implicit = args.first() == Some(&Value::Bool(true));
         Ok(if implicit {
             vec![PG_CATALOG, "public"]
@@ -29,31 +29,33 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }
         .into())
     }),
-    function("current_user", NAME, |snapshot, _| {
+    function("current_user", 0..=0, NAME, |snapshot, _| {
         Ok(snapshot.user.as_str().into())
     }),
-    function("session_user", NAME, |snapshot, _| {
+    function("session_user", 0..=0, NAME, |snapshot, _| {
         Ok(snapshot.user.as_str().into())
     }),
-    function("current_role", NAME, |snapshot, _| {
+    function("current_role", 0..=0, NAME, |snapshot, _| {
         Ok(snapshot.user.as_str().into())
     }),
-    function("user", NAME, |snapshot, _| {
+    function("user", 0..=0, NAME, |snapshot, _| {
         Ok(snapshot.user.as_str().into())
     }),
-    function("pg_backend_pid", INT4, |snapshot, _| {
+    function("pg_backend_pid", 0..=0, INT4, |snapshot, _| {
         Ok(snapshot.backend_pid.into())
     }),
-    function("pg_is_in_recovery", BOOL, |_, _| Ok(false.into())),
-    function("pg_is_other_temp_schema", BOOL, |_, _| Ok(false.into())),
-    function("pg_my_temp_schema", OID, |_, _| Ok(0_u32.into())),
-    function("pg_client_encoding", NAME, |_, _| Ok("UTF8".into())),
+    function("pg_is_in_recovery", 0..=0, BOOL, |_, _| Ok(false.into())),
+    function("pg_is_other_temp_schema", 1..=1, BOOL, |_, _| {
+        Ok(false.into())
+    }),
+    function("pg_my_temp_schema", 0..=0, OID, |_, _| Ok(0_u32.into())),
+    function("pg_client_encoding", 0..=0, NAME, |_, _| Ok("UTF8".into())),
     // There are no advisory locks: none is held.
-    function("pg_advisory_unlock_all", VOID, |_, _| Ok("".into())),
+    function("pg_advisory_unlock_all", 0..=0, VOID, |_, _| Ok("".into())),
     // The address of a connection over a Unix socket, which is what PostgreSQL says when there is nothing to say.
-    called_on_null("inet_server_addr", TEXT, |_, _| Ok(Value::Null)),
-    called_on_null("inet_client_addr", TEXT, |_, _| Ok(Value::Null)),
-    function("current_setting", TEXT, current_setting),
+    called_on_null("inet_server_addr", 0..=0, TEXT, |_, _| Ok(Value::Null)),
+    called_on_null("inet_client_addr", 0..=0, TEXT, |_, _| Ok(Value::Null)),
+    function("current_setting", 1..=2, TEXT, current_setting),
 ];
 
 const VOID: u32 = 2278;

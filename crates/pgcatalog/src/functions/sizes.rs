@@ -5,27 +5,29 @@ use crate::types::{INT8, TEXT};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("pg_size_pretty", TEXT, |_, args| {
+    function("pg_size_pretty", 1..=1, TEXT, |_, args| {
         Ok(pretty(args[0].int().unwrap_or_default()).into())
     }),
-    function("pg_table_size", INT8, |_, _| Ok(Value::Int(0))),
-    function("pg_relation_size", INT8, |_, _| Ok(Value::Int(0))),
-    function("pg_total_relation_size", INT8, |_, _| Ok(Value::Int(0))),
-    function("pg_indexes_size", INT8, |_, _| Ok(Value::Int(0))),
-    function("pg_database_size", INT8, |_, _| Ok(Value::Int(0))),
-    function("pg_tablespace_size", INT8, |_, _| Ok(Value::Int(0))),
+    function("pg_table_size", 1..=1, INT8, |_, _| Ok(Value::Int(0))),
+    function("pg_relation_size", 1..=2, INT8, |_, _| Ok(Value::Int(0))),
+    function("pg_total_relation_size", 1..=1, INT8, |_, _| {
+        Ok(Value::Int(0))
+    }),
+    function("pg_indexes_size", 1..=1, INT8, |_, _| Ok(Value::Int(0))),
+    function("pg_database_size", 1..=1, INT8, |_, _| Ok(Value::Int(0))),
+    function("pg_tablespace_size", 1..=1, INT8, |_, _| Ok(Value::Int(0))),
 ];
 
 /// As PostgreSQL shows a number of bytes: in the largest unit that leaves at most 10239, rounded.
 fn pretty(bytes: i64) -> String {
-    const LIMIT: i64 = 10 * 1024;
-    if bytes.abs() < LIMIT {
+    const LIMIT: u64 = 10 * 1024;
+    if bytes.unsigned_abs() < LIMIT {
         return format!("{bytes} bytes");
     }
     // One bit is kept for rounding.
     let mut size = bytes >> 9;
     for unit in ["kB", "MB", "GB", "TB"] {
-        if size.abs() < LIMIT * 2 - 1 {
+        if size.unsigned_abs() < LIMIT * 2 - 1 {
             return format!("{} {unit}", half_rounded(size));
         }
         size >>= 10;

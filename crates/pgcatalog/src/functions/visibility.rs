@@ -7,22 +7,49 @@ use crate::types::BOOL;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("pg_table_is_visible", BOOL, |snapshot, args| {
+    function("pg_table_is_visible", 1..=1, BOOL, |snapshot, args| {
         Ok(table_is_visible(snapshot, args[0].oid()))
     }),
     // Everything else is in pg_catalog.
-    function("pg_type_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_function_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_operator_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_opclass_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_opfamily_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_collation_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_conversion_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_statistics_obj_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_ts_config_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_ts_dict_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_ts_parser_is_visible", BOOL, |_, _| Ok(true.into())),
-    function("pg_ts_template_is_visible", BOOL, |_, _| Ok(true.into())),
+    function("pg_type_is_visible", 1..=1, BOOL, |_, _| Ok(true.into())),
+    function(
+        "pg_function_is_visible",
+        1..=1,
+        BOOL,
+        |_, _| Ok(true.into()),
+    ),
+    function(
+        "pg_operator_is_visible",
+        1..=1,
+        BOOL,
+        |_, _| Ok(true.into()),
+    ),
+    function("pg_opclass_is_visible", 1..=1, BOOL, |_, _| Ok(true.into())),
+    function(
+        "pg_opfamily_is_visible",
+        1..=1,
+        BOOL,
+        |_, _| Ok(true.into()),
+    ),
+    function("pg_collation_is_visible", 1..=1, BOOL, |_, _| {
+        Ok(true.into())
+    }),
+    function("pg_conversion_is_visible", 1..=1, BOOL, |_, _| {
+        Ok(true.into())
+    }),
+    function("pg_statistics_obj_is_visible", 1..=1, BOOL, |_, _| {
+        Ok(true.into())
+    }),
+    function("pg_ts_config_is_visible", 1..=1, BOOL, |_, _| {
+        Ok(true.into())
+    }),
+    function("pg_ts_dict_is_visible", 1..=1, BOOL, |_, _| Ok(true.into())),
+    function("pg_ts_parser_is_visible", 1..=1, BOOL, |_, _| {
+        Ok(true.into())
+    }),
+    function("pg_ts_template_is_visible", 1..=1, BOOL, |_, _| {
+        Ok(true.into())
+    }),
 ];
 
 /// NULL for an oid that is no relation's, as in PostgreSQL.

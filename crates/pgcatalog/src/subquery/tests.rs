@@ -100,3 +100,15 @@ async fn failures_have_the_sqlstates_of_postgres() {
         );
     }
 }
+
+#[tokio::test]
+async fn functions_take_the_arguments_that_postgres_has() {
+    let snapshot = sample::objects();
+    for sql in [
+        "SELECT quote_ident()",
+        "SELECT version(1)",
+        "SELECT has_table_privilege('pages')",
+    ] {
+        assert!(run(&snapshot, sql).await.is_err(), "{sql}");
+    }
+}

@@ -34,5 +34,8 @@ async fn statements_over_a_hundred_relations_are_quick() {
     times.sort();
     let (median, _) = &times[times.len() / 2];
     let (slowest, sql) = times.last().expect("there are statements");
-    assert!(*slowest < LIMIT, "{slowest:?} (the median is {median:?}): {sql}");
+    assert!(
+        *slowest < LIMIT,
+        "{slowest:?} (the median is {median:?}): {sql}"
+    );
 }

@@ -9,7 +9,14 @@ use super::{Answer, run, sample};
 use crate::CatalogSnapshot;
 
 /// Parts of statements about things that PostgreSQL has and clickmill has not: they must run, whatever they give.
-const RUN_ONLY: &[&str] = &["pg_cast c", "pg_ts_config c", "pg_opclass", "version()", "pg_catalog.lower(name)", "p.prokind != 'p'"];
+const RUN_ONLY: &[&str] = &[
+    "pg_cast c",
+    "pg_ts_config c",
+    "pg_opclass",
+    "version()",
+    "pg_catalog.lower(name)",
+    "p.prokind != 'p'",
+];
 /// PostgreSQL's templates are databases, too: rows about other databases than ours are left out.
 const OF_DATABASES: &str = "FROM pg_catalog.pg_database";
 

@@ -1,5 +1,7 @@
 //! Reading one statement's tokens: words, names, literals, and the parts that sqlparser reads.
 
+use std::ops::Range;
+
 use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::ast::{DataType, Expr, Query};
 use sqlparser::keywords::Keyword;
@@ -126,7 +128,7 @@ impl<'a> Cursor<'a> {
             return Error::unsupported("AS OF").at(from_span(first.span));
         }
         self.source
-            .syntax_error(self.tokens.get(self.at).or(self.terminator))
+            .unexpected(self.tokens.get(self.at).or(self.terminator))
     }
 
     /// Something that clickmill does not do, at the next token.
@@ -368,10 +370,35 @@ impl<'a> Cursor<'a> {
                 Ok(node)
             }
             Err(error) => {
-                Err(self
+                let next = parser.index();
+                let error = self
                     .source
-                    .parser_error(&error, tokens, parser.index(), self.terminator))
+                    .parser_error(&error, tokens, next, self.terminator);
+                Err(self.inside_derived_table(tokens, error))
             }
+        }
+    }
+
+    /// The error inside `FROM (SELECT …)`. Where sqlparser cannot read a query in parentheses it tries a join instead and
+    /// tells why that failed; so the query is parsed by itself.
+    fn inside_derived_table(&self, tokens: &[TokenWithSpan], error: Error) -> Error {
+        let Some(query) = innermost_query(tokens, error.location()) else {
+            return error;
+        };
+        let inside = &tokens[query.clone()];
+        let terminator = tokens.get(query.end).or(self.terminator);
+        let mut parser = self.parser(inside.to_vec());
+        match parser.parse_query() {
+            Err(inner) => {
+                let inner = self
+                    .source
+                    .parser_error(&inner, inside, parser.index(), terminator);
+                self.inside_derived_table(inside, inner)
+            }
+            Ok(_) => match inside.get(parser.index()) {
+                Some(token) => self.source.unexpected(Some(token)),
+                None => error,
+            },
         }
     }
 
@@ -380,4 +407,40 @@ impl<'a> Cursor<'a> {
             .with_recursion_limit(MAX_DEPTH)
             .with_tokens_with_locations(tokens)
     }
+}
+
+/// The tokens of the innermost query in parentheses around a place, without the parentheses.
+fn innermost_query(tokens: &[TokenWithSpan], place: Option<Location>) -> Option<Range<usize>> {
+    let failed = tokens
+        .iter()
+        .position(|token| from_span(token.span) == place)
+        .unwrap_or(tokens.len());
+    let mut open = Vec::new();
+    for (at, token) in tokens[..failed].iter().enumerate() {
+        match token.token {
+            Token::LParen => open.push(at + 1),
+            Token::RParen => {
+                open.pop();
+            }
+            _ => {}
+        }
+    }
+    let begins_query = |at: &usize| {
+        let words = ["SELECT", "WITH", "VALUES"];
+        tokens
+            .get(*at)
+            .is_some_and(|token| words.iter().any(|word| is_word(&token.token, word)))
+    };
+    let start = open.into_iter().rev().find(begins_query)?;
+    let mut depth = 0_usize;
+    let length = tokens[start..].iter().position(|token| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return true,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        false
+    });
+    Some(start..length.map_or(tokens.len(), |length| start + length))
 }

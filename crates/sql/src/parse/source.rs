@@ -169,6 +169,16 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// As [`Source::syntax_error`], but EMIT, which has few places, is refused by its name.
+    pub(crate) fn unexpected(&self, token: Option<&TokenWithSpan>) -> Error {
+        match token {
+            Some(token) if is_word(&token.token, "EMIT") => Error::unsupported("EMIT here")
+                .hint("EMIT stands at the end of CREATE … VIEW and of SUBSCRIBE")
+                .at(from_span(token.span)),
+            _ => self.syntax_error(token),
+        }
+    }
+
     /// An error of sqlparser over `tokens`, of which `next` is the first that it did not read.
     pub(crate) fn parser_error(
         &self,
@@ -192,12 +202,7 @@ impl<'a> Source<'a> {
             Some((0, _)) => terminator,
             _ => at_place.or_else(|| tokens.get(next)).or(terminator),
         };
-        if token.is_some_and(|token| is_word(&token.token, "EMIT")) {
-            return Error::unsupported("EMIT here")
-                .hint("EMIT stands at the end of CREATE … VIEW and of SUBSCRIBE")
-                .at(token.and_then(|token| from_span(token.span)));
-        }
-        let error = self.syntax_error(token);
+        let error = self.unexpected(token);
         match message
             .strip_prefix("Expected: ")
             .and_then(|rest| rest.split_once(", found: "))

@@ -5,57 +5,10 @@ use dataflow::Error;
 use super::cursor::Cursor;
 
 /// Statements that their first word names.
-const ONE_WORD: [&str; 46] = [
-    "ANALYZE",
-    "ANALYSE",
-    "ASSERT",
-    "ATTACH",
-    "CALL",
-    "CHECKPOINT",
-    "CLOSE",
-    "CLUSTER",
-    "COMMENT",
-    "DEALLOCATE",
-    "DECLARE",
-    "DELETE",
-    "DESC",
-    "DESCRIBE",
-    "DETACH",
-    "DO",
-    "EXECUTE",
-    "EXPORT",
-    "FETCH",
-    "FLUSH",
-    "GRANT",
-    "HANDLER",
-    "IMPORT",
-    "INSTALL",
-    "KILL",
-    "LISTEN",
-    "LOAD",
-    "LOCK",
-    "MERGE",
-    "MOVE",
-    "NOTIFY",
-    "OPTIMIZE",
-    "PRAGMA",
-    "PREPARE",
-    "REASSIGN",
-    "REFRESH",
-    "REINDEX",
-    "RELEASE",
-    "RENAME",
-    "REPLACE",
-    "REVOKE",
-    "SAVEPOINT",
-    "SECURITY",
-    "TRUNCATE",
-    "UNLISTEN",
-    "UPDATE",
-];
-
-/// More of them.
-const ONE_WORD_MORE: [&str; 5] = ["USE", "VACUUM", "UPSERT", "TAIL", "BACKUP"];
+const ONE_WORD: &str = "ANALYZE ANALYSE ASSERT ATTACH BACKUP CALL CHECKPOINT CLOSE CLUSTER COMMENT DEALLOCATE DECLARE \
+    DELETE DESC DESCRIBE DETACH DO EXECUTE EXPORT FETCH FLUSH GRANT HANDLER IMPORT INSTALL KILL LISTEN LOAD LOCK MERGE \
+    MOVE NOTIFY OPTIMIZE PRAGMA PREPARE REASSIGN REFRESH REINDEX RELEASE RENAME REPLACE REVOKE SAVEPOINT SECURITY TAIL \
+    TRUNCATE UNLISTEN UPDATE UPSERT USE VACUUM";
 
 /// Statements that a second word, or more, completes.
 const WITH_OBJECT: [&str; 8] = [
@@ -85,7 +38,7 @@ const LONG_KINDS: [&[&str]; 15] = [
 /// no statement.
 pub(super) fn refuse_statement(cursor: &Cursor<'_>) -> Error {
     let first = word(cursor, 0);
-    let name = if ONE_WORD.contains(&first.as_str()) || ONE_WORD_MORE.contains(&first.as_str()) {
+    let name = if ONE_WORD.split_whitespace().any(|word| word == first) {
         match (first.as_str(), word(cursor, 1).as_str()) {
             ("REFRESH", "MATERIALIZED") => "REFRESH MATERIALIZED VIEW".to_owned(),
             _ => first.clone(),
