@@ -77,13 +77,13 @@ fn emit(emit: ast::Emit) -> Emit {
     }
 }
 
-/// The schema with other names.
+/// The schema with other names. Columns may be NULL: a query's planned nullability is no promise.
 pub(crate) fn named(schema: &SchemaRef, names: &[String]) -> SchemaRef {
     let fields: Vec<Field> = schema
         .fields()
         .iter()
         .zip(names)
-        .map(|(field, name)| Field::new(name, field.data_type().clone(), field.is_nullable()))
+        .map(|(field, name)| Field::new(name, field.data_type().clone(), true))
         .collect();
     Arc::new(Schema::new(fields))
 }

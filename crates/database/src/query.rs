@@ -114,22 +114,24 @@ async fn plan_system(shared: &Shared, query: &Query, snapshot: CatalogSnapshot) 
                 .map_err(from_datafusion)?;
         }
     }
-    let names_of = query.clone();
     let mut query = query.clone();
     pgcatalog::rewrite(&mut query);
     let state = context.state();
-    let statement =
-        datafusion::sql::parser::Statement::Statement(Box::new(Statement::Query(Box::new(query))));
-    let plan = state
-        .statement_to_plan(statement)
-        .await
-        .map_err(from_datafusion)?;
-    let names = sql::names::output_names(&names_of, plan.schema().as_arrow());
-    Ok(Bounded {
-        schema: named(plan.schema().inner(), &names),
-        plan,
-        state,
-    })
+    let statement = datafusion::sql::parser::Statement::Statement(Box::new(Statement::Query(Box::new(query))));
+    let plan = state.statement_to_plan(statement).await.map_err(system_error)?;
+    let names: Vec<String> =
+        plan.schema().fields().iter().map(|f| pgcatalog::shown_name(f.name()).to_owned()).collect();
+    Ok(Bounded { schema: named(plan.schema().inner(), &names), plan, state })
+}
+
+/// Errors of system functions carry their own SQLSTATE.
+fn system_error(error: datafusion::error::DataFusionError) -> dataflow::Error {
+    if let datafusion::error::DataFusionError::External(inner) = error.find_root()
+        && let Some(own) = inner.downcast_ref::<pgcatalog::CatalogError>()
+    {
+        return dataflow::Error::new(SqlState(own.sqlstate), own.message.clone());
+    }
+    from_datafusion(error)
 }
 
 impl Bounded {
@@ -157,7 +159,7 @@ impl Bounded {
         let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())
             .map_err(from_datafusion)?;
         let schema = self.schema;
-        let batches = stream.map(move |batch| rename(batch.map_err(from_datafusion)?, &schema));
+        let batches = stream.map(move |batch| rename(batch.map_err(system_error)?, &schema));
         Ok(until_canceled(Box::pin(batches), cancel.clone()))
     }
 }

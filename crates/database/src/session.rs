@@ -424,7 +424,7 @@ impl Session {
         cancel: &Cancel,
     ) -> Result<Rows> {
         let bounded = self.plan(query).await?;
-        self.warn_catching_up(query).await?;
+        self.warn_of_views(query);
         let schema = Arc::clone(&bounded.schema);
         let stream = bounded.run(params, cancel).await?;
         Ok(Rows {
@@ -434,30 +434,19 @@ impl Session {
         })
     }
 
-    /// A NOTICE for views that are still reading history.
-    async fn warn_catching_up(&mut self, query: &Query) -> Result<()> {
-        let names = sql::names::relation_names(query);
-        let has_view = {
-            let catalog = self.shared.catalog.read();
-            names.iter().any(|n| {
-                catalog
-                    .get(n)
-                    .is_some_and(|o| matches!(o.body, Body::Materialized(_)))
-            })
-        };
-        if !has_view {
-            return Ok(());
-        }
-        for view in self.shared.status().await?.views {
-            if names.contains(&view.name) && view.state == engine::ViewState::CatchingUp {
-                let message = format!(
-                    "view \"{}\" is catching up: {} records behind",
-                    view.name, view.behind
-                );
-                self.notices.push(Notice::plain(message));
+    /// A NOTICE for views that are still reading history, a WARNING for those that have failed.
+    fn warn_of_views(&mut self, query: &Query) {
+        let catalog = self.shared.catalog.read().clone();
+        for name in sql::names::relation_names(query) {
+            let Some(Body::Materialized(view)) = catalog.get(&name).map(|o| &o.body) else { continue };
+            if let Some(error) = view.store.ended() {
+                let message = format!("view \"{name}\" has failed and is not kept up to date: {}", error.message());
+                self.notices.push(Notice::warning("01000", message).with_hint("SHOW JOBS says more"));
+            } else if view.store.is_catching_up() {
+                let message = format!("view \"{name}\" is catching up and has not read all of its history");
+                self.notices.push(Notice::plain(message).with_hint("SHOW JOBS says how far it is"));
             }
         }
-        Ok(())
     }
 
     async fn live(&mut self, subscribe: &Subscribe, cancel: &Cancel) -> Result<Rows> {

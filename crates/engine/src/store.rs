@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dataflow::{DeltaBatch, Error, Micros, Result, SqlState};
 use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -37,6 +38,7 @@ pub type Listener = Arc<dyn Fn() + Send + Sync>;
 pub struct Store {
     options: StoreOptions,
     inner: Mutex<Inner>,
+    catching_up: AtomicBool,
 }
 
 struct Inner {
@@ -120,6 +122,7 @@ impl Store {
         Ok(Self {
             options,
             inner: Mutex::new(inner),
+            catching_up: AtomicBool::new(false),
         })
     }
 
@@ -175,6 +178,21 @@ impl Store {
         let listeners: Vec<Listener> = inner.listeners.iter().map(|(_, l)| Arc::clone(l)).collect();
         drop(inner);
         listeners.iter().for_each(|l| l());
+    }
+
+    /// Why nothing further will come, if so.
+    pub fn ended(&self) -> Option<Error> {
+        self.inner.lock().ended.clone()
+    }
+
+    /// Notes whether the view still reads history.
+    pub fn set_catching_up(&self, catching_up: bool) {
+        self.catching_up.store(catching_up, Ordering::Relaxed);
+    }
+
+    /// Whether the view still reads history.
+    pub fn is_catching_up(&self) -> bool {
+        self.catching_up.load(Ordering::Relaxed)
     }
 
     /// The version at which rows last changed.

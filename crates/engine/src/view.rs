@@ -7,6 +7,7 @@ use plan::Node;
 
 use crate::operator::{Counters, Tick};
 use crate::pipeline::Pipeline;
+use crate::ops::updating_agg::batch_of;
 use crate::store::Store;
 
 /// Declares a view to the engine.
@@ -87,13 +88,25 @@ impl View {
         if !self.is_alive() {
             return;
         }
-        match self.pipeline.tick(watermarks, tick) {
-            Ok(()) => {
-                self.fresh = self.pipeline.take_output();
-                self.rows_out += self.fresh.iter().map(|b| b.len() as u64).sum::<u64>();
+        let pipeline = &mut self.pipeline;
+        let given = guarded(|| pipeline.tick(watermarks, tick)).and_then(|()| self.named_output());
+        match given {
+            Ok(fresh) => {
+                self.rows_out += fresh.iter().map(|b| b.len() as u64).sum::<u64>();
+                self.fresh = fresh;
             }
             Err(error) => self.fail(error),
         }
+    }
+
+    /// The tick's rows under the names that users see.
+    fn named_output(&mut self) -> Result<Vec<DeltaBatch>> {
+        let schema = self.spec.store.schema();
+        let named = |batch: DeltaBatch| {
+            let (columns, rows) = (batch.rows.columns().to_vec(), batch.len());
+            batch_of(Arc::clone(schema), columns, rows).map(|rows| batch.with_rows(rows))
+        };
+        self.pipeline.take_output().into_iter().map(named).collect()
     }
 
     pub(crate) fn fail(&mut self, error: Error) {
@@ -112,5 +125,20 @@ impl View {
 
     pub(crate) fn counters(&self) -> Counters {
         self.pipeline.counters()
+    }
+}
+
+/// Runs a step of a view; a panic in it fails the view, not the engine.
+fn guarded(step: impl FnOnce() -> Result<()>) -> Result<()> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)) {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic");
+            Err(Error::internal(format!("an operator broke: {text}")))
+        }
     }
 }

@@ -1,30 +1,27 @@
 //! The extended query protocol: prepared statements, portals that are suspended and resumed, and errors that skip to Sync.
 
+mod portal;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::scalar::ScalarValue;
 use pgwire::messages::data::{NoData, ParameterDescription};
-use pgwire::messages::extendedquery::{
-    Bind, BindComplete, Close, CloseComplete, Describe, Parse, ParseComplete, PortalSuspended,
-};
-use pgwire::messages::response::EmptyQueryResponse;
+use pgwire::messages::extendedquery::{Close, CloseComplete, Describe, Parse, ParseComplete};
 
 use dataflow::{Error, Result, SqlState};
 
-use crate::backend::{Cancel, Outcome, Parsed, Prepared, Rows, is_live};
-use crate::cancel::Stop;
+use crate::backend::{Parsed, Prepared};
 use crate::connection::{Connection, drive};
 use crate::encode::{Column, Format, columns};
 use crate::error::{Failure, Step, violation};
 use crate::frame::Message;
 use crate::params;
-use crate::rows::{Fed, RowFeed, Sink, description};
+use crate::rows::description;
 use crate::types::{oid, parameter_type};
+use portal::Portal;
 
-/// Prepared statements and portals of a session, at most.
+/// Prepared statements of a session, at most.
 const MAX_STATEMENTS: usize = 1000;
-const MAX_PORTALS: usize = 100;
 /// Bytes of all statements' texts, and of all portals' parameters, at most.
 const MAX_HELD_BYTES: usize = 64 << 20;
 
@@ -72,20 +69,19 @@ impl Extended {
             format!("portal \"{name}\" does not exist"),
         )
     }
+}
 
-    fn check_room(&self, held: usize, limit: usize, bytes: usize, what: &str) -> Result<()> {
-        if held < limit && bytes <= MAX_HELD_BYTES {
-            return Ok(());
-        }
-        Err(Error::new(
-            SqlState::CONFIGURATION_LIMIT,
-            format!("too many {what} in this session"),
-        )
+/// Refuses what a session holds too much of.
+fn check_room(held: usize, limit: usize, bytes: usize, what: &str) -> Result<()> {
+    if held < limit && bytes <= MAX_HELD_BYTES {
+        return Ok(());
+    }
+    let message = format!("too many {what} in this session");
+    Err(Error::new(SqlState::CONFIGURATION_LIMIT, message)
         .detail(format!(
             "There are at most {limit}, of {MAX_HELD_BYTES} bytes together."
         ))
         .hint("Close some of them."))
-    }
 }
 
 /// A prepared statement.
@@ -108,27 +104,6 @@ impl Statement {
     }
 }
 
-/// A statement with its parameters, on its way.
-struct Portal {
-    statement: Arc<Statement>,
-    params: Vec<ScalarValue>,
-    /// Bytes of the parameters as they came.
-    bytes: usize,
-    formats: Vec<Format>,
-    state: State,
-}
-
-enum State {
-    /// Not run yet.
-    New,
-    /// Rows were sent, there may be more. The token is the one that the statement runs with.
-    Suspended(Box<RowFeed>, Cancel),
-    /// All rows were sent.
-    AtEnd(Box<RowFeed>),
-    /// A statement without rows was run.
-    Done,
-}
-
 impl Connection {
     /// Handles a message of the extended protocol other than Sync. After an error, messages up to Sync are skipped.
     pub(crate) async fn extended_message(&mut self, message: Message) -> Step<()> {
@@ -139,7 +114,7 @@ impl Connection {
                 text = Some(parse.query);
                 handled
             }
-            Message::Bind(bind) => self.bind(bind),
+            Message::Bind(bind) => self.bind(&bind),
             Message::Describe(describe) => self.describe(&describe),
             Message::Execute(execute) => {
                 let name = execute.name.unwrap_or_default();
@@ -183,8 +158,7 @@ impl Connection {
             .map(|statement| statement.text.len())
             .sum::<usize>()
             + parse.query.len();
-        self.extended
-            .check_room(held.len(), MAX_STATEMENTS, bytes, "prepared statements")?;
+        check_room(held.len(), MAX_STATEMENTS, bytes, "prepared statements")?;
         let statement = self.prepare(parse).await?;
         self.extended.statements.insert(name, Arc::new(statement));
         self.put(ParseComplete::new())
@@ -247,82 +221,6 @@ impl Connection {
         })
     }
 
-    fn bind(&mut self, bind: Bind) -> Step<()> {
-        let name = bind.portal_name.clone().unwrap_or_default();
-        let statement_name = bind.statement_name.clone().unwrap_or_default();
-        let statement = self.extended.statement(&statement_name)?;
-        if name.is_empty() {
-            self.extended.portals.remove("");
-        } else if self.extended.portals.contains_key(&name) {
-            return Err(Error::new(
-                SqlState("42P03"),
-                format!("cursor \"{name}\" already exists"),
-            )
-            .into());
-        }
-        let (given, wanted) = (bind.parameters.len(), statement.parameters.len());
-        if given != wanted {
-            let message = format!(
-                "bind message supplies {given} parameters, but prepared statement \"{statement_name}\" requires {wanted}"
-            );
-            return Err(violation(message).into());
-        }
-        let parameter_formats = formats(
-            &bind.parameter_format_codes,
-            given,
-            "parameter",
-            "parameters",
-        )?;
-        let result_columns = statement
-            .prepared
-            .schema
-            .as_ref()
-            .map_or(0, |schema| schema.fields().len());
-        let formats = formats(
-            &bind.result_column_format_codes,
-            result_columns,
-            "result",
-            "columns",
-        )?;
-        let bytes = bind
-            .parameters
-            .iter()
-            .flatten()
-            .map(|value| value.len())
-            .sum::<usize>();
-        let held = &self.extended.portals;
-        let total = held.values().map(|portal| portal.bytes).sum::<usize>() + bytes;
-        self.extended
-            .check_room(held.len(), MAX_PORTALS, total, "portals")?;
-        let options = self.encode_options()?;
-        let mut params = Vec::with_capacity(given);
-        for (index, value) in bind.parameters.iter().enumerate() {
-            let format = nth(&parameter_formats, index);
-            let wanted = &statement.prepared.parameters[index];
-            let oid = statement.parameters[index];
-            params.push(
-                params::decode(value.as_deref(), format, oid, wanted, &options.zone).map_err(
-                    |error| {
-                        if error.detail_text().is_some() {
-                            error
-                        } else {
-                            error.detail(format!("This is parameter ${}.", index + 1))
-                        }
-                    },
-                )?,
-            );
-        }
-        let portal = Portal {
-            statement,
-            params,
-            bytes,
-            formats,
-            state: State::New,
-        };
-        self.extended.portals.insert(name, portal);
-        self.put(BindComplete::new())
-    }
-
     fn describe(&mut self, describe: &Describe) -> Step<()> {
         let name = describe.name.as_deref().unwrap_or_default();
         let columns = if describe.target_type == b'S' {
@@ -353,140 +251,5 @@ impl Connection {
             self.extended.portals.remove(name);
         }
         self.put(CloseComplete::new())
-    }
-
-    /// Runs a portal, or runs it on. A portal that fails is gone.
-    async fn run_portal(&mut self, name: String, max_rows: i32) -> Step<()> {
-        let mut portal = self
-            .extended
-            .portals
-            .remove(&name)
-            .ok_or_else(|| Extended::no_portal(&name))?;
-        let limit = u64::try_from(max_rows).ok().filter(|rows| *rows > 0);
-        let mut stop = self.stop();
-        if let State::Suspended(_, cancel) = &portal.state {
-            stop.cancel = cancel.clone();
-        }
-        let live = portal.statement.parsed.as_ref().is_some_and(is_live);
-        stop.deadline = if live { None } else { self.deadline() };
-        let _running = self.entry.running(stop.cancel.clone());
-        portal.state = match portal.state {
-            State::New => {
-                self.start(
-                    &portal.statement,
-                    &portal.params,
-                    &portal.formats,
-                    &stop,
-                    limit,
-                )
-                .await?
-            }
-            State::Suspended(feed, _) => self.send(feed, &stop, limit).await?,
-            State::AtEnd(feed) => {
-                self.complete(feed.tag(0))?;
-                State::AtEnd(feed)
-            }
-            State::Done => {
-                let message = format!("portal \"{name}\" cannot be run");
-                return Err(Error::new(SqlState::OBJECT_NOT_READY, message).into());
-            }
-        };
-        self.extended.portals.insert(name, portal);
-        Ok(())
-    }
-
-    async fn start(
-        &mut self,
-        statement: &Statement,
-        params: &[ScalarValue],
-        formats: &[Format],
-        stop: &Stop,
-        limit: Option<u64>,
-    ) -> Step<State> {
-        let Some(parsed) = &statement.parsed else {
-            self.put(EmptyQueryResponse::new())?;
-            return Ok(State::Done);
-        };
-        match self.execute(parsed, params, stop).await? {
-            Outcome::Done(tag) => self.done(tag)?,
-            Outcome::Copy(rows, format) => self.copy_out(rows, format, stop).await?,
-            Outcome::Rows(rows) => {
-                check_plan(statement, &rows)?;
-                let feed = RowFeed::new(rows, formats, self.encode_options()?, Sink::DataRows)?;
-                return self.send(Box::new(feed), stop, limit).await;
-            }
-        }
-        Ok(State::Done)
-    }
-
-    async fn send(
-        &mut self,
-        mut feed: Box<RowFeed>,
-        stop: &Stop,
-        limit: Option<u64>,
-    ) -> Step<State> {
-        let (fed, sent) = feed.feed(&mut self.writer, stop, limit).await?;
-        match fed {
-            Fed::Limit => {
-                self.notices()?;
-                self.put(PortalSuspended::new())?;
-                Ok(State::Suspended(feed, stop.cancel.clone()))
-            }
-            Fed::All => {
-                self.complete(feed.tag(sent))?;
-                feed.finish();
-                Ok(State::AtEnd(feed))
-            }
-        }
-    }
-}
-
-/// The columns must still be those that the client was told.
-fn check_plan(statement: &Statement, rows: &Rows) -> Result<()> {
-    let now = columns(&rows.schema, &[])?;
-    let told = statement.columns(&[])?.unwrap_or_default();
-    let same = now.len() == told.len()
-        && now
-            .iter()
-            .zip(&told)
-            .all(|(now, told)| now.pg_type.oid == told.pg_type.oid);
-    if same {
-        return Ok(());
-    }
-    Err(Error::new(
-        SqlState::FEATURE_NOT_SUPPORTED,
-        "cached plan must not change result type",
-    ))
-}
-
-/// Format codes of Bind: none, one for all, or one for each of `count`.
-fn formats(codes: &[i16], count: usize, kind: &str, of: &str) -> Result<Vec<Format>> {
-    if codes.len() > 1 && codes.len() != count {
-        let has = if kind == "result" {
-            "query has"
-        } else {
-            "message has"
-        };
-        return Err(violation(format!(
-            "bind message has {} {kind} formats but {has} {count} {of}",
-            codes.len()
-        )));
-    }
-    let format = |code: &i16| match code {
-        0 => Ok(Format::Text),
-        1 => Ok(Format::Binary),
-        other => Err(Error::new(
-            SqlState::INVALID_PARAMETER,
-            format!("unsupported format code: {other}"),
-        )),
-    };
-    codes.iter().map(format).collect()
-}
-
-fn nth(formats: &[Format], index: usize) -> Format {
-    match formats {
-        [] => Format::Text,
-        [one] => *one,
-        many => many.get(index).copied().unwrap_or(Format::Text),
     }
 }

@@ -9,10 +9,10 @@ use crate::location::from_span;
 
 /// How deep the tree of an expression may be. A chain of operators is as deep as it is long, and trees are copied and
 /// freed by recursion, at about 2 KiB of stack for each level.
-const MAX_EXPRESSION_DEPTH: usize = 300;
+const MAX_EXPRESSION_DEPTH: usize = 200;
 
 /// How many set operations one query may chain.
-const MAX_SET_OPERATIONS: usize = 80;
+const MAX_SET_OPERATIONS: usize = 50;
 
 /// How deeply parentheses and brackets may nest.
 const MAX_PARENTHESES: usize = 100;
@@ -328,16 +328,16 @@ mod tests {
     #[test]
     fn size() {
         let refused = [
-            format!("SELECT 1{}", " + 1".repeat(301)),
-            format!("SELECT a{}", " NOTNULL".repeat(301)),
-            format!("SELECT a{}", "::int".repeat(301)),
-            format!("SELECT {}1", "INTERVAL ".repeat(301)),
+            format!("SELECT 1{}", " + 1".repeat(201)),
+            format!("SELECT a{}", " NOTNULL".repeat(201)),
+            format!("SELECT a{}", "::int".repeat(201)),
+            format!("SELECT {}1", "INTERVAL ".repeat(201)),
             format!(
                 "SELECT {}1{}",
                 "(".repeat(20),
                 " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1)".repeat(20)
             ),
-            format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(81)),
+            format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(51)),
             format!("SELECT {}1{}", "(".repeat(100), ")".repeat(100)),
             format!("SELECT a[{}1{}", "[".repeat(100), "]".repeat(100)),
             format!("SELECT CAST(a AS {}INT)", "ARRAY<".repeat(9)),
@@ -355,9 +355,9 @@ mod tests {
             format!("INSERT INTO t VALUES (1){}", ", (-1 * 2)".repeat(2_000)),
             format!(
                 "SELECT 1 WHERE a = 1{}",
-                " OR (a = 1 AND b = 2 AND c = 3)".repeat(290)
+                " OR (a = 1 AND b = 2 AND c = 3)".repeat(190)
             ),
-            format!("SELECT 1 WHERE a = 1{}", " OR a = 1 AND b = 2".repeat(290)),
+            format!("SELECT 1 WHERE a = 1{}", " OR a = 1 AND b = 2".repeat(190)),
             format!("SELECT CASE{} END", " WHEN a = 1 THEN 2".repeat(1_500)),
         ];
         for text in accepted {

@@ -151,6 +151,31 @@ fn nulls_inside(list: &FunctionArgumentList) -> Option<NullTreatment> {
     })
 }
 
+/// The value of an argument, which has no name or one before `=>`.
+pub(super) fn argument(arg: &FunctionArg) -> Result<&FunctionArgExpr> {
+    match arg {
+        FunctionArg::Unnamed(value) => Ok(value),
+        FunctionArg::Named {
+            name,
+            arg,
+            operator: FunctionArgOperator::RightArrow,
+        } => {
+            check_ident(name)?;
+            Ok(arg)
+        }
+        FunctionArg::Named {
+            name,
+            arg: _,
+            operator: _,
+        } => Err(Error::unsupported("a named argument without =>").at(from_span(name.span))),
+        FunctionArg::ExprNamed {
+            name,
+            arg: _,
+            operator: _,
+        } => Err(Error::unsupported("an argument named by an expression").at(location_of(name))),
+    }
+}
+
 fn check_list(list: &FunctionArgumentList, name: &str) -> Result<()> {
     let FunctionArgumentList {
         duplicate_treatment: _,
@@ -158,35 +183,7 @@ fn check_list(list: &FunctionArgumentList, name: &str) -> Result<()> {
         clauses,
     } = list;
     for arg in args {
-        let value = match arg {
-            FunctionArg::Unnamed(value) => value,
-            FunctionArg::Named {
-                name,
-                arg,
-                operator: FunctionArgOperator::RightArrow,
-            } => {
-                check_ident(name)?;
-                arg
-            }
-            FunctionArg::Named {
-                name,
-                arg: _,
-                operator: _,
-            } => {
-                return Err(
-                    Error::unsupported("a named argument without =>").at(from_span(name.span))
-                );
-            }
-            FunctionArg::ExprNamed {
-                name,
-                arg: _,
-                operator: _,
-            } => {
-                return Err(
-                    Error::unsupported("an argument named by an expression").at(location_of(name))
-                );
-            }
-        };
+        let value = argument(arg)?;
         if let FunctionArgExpr::WildcardWithOptions(_) = value {
             return unsupported(format!("{name}(* …)"));
         }

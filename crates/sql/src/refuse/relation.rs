@@ -6,6 +6,7 @@ use sqlparser::ast::{
     TableFactor, TableFunctionArgs, TableVersion, TableWithJoins,
 };
 
+use super::function::argument;
 use super::{
     MAX_RELATIONS, TOO_COMPLEX, absent, check_ident, check_name, check_start, unsupported,
 };
@@ -87,35 +88,7 @@ fn check_constraint(constraint: &JoinConstraint) -> Result<()> {
 /// One relation.
 pub(super) fn check_factor(factor: &TableFactor) -> Result<()> {
     match factor {
-        TableFactor::Table {
-            name: _,
-            alias,
-            args,
-            with_hints,
-            version,
-            with_ordinality,
-            partitions,
-            json_path,
-            sample,
-            index_hints,
-        } => {
-            let at = with_hints.first().and_then(location_of);
-            absent(!with_hints.is_empty(), "WITH (…) behind a relation")
-                .map_err(|error| error.at(at))?;
-            if let Some(version) = version {
-                return Err(refuse_version(version));
-            }
-            absent(*with_ordinality, "WITH ORDINALITY")?;
-            absent(!partitions.is_empty(), "PARTITION (…) behind a relation")?;
-            absent(json_path.is_some(), "a path behind a relation")?;
-            absent(sample.is_some(), "TABLESAMPLE")?;
-            absent(!index_hints.is_empty(), "index hints")?;
-            if let Some(TableFunctionArgs { args, settings }) = args {
-                absent(settings.is_some(), "SETTINGS")?;
-                check_arguments(args)?;
-            }
-            check_alias(alias.as_ref())
-        }
+        TableFactor::Table { .. } => check_table(factor),
         TableFactor::Derived {
             lateral: _,
             subquery: _,
@@ -173,6 +146,40 @@ pub(super) fn check_factor(factor: &TableFactor) -> Result<()> {
     }
 }
 
+/// A named relation or a call of a table function.
+fn check_table(factor: &TableFactor) -> Result<()> {
+    let TableFactor::Table {
+        name: _,
+        alias,
+        args,
+        with_hints,
+        version,
+        with_ordinality,
+        partitions,
+        json_path,
+        sample,
+        index_hints,
+    } = factor
+    else {
+        return Ok(());
+    };
+    let at = with_hints.first().and_then(location_of);
+    absent(!with_hints.is_empty(), "WITH (…) behind a relation").map_err(|error| error.at(at))?;
+    if let Some(version) = version {
+        return Err(refuse_version(version));
+    }
+    absent(*with_ordinality, "WITH ORDINALITY")?;
+    absent(!partitions.is_empty(), "PARTITION (…) behind a relation")?;
+    absent(json_path.is_some(), "a path behind a relation")?;
+    absent(sample.is_some(), "TABLESAMPLE")?;
+    absent(!index_hints.is_empty(), "index hints")?;
+    if let Some(TableFunctionArgs { args, settings }) = args {
+        absent(settings.is_some(), "SETTINGS")?;
+        check_arguments(args)?;
+    }
+    check_alias(alias.as_ref())
+}
+
 /// Refuses a relation of a kind that clickmill does not have.
 fn refuse_construct(factor: &TableFactor) -> Error {
     let (name, at) = match factor {
@@ -200,31 +207,8 @@ fn refuse_version(version: &TableVersion) -> Error {
 }
 
 fn check_arguments(args: &[FunctionArg]) -> Result<()> {
-    use sqlparser::ast::FunctionArgOperator;
-
     for arg in args {
-        let value = match arg {
-            FunctionArg::Unnamed(value) => value,
-            FunctionArg::Named {
-                name,
-                arg,
-                operator: FunctionArgOperator::RightArrow,
-            } => {
-                check_ident(name)?;
-                arg
-            }
-            FunctionArg::Named { name, .. } => {
-                return Err(
-                    Error::unsupported("a named argument without =>").at(from_span(name.span))
-                );
-            }
-            FunctionArg::ExprNamed { name, .. } => {
-                return Err(
-                    Error::unsupported("an argument named by an expression").at(location_of(name))
-                );
-            }
-        };
-        if !matches!(value, FunctionArgExpr::Expr(_)) {
+        if !matches!(argument(arg)?, FunctionArgExpr::Expr(_)) {
             return unsupported("* as an argument of a relation");
         }
     }

@@ -18,24 +18,24 @@ fn survive(text: &str) {
 #[test]
 fn the_longest_and_deepest_that_pass() {
     let texts = [
-        format!("SELECT 1{}", " + 1".repeat(295)),
-        format!("SELECT a{}", " NOTNULL".repeat(295)),
-        format!("SELECT a{}", "::int".repeat(295)),
-        format!("SELECT a{}", "[1]".repeat(295)),
-        format!("SELECT a{}", " AT TIME ZONE 'x'".repeat(295)),
-        format!("SELECT a{}", " IS NULL".repeat(295)),
+        format!("SELECT 1{}", " + 1".repeat(195)),
+        format!("SELECT a{}", " NOTNULL".repeat(195)),
+        format!("SELECT a{}", "::int".repeat(195)),
+        format!("SELECT a{}", "[1]".repeat(195)),
+        format!("SELECT a{}", " AT TIME ZONE 'x'".repeat(195)),
+        format!("SELECT a{}", " IS NULL".repeat(195)),
         format!("SELECT a{}", ".b".repeat(5_000)),
-        format!("SELECT 1 WHERE a{}", " OR a".repeat(295)),
-        format!("SELECT a{}", " BETWEEN 1 AND 2".repeat(148)),
+        format!("SELECT 1 WHERE a{}", " OR a".repeat(195)),
+        format!("SELECT a{}", " BETWEEN 1 AND 2".repeat(98)),
         format!(
             "SELECT {}1{}",
-            "(".repeat(19),
-            " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1)".repeat(19)
+            "(".repeat(13),
+            " + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1)".repeat(13)
         ),
         format!("SELECT {} a", "NOT ".repeat(98)),
         format!("SELECT {} a", "- ".repeat(98)),
-        format!("SELECT {}'1 s'", "INTERVAL ".repeat(295)),
-        format!("SELECT 1{}", " UNION SELECT 1".repeat(80)),
+        format!("SELECT {}'1 s'", "INTERVAL ".repeat(195)),
+        format!("SELECT 1{}", " UNION SELECT 1".repeat(50)),
         format!("SELECT {}1{}", "(".repeat(97), ")".repeat(97)),
         format!("SELECT {}1{}", "(SELECT ".repeat(48), ")".repeat(48)),
         format!(
