@@ -178,7 +178,7 @@ impl Ddl<'_> {
         let names = schema.fields().iter().map(|f| f.name().clone()).collect();
         let schema = named(&schema, &self.column_names(create, names)?);
         check_distinct(&schema, create.name.location)?;
-        let time = node.times.first().map(|t| (t.index, t.offset));
+        let time = retention_column(&node);
         if time.is_none() && options.retention_given {
             return Err(Error::new(
                 SqlState::INVALID_PARAMETER,
@@ -246,12 +246,10 @@ impl Ddl<'_> {
                 Notice::plain(notice).with_hint("EMIT ON UPDATE shows rows of open windows too"),
             );
         }
-        if let (Some(time), Some(retention), false) = (
-            node.times.first(),
-            options.retention,
-            options.retention_given,
-        ) {
-            let column = node.schema.field(time.index).name();
+        if let (Some((index, _)), Some(retention), false) =
+            (retention_column(node), options.retention, options.retention_given)
+        {
+            let column = node.schema.field(index).name();
             let notice = format!(
                 "view \"{name}\" keeps rows until \"{column}\" is {} behind the watermark",
                 plan::display::duration(retention)
@@ -313,6 +311,13 @@ impl Ddl<'_> {
         self.catalog.remove(name);
         self.changes.push(Change::Drop(name.to_owned()));
     }
+}
+
+/// The event-time column that retention goes by, and its offset: the window's end where there is one.
+fn retention_column(node: &Node) -> Option<(usize, dataflow::Micros)> {
+    let is_end = |index: usize| node.window.contains(&(index, plan::WindowColumn::End));
+    let time = node.times.iter().find(|t| is_end(t.index)).or(node.times.first())?;
+    Some((time.index, time.offset))
 }
 
 /// `: for the first time …` when the plan's window and delay are plain.

@@ -19,6 +19,9 @@ use crate::ddl::{Ddl, create_tag, drop_tag};
 use crate::settings::Settings;
 use crate::{dml, explain, live, query, show};
 
+/// How long DDL waits for that of another session.
+const DDL_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Cancels the statement that holds it; cheap to clone, fired once per statement.
 pub use tokio_util::sync::CancellationToken as Cancel;
 
@@ -163,26 +166,19 @@ impl Session {
             Statement::Query(query) => {
                 self.apply_gathered().await?;
                 let bounded = self.plan(query).await?;
-                let found = bounded
-                    .plan
-                    .get_parameter_types()
-                    .map_err(sql::errors::from_datafusion)?;
-                let count = found.len().max(hints.len());
-                let parameters = (0..count)
-                    .map(|i| {
-                        let own = found.get(&format!("${}", i + 1)).cloned().flatten();
-                        hints
-                            .get(i)
-                            .cloned()
-                            .flatten()
-                            .or(own)
-                            .unwrap_or(DataType::Utf8)
-                    })
-                    .collect();
-                Prepared {
-                    schema: Some(bounded.schema),
-                    parameters,
-                }
+                let parameters = parameter_types(&bounded.plan, hints)?;
+                Prepared { schema: Some(bounded.schema), parameters }
+            }
+            Statement::Insert(insert) => {
+                self.apply_gathered().await?;
+                let bounded = self.plan(&insert.query).await?;
+                Prepared { schema: None, parameters: parameter_types(&bounded.plan, hints)? }
+            }
+            Statement::CopyTo(CopyTo { source, .. }) => {
+                self.apply_gathered().await?;
+                let Statement::Query(query) = source.as_ref() else { return Ok(none(None)) };
+                let bounded = self.plan(query).await?;
+                Prepared { schema: None, parameters: parameter_types(&bounded.plan, hints)? }
             }
             Statement::Subscribe(subscribe) if !self.wants_copy() => {
                 self.apply_gathered().await?;
@@ -331,7 +327,11 @@ impl Session {
 
     async fn ddl(&mut self, parsed: &Parsed) -> Result<Outcome> {
         if self.gathered.is_none() {
-            let lock = Arc::clone(&self.shared.ddl).lock_owned().await;
+            let lock = Arc::clone(&self.shared.ddl).lock_owned();
+            let lock = tokio::time::timeout(DDL_WAIT, lock).await.map_err(|_| {
+                Error::new(SqlState("55P03"), "another session's DDL has not ended")
+                    .hint("try again; DDL of a session takes effect when its message or Sync ends")
+            })?;
             let before = self.shared.catalog.read().clone();
             self.gathered = Some(Gathered {
                 before,
@@ -542,6 +542,21 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.fail();
     }
+}
+
+/// Types of `$1`, `$2`, …: what the client said, else what the plan wants, else text.
+fn parameter_types(
+    plan: &datafusion::logical_expr::LogicalPlan,
+    hints: &[Option<DataType>],
+) -> Result<Vec<DataType>> {
+    let found = plan.get_parameter_types().map_err(sql::errors::from_datafusion)?;
+    let highest = found.keys().filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok()).max();
+    let count = highest.unwrap_or(0).max(hints.len());
+    let of = |i: usize| {
+        let own = found.get(&format!("${}", i + 1)).cloned().flatten();
+        hints.get(i).cloned().flatten().or(own).unwrap_or(DataType::Utf8)
+    };
+    Ok((0..count).map(of).collect())
 }
 
 fn relation_info(object: &Object) -> RelationInfo {

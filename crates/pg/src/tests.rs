@@ -7,4 +7,5 @@ mod messages;
 mod opening;
 mod psql;
 mod raw;
+mod real;
 mod stopping;
