@@ -103,7 +103,7 @@ impl Psql {
     pub fn finish(mut self) -> Finished {
         drop(self.child.stdin.take());
         let begun = Instant::now();
-        let mut rest = |lines: &Receiver<String>| {
+        let rest = |lines: &Receiver<String>| {
             let mut all = Vec::new();
             while let Some(line) = next(lines, PATIENCE.saturating_sub(begun.elapsed())) {
                 all.push(line);

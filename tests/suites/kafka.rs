@@ -123,7 +123,7 @@ async fn await_read(client: &mut Client, records: u64) {
 }
 
 async fn a_million_events() {
-    let mut broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
     let config = ClickConfig { seed: 20_260_101, users: 20_000, pages: 200, active_sessions: 2_000, late: 0.0, ..ClickConfig::default() };
     let mut sender = Sender::new(broker.address(), "click-stream", &config);
     let half = if long() { 5_000_000 } else { 500_000 };

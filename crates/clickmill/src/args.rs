@@ -153,7 +153,10 @@ pub(crate) struct ProduceArgs {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| "it is not a number from 0 to 1".to_owned())
 }
 
@@ -169,7 +172,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn property(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+    let pair = text
+        .split_once('=')
+        .filter(|(name, _)| !name.trim().is_empty());
     let (name, value) = pair.ok_or_else(|| "it is not of the form NAME=VALUE".to_owned())?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
@@ -183,7 +188,9 @@ mod tests {
     fn produce(words: &[&str]) -> Result<ProduceArgs, String> {
         let words = ["clickmill", "produce"].iter().chain(words);
         match Cli::try_parse_from(words) {
-            Ok(Cli { command: Command::Produce(args) }) => Ok(args),
+            Ok(Cli {
+                command: Command::Produce(args),
+            }) => Ok(args),
             Ok(other) => Err(format!("{other:?}")),
             Err(error) => Err(error.to_string()),
         }
@@ -196,9 +203,19 @@ mod tests {
 
     #[test]
     fn times_and_spans_are_read() {
-        let args = produce(&["--events", "5", "--start-time", "1970-01-01T01:00:00+01:00", "--span", "12 min"]);
+        let args = produce(&[
+            "--events",
+            "5",
+            "--start-time",
+            "1970-01-01T01:00:00+01:00",
+            "--span",
+            "12 min",
+        ]);
         let args = args.unwrap();
-        assert_eq!((args.start_time, args.span), (Some(0), Some(Duration::from_secs(720))));
+        assert_eq!(
+            (args.start_time, args.span),
+            (Some(0), Some(Duration::from_secs(720)))
+        );
         assert_eq!((args.rate, args.topic.as_str()), (1_000, "click-stream"));
     }
 

@@ -41,7 +41,9 @@ fn main() -> ExitCode {
     };
     let output = Output::new();
     let result = log(&output).and_then(|()| run(cli, &output));
-    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let Err(failure) = result else {
+        return ExitCode::SUCCESS;
+    };
     if let Failure::Failed(report) | Failure::Usage(report) = &failure {
         output.report(report);
     }
@@ -66,7 +68,9 @@ fn log(output: &Output) -> Outcome {
 }
 
 fn run(cli: Cli, output: &Output) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     let result = runtime.block_on(async {
         let stop = signals::listen()?;

@@ -7,11 +7,26 @@ use crate::script::{Script, Variables};
 
 /// Every file of `queries/`, by name.
 const EXAMPLES: [(&str, &str); 5] = [
-    ("queries/filters.sql", include_str!("../../../queries/filters.sql")),
-    ("queries/page_views.sql", include_str!("../../../queries/page_views.sql")),
-    ("queries/sessions.sql", include_str!("../../../queries/sessions.sql")),
-    ("queries/trending.sql", include_str!("../../../queries/trending.sql")),
-    ("queries/user_activity.sql", include_str!("../../../queries/user_activity.sql")),
+    (
+        "queries/filters.sql",
+        include_str!("../../../queries/filters.sql"),
+    ),
+    (
+        "queries/page_views.sql",
+        include_str!("../../../queries/page_views.sql"),
+    ),
+    (
+        "queries/sessions.sql",
+        include_str!("../../../queries/sessions.sql"),
+    ),
+    (
+        "queries/trending.sql",
+        include_str!("../../../queries/trending.sql"),
+    ),
+    (
+        "queries/user_activity.sql",
+        include_str!("../../../queries/user_activity.sql"),
+    ),
 ];
 
 /// The examples.
@@ -31,7 +46,10 @@ pub(crate) fn of_folder(folder: &Path, variables: &Variables) -> Outcome<Vec<Scr
         }
     }
     if files.is_empty() {
-        return Err(Failure::new(format!("folder {} has no .sql files", folder.display())));
+        return Err(Failure::new(format!(
+            "folder {} has no .sql files",
+            folder.display()
+        )));
     }
     files.sort();
     load_all(&files, variables)
@@ -39,7 +57,10 @@ pub(crate) fn of_folder(folder: &Path, variables: &Variables) -> Outcome<Vec<Scr
 
 /// The given files.
 pub(crate) fn load_all(files: &[PathBuf], variables: &Variables) -> Outcome<Vec<Script>> {
-    Ok(files.iter().map(|file| Script::load(file, variables)).collect::<Result<_, _>>()?)
+    Ok(files
+        .iter()
+        .map(|file| Script::load(file, variables))
+        .collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
@@ -52,7 +73,12 @@ mod tests {
         let variables = Variables::default();
         let built_in = examples(&variables).unwrap();
         let files = of_folder(&folder, &variables).unwrap();
-        let texts = |scripts: &[Script]| scripts.iter().map(|s| s.text().to_owned()).collect::<Vec<_>>();
+        let texts = |scripts: &[Script]| {
+            scripts
+                .iter()
+                .map(|s| s.text().to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(texts(&built_in), texts(&files));
     }
 
@@ -60,7 +86,12 @@ mod tests {
     fn each_begins_by_saying_what_it_answers() {
         for (name, text) in EXAMPLES {
             assert!(text.starts_with("-- "), "{name}");
-            assert!(text.lines().take(30).any(|line| line.starts_with("--   SELECT ")), "{name}");
+            assert!(
+                text.lines()
+                    .take(30)
+                    .any(|line| line.starts_with("--   SELECT ")),
+                "{name}"
+            );
         }
     }
 }

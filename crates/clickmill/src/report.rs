@@ -82,11 +82,7 @@ impl Report {
             Some(code) => format!("error[{code}]"),
             None => "error".to_owned(),
         };
-        let mut out = format!(
-            "{}: {}\n",
-            paint("1;31", &label),
-            paint("1", &self.message)
-        );
+        let mut out = format!("{}: {}\n", paint("1;31", &label), paint("1", &self.message));
         let mut margin = String::new();
         if let Some(place) = &self.place {
             let number = place.line.to_string();
@@ -248,7 +244,10 @@ error[42703]: column \"pag\" does not exist
         let shown = Report::new("x").at(place(1, 4, "é\tü!")).render(false);
         assert!(shown.ends_with("1 | é ü!\n  |    ^\n"), "{shown}");
         let behind_the_end = Report::new("x").at(place(1, 9, "ab")).render(false);
-        assert!(behind_the_end.ends_with("1 | ab\n  |   ^\n"), "{behind_the_end}");
+        assert!(
+            behind_the_end.ends_with("1 | ab\n  |   ^\n"),
+            "{behind_the_end}"
+        );
     }
 
     #[test]

@@ -175,8 +175,9 @@ impl Script {
     }
 
     fn bad_variable(&self, at: usize, message: &str) -> Report {
-        self.report_at(at, message)
-            .hint("write ${NAME} or ${NAME:default} for a variable, \\${ for the characters themselves")
+        self.report_at(at, message).hint(
+            "write ${NAME} or ${NAME:default} for a variable, \\${ for the characters themselves",
+        )
     }
 
     fn report_at(&self, at: usize, message: impl Into<String>) -> Report {
@@ -202,9 +203,17 @@ impl Script {
     pub(crate) fn place(&self, location: Location) -> Place {
         let line = usize::try_from(location.line.max(1) - 1).unwrap_or(usize::MAX);
         let column = usize::try_from(location.column.max(1) - 1).unwrap_or(usize::MAX);
-        let start: usize = self.text.split_inclusive('\n').take(line).map(str::len).sum();
+        let start: usize = self
+            .text
+            .split_inclusive('\n')
+            .take(line)
+            .map(str::len)
+            .sum();
         let rest = self.text[start..].split('\n').next().unwrap_or_default();
-        let within = rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
+        let within = rest
+            .char_indices()
+            .nth(column)
+            .map_or(rest.len(), |(at, _)| at);
         self.place_of_byte(start + within)
     }
 

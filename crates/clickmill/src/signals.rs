@@ -19,7 +19,10 @@ pub(crate) fn listen() -> Outcome<Cancel> {
         either(&mut interrupt, &mut terminate).await;
         told.cancel();
         either(&mut interrupt, &mut terminate).await;
-        #[expect(clippy::exit, reason = "the user does not want to wait for the orderly end")]
+        #[expect(
+            clippy::exit,
+            reason = "the user does not want to wait for the orderly end"
+        )]
         std::process::exit(EXIT_INTERRUPTED);
     });
     Ok(stop)

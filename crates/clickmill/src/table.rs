@@ -78,7 +78,11 @@ fn width(text: &str) -> usize {
 /// Line ends and tabs would break the table; they are shown as they are written in escapes.
 fn one_line(row: Row) -> Row {
     let clean = |value: String| match value.contains(char::is_control) {
-        true => value.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"),
+        true => value
+            .escape_debug()
+            .to_string()
+            .replace("\\\"", "\"")
+            .replace("\\'", "'"),
         false => value,
     };
     row.into_iter().map(|value| value.map(clean)).collect()
@@ -87,7 +91,10 @@ fn one_line(row: Row) -> Row {
 /// Widths of the columns; those of nothing but numbers are aligned to the right.
 fn layout(columns: &[String], rows: &[Row]) -> Vec<Layout> {
     let of_column = |(index, name): (usize, &String)| {
-        let values = || rows.iter().filter_map(move |row| row.get(index)?.as_deref());
+        let values = || {
+            rows.iter()
+                .filter_map(move |row| row.get(index)?.as_deref())
+        };
         Layout {
             width: values().map(width).fold(width(name), usize::max),
             right: values().next().is_some() && values().all(|value| value.parse::<f64>().is_ok()),
@@ -199,7 +206,10 @@ mod tests {
  /é       |  -3.5
           |
 ";
-        assert_eq!(format!("\n{}", drawn(&["page_url", "views"], &rows)), expected);
+        assert_eq!(
+            format!("\n{}", drawn(&["page_url", "views"], &rows)),
+            expected
+        );
     }
 
     #[test]

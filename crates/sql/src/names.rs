@@ -70,7 +70,7 @@ fn expr_name(expr: &Expr) -> Option<String> {
         Expr::Function(call) => call.name.0.last().and_then(|p| p.as_ident()).map(folded),
         Expr::Cast {
             expr, data_type, ..
-        } => expr_name(expr).or_else(|| Some(data_type.to_string().to_ascii_lowercase())),
+        } => expr_name(expr).or_else(|| Some(type_name(data_type))),
         Expr::Nested(inner) => expr_name(inner),
         Expr::Case { .. } => Some("case".to_owned()),
         Expr::Extract { .. } => Some("extract".to_owned()),
@@ -81,6 +81,12 @@ fn expr_name(expr: &Expr) -> Option<String> {
         Expr::Array(_) => Some("array".to_owned()),
         _ => None,
     }
+}
+
+/// A type without its modifiers: `numeric(10,2)` is `numeric`.
+fn type_name(data_type: &sqlparser::ast::DataType) -> String {
+    let text = data_type.to_string().to_ascii_lowercase();
+    text.split('(').next().unwrap_or_default().trim().to_owned()
 }
 
 fn folded(name: &Ident) -> String {

@@ -91,7 +91,11 @@ fn places_are_found_again_in_the_file() {
     let text = "SELECT 'é', ${LONG:1} AS a,\n  \\${x ${TWO} here\nlast";
     let script = script(text, &[("LONG", "a\nlong\nvalue"), ("TWO", "2")]).unwrap();
     assert_eq!(found(&script, "SELECT"), (1, 1));
-    assert_eq!(found(&script, "long"), (1, 13), "inside a value: its variable");
+    assert_eq!(
+        found(&script, "long"),
+        (1, 13),
+        "inside a value: its variable"
+    );
     assert_eq!(found(&script, "AS a"), (1, 23));
     assert_eq!(found(&script, "${x"), (2, 4));
     assert_eq!(found(&script, "2"), (2, 8));
@@ -115,7 +119,10 @@ fn statements(text: &str) -> Vec<(String, String)> {
     let script = Script::new("q.sql", text.replace("${", "\\${"), &Variables::default()).unwrap();
     let statements = script.statements();
     let text = |s: &Statement| script.text()[s.range.clone()].to_owned();
-    statements.iter().map(|s| (s.verb.clone(), text(s))).collect()
+    statements
+        .iter()
+        .map(|s| (s.verb.clone(), text(s)))
+        .collect()
 }
 
 fn texts(text: &str) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dataflow::{Error, Result, SqlState};
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{Aggregate, Expr, utils::conjunction};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, utils::conjunction};
 use plan::node::AggOutput;
 use plan::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, WindowColumn, WindowKind};
 
@@ -235,8 +235,21 @@ fn apply_window_filters(
     })
 }
 
+/// Whether a window function's rows reach `plan` without an aggregation on the way.
+fn reads_window(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Extension(extension) => extension.node.as_any().is::<crate::window::WindowNode>(),
+        LogicalPlan::Aggregate(_) => false,
+        other => other.inputs().into_iter().any(reads_window),
+    }
+}
+
 /// GROUP BY without a window.
 fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
+    if reads_window(&aggregate.input) {
+        return Err(refused("an aggregation over a window with something between them")
+            .hint("put it inside the window function: TUMBLE((SELECT … FROM a JOIN b …), ts, …)"));
+    }
     let node = lowering.node(&aggregate.input)?;
     if node.mode == Mode::Updating {
         return Err(refused("an aggregation over rows that are updated")

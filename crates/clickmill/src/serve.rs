@@ -1,0 +1,110 @@
+//! `clickmill serve`: the engine with a port for psql, until it is told to stop.
+
+use broker::Broker;
+use database::{Cancel, Database};
+
+use crate::args::ServeArgs;
+use crate::engine::{self, Port};
+use crate::execute::Runner;
+use crate::output::Output;
+use crate::queries::load_all;
+use crate::report::{Failure, Outcome};
+use crate::script::{Script, Variables};
+
+/// Partitions of topics that clients of the embedded broker ask for.
+const AUTO_PARTITIONS: i32 = 4;
+
+/// Serves until `stop`.
+pub(crate) async fn serve(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome {
+    check(args)?;
+    let broker = match args.embedded_broker {
+        true => Some(start_broker(args, output).await?),
+        false => None,
+    };
+    let mut variables = Variables::environment();
+    if let Some(broker) = &broker {
+        variables.set("BROKERS", broker.address().to_string());
+    }
+    let result = match load_all(&args.init, &variables) {
+        Ok(scripts) => with_engine(args, &scripts, output, stop).await,
+        Err(failure) => Err(failure),
+    };
+    if let Some(broker) = broker {
+        broker.shutdown().await;
+    }
+    result
+}
+
+fn check(args: &ServeArgs) -> Outcome {
+    if let Some(folder) = &args.data_dir {
+        return Err(Failure::usage(
+            format!(
+                "--data-dir {} is not supported yet: state is kept in memory",
+                folder.display()
+            ),
+            "leave it out; after a restart, --init files build the views again from their topics",
+        ));
+    }
+    if !args.pg_host.is_loopback() && !args.trust_remote {
+        return Err(Failure::usage(
+            format!(
+                "--pg-host {} opens the port to other hosts, and there is no authentication yet",
+                args.pg_host
+            ),
+            "add --trust-remote to let everybody in who can reach the port",
+        ));
+    }
+    Ok(())
+}
+
+async fn start_broker(args: &ServeArgs, output: &Output) -> Outcome<Broker> {
+    let port = Port::Exactly(args.kafka_port);
+    let broker = engine::start_broker(port, Some(AUTO_PARTITIONS)).await?;
+    output.line(format_args!("broker on {}", broker.address()));
+    Ok(broker)
+}
+
+async fn with_engine(
+    args: &ServeArgs,
+    scripts: &[Script],
+    output: &Output,
+    stop: &Cancel,
+) -> Outcome {
+    let database = engine::start()?;
+    let result = with_port(args, &database, scripts, output, stop).await;
+    engine::stop(database).await;
+    result
+}
+
+async fn with_port(
+    args: &ServeArgs,
+    database: &Database,
+    scripts: &[Script],
+    output: &Output,
+    stop: &Cancel,
+) -> Outcome {
+    let port = Port::Exactly(args.pg_port);
+    let server = engine::open_pg(database, args.pg_host, port, args.trust_remote).await?;
+    let mut runner = Runner::new(engine::session(database)?, output, stop, true);
+    for script in scripts {
+        let ran = match runner.run(script).await {
+            Ok(_) => runner.finish().await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = ran {
+            server.shutdown().await;
+            return Err(failure);
+        }
+    }
+    drop(runner);
+    output.line(format_args!(
+        "clickmill {} listens on {}: {}",
+        engine::VERSION,
+        server.address(),
+        engine::psql_line(server.address())
+    ));
+    stop.cancelled().await;
+    server.shutdown().await;
+    output.line("stopped");
+    Ok(())
+}
