@@ -338,17 +338,20 @@ impl Core {
         records
     }
 
-    /// Whether a feed of a SUBSCRIBE waits for its reader.
+    /// Whether a feed that only SUBSCRIBEs read waits for one of them.
     fn must_wait(&self, at: usize) -> bool {
-        let slot = &self.feeds[at];
-        !slot.shared
-            && slot.feed.consumers.iter().any(|c| {
-                self.views.iter().any(|(id, v)| {
-                    *id == c.view
-                        && v.spec.ephemeral
-                        && v.spec.store.backlog(0) > self.limits.ephemeral_backlog
-                })
-            })
+        let consumers = &self.feeds[at].feed.consumers;
+        let mut behind = false;
+        for consumer in consumers {
+            let view = self.views.iter().find(|(id, _)| *id == consumer.view);
+            match view {
+                Some((_, v)) if v.spec.ephemeral => {
+                    behind |= v.spec.store.backlog(0) > self.limits.ephemeral_backlog;
+                }
+                _ => return false,
+            }
+        }
+        behind
     }
 
     fn deliver(&mut self, deliveries: Vec<Delivery>) {
