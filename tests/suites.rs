@@ -10,6 +10,12 @@ use libtest_mimic::Trial;
 
 /// Every test of every suite; the suite is the name's first part.
 pub(crate) fn all() -> Vec<Trial> {
-    let suites = [architecture::trials(), documents::trials(), slt::trials(), psql::trials(), kafka::trials()];
+    let suites = [
+        architecture::trials(),
+        documents::trials(),
+        slt::trials(),
+        psql::trials(),
+        kafka::trials(),
+    ];
     suites.into_iter().flatten().collect()
 }

@@ -21,7 +21,12 @@ impl Forms {
     pub fn read(reference: &str) -> Result<Self, String> {
         let mut forms = Self::default();
         for line in reference.lines() {
-            let Some(cell) = line.strip_prefix('|').and_then(|rest| rest.split('|').next()) else { continue };
+            let Some(cell) = line
+                .strip_prefix('|')
+                .and_then(|rest| rest.split('|').next())
+            else {
+                continue;
+            };
             let id = cell.trim().trim_matches('`');
             let set = match id.get(..2) {
                 Some("F-") => &mut forms.accepted,
@@ -53,7 +58,8 @@ impl Shown {
     /// Adds the records of a file. `# form: ID` and `# refuse: ID` speak of the next record, which must succeed or fail
     /// accordingly.
     pub fn add(&mut self, file: &Path) -> Result<(), String> {
-        let records: Vec<Record<Kind>> = sqllogictest::parse_file(file).map_err(|error| error.to_string())?;
+        let records: Vec<Record<Kind>> =
+            sqllogictest::parse_file(file).map_err(|error| error.to_string())?;
         let mut claims: Vec<(bool, String)> = Vec::new();
         for record in records {
             let (fails, place) = match record {
@@ -61,23 +67,38 @@ impl Shown {
                     claims.extend(lines.iter().filter_map(|line| claim(line)));
                     continue;
                 }
-                Record::Statement { expected, loc, .. } => (matches!(expected, StatementExpect::Error(_)), loc),
-                Record::Query { expected, loc, .. } => (matches!(expected, QueryExpect::Error(_)), loc),
+                Record::Statement { expected, loc, .. } => {
+                    (matches!(expected, StatementExpect::Error(_)), loc)
+                }
+                Record::Query { expected, loc, .. } => {
+                    (matches!(expected, QueryExpect::Error(_)), loc)
+                }
                 _ => continue,
             };
             self.records += 1;
             self.refusals += usize::from(fails);
             for (refuses, id) in claims.drain(..) {
                 if refuses != fails {
-                    let what = if fails { "expects an error" } else { "expects none" };
+                    let what = if fails {
+                        "expects an error"
+                    } else {
+                        "expects none"
+                    };
                     return Err(format!("{place}: the record for {id} {what}"));
                 }
-                let ids = if refuses { &mut self.refused } else { &mut self.accepted };
+                let ids = if refuses {
+                    &mut self.refused
+                } else {
+                    &mut self.accepted
+                };
                 ids.entry(id).or_default().push(place.to_string());
             }
         }
         match claims.first() {
-            Some((_, id)) => Err(format!("{}: no record follows the claim for {id}", file.display())),
+            Some((_, id)) => Err(format!(
+                "{}: no record follows the claim for {id}",
+                file.display()
+            )),
             None => Ok(()),
         }
     }
@@ -99,20 +120,29 @@ pub fn differences(forms: &Forms, shown: &Shown) -> Vec<String> {
     let mut wrong = Vec::new();
     for id in &forms.accepted {
         if !shown.accepted.contains_key(id) {
-            wrong.push(format!("{id} has no record that shows it accepted (# form: {id})"));
+            wrong.push(format!(
+                "{id} has no record that shows it accepted (# form: {id})"
+            ));
         }
         if !shown.refused.contains_key(id) {
-            wrong.push(format!("{id} has no record that shows a wrong use refused (# refuse: {id})"));
+            wrong.push(format!(
+                "{id} has no record that shows a wrong use refused (# refuse: {id})"
+            ));
         }
     }
     for id in &forms.refused {
         if !shown.refused.contains_key(id) {
-            wrong.push(format!("{id} has no record that shows it refused (# refuse: {id})"));
+            wrong.push(format!(
+                "{id} has no record that shows it refused (# refuse: {id})"
+            ));
         }
     }
     for (id, places) in shown.accepted.iter().chain(&shown.refused) {
         if !forms.accepted.contains(id) && !forms.refused.contains(id) {
-            wrong.push(format!("{id} at {} is not in the SQL reference", places.join(", ")));
+            wrong.push(format!(
+                "{id} at {} is not in the SQL reference",
+                places.join(", ")
+            ));
         }
     }
     wrong

@@ -16,8 +16,14 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker.
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("clickmill-kafka-").tempdir().unwrap();
-        let mut broker = Self { folder, address: String::new() };
+        let folder = tempfile::Builder::new()
+            .prefix("clickmill-kafka-")
+            .tempdir()
+            .unwrap();
+        let mut broker = Self {
+            folder,
+            address: String::new(),
+        };
         broker.start_again();
         broker
     }
@@ -46,7 +52,10 @@ impl Broker {
             .stderr(Stdio::inherit())
             .output()
             .unwrap();
-        assert!(output.status.success(), "tests/kafka/broker {command} failed");
+        assert!(
+            output.status.success(),
+            "tests/kafka/broker {command} failed"
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 }
@@ -54,7 +63,10 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         // In a failing test another panic would hide the first.
-        let _ = Command::new(script()).arg("stop").arg(self.folder.path()).status();
+        let _ = Command::new(script())
+            .arg("stop")
+            .arg(self.folder.path())
+            .status();
     }
 }
 

@@ -1,5 +1,9 @@
 //! What the end-to-end suites share: databases in this process, a real Kafka, a real psql, and the runner of `.slt` files.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test support: what cannot be done ends the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test support: what cannot be done ends the test"
+)]
 
 pub mod forms;
 pub mod kafka;

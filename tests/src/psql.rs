@@ -20,7 +20,8 @@ pub struct Psql {
 impl Psql {
     /// Starts psql on a server of this machine; `arguments` behind `-X -d …`.
     pub fn start(port: u16, arguments: &[&str]) -> Self {
-        let connection = format!("host=127.0.0.1 port={port} user=ann dbname=clicks connect_timeout=10");
+        let connection =
+            format!("host=127.0.0.1 port={port} user=ann dbname=clicks connect_timeout=10");
         // stdbuf: psql must not gather its output because it goes to a pipe.
         let mut child = Command::new("stdbuf")
             .args(["-oL", "-eL", "psql", "-X", "-d", &connection])
@@ -34,7 +35,36 @@ impl Psql {
             .unwrap();
         let output = lines(child.stdout.take().unwrap());
         let errors = lines(child.stderr.take().unwrap());
-        Self { child, output, errors }
+        Self {
+            child,
+            output,
+            errors,
+        }
+    }
+
+    /// Starts psql on a terminal of its own, as a user has it: errors come between the lines of output, and Ctrl-C is
+    /// typed. psql that reads a script ends at Ctrl-C; at a terminal it goes on.
+    pub fn at_terminal(port: u16, arguments: &str) -> Self {
+        let psql = format!(
+            "stty -echo; exec psql -X -n -P pager=off -v PROMPT1= -v PROMPT2= {arguments} \
+             'host=127.0.0.1 port={port} user=ann dbname=clicks connect_timeout=10'"
+        );
+        let mut child = Command::new("script")
+            .args(["-q", "-e", "-f", "-c", &psql, "/dev/null"])
+            .env("LC_ALL", "C.UTF-8")
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = lines(child.stdout.take().unwrap());
+        let errors = lines(child.stderr.take().unwrap());
+        Self {
+            child,
+            output,
+            errors,
+        }
     }
 
     /// What psql prints to standard output for `input`, all of it; with `-At` unless `arguments` say otherwise.
@@ -46,7 +76,12 @@ impl Psql {
 
     /// Types `text`.
     pub fn input(&mut self, text: &str) {
-        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        self.child
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
 
     /// The next line of output.
@@ -82,21 +117,24 @@ impl Psql {
         self.errors.try_iter().collect()
     }
 
-    /// Ctrl-C.
+    /// Ctrl-C at the terminal.
+    pub fn control_c(&mut self) {
+        self.input("\u{3}");
+    }
+
+    /// SIGINT, which ends a psql that reads a script once it has cancelled its statement.
     pub fn interrupt(&self) {
-        self.signal("INT");
+        // stdbuf execs psql: the child is psql itself.
+        let status = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
     }
 
     /// `kill -9`: the socket closes without a word.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    fn signal(&self, name: &str) {
-        // stdbuf execs psql: the child is psql itself.
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
     }
 
     /// Ends the input and gives the rest of what psql prints.
@@ -112,7 +150,11 @@ impl Psql {
         };
         let (output, errors) = (rest(&self.output), rest(&self.errors));
         let status = self.child.wait().unwrap();
-        Finished { output, errors, code: status.code() }
+        Finished {
+            output,
+            errors,
+            code: status.code(),
+        }
     }
 }
 
@@ -138,7 +180,8 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = sync_channel(QUEUED_LINES);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
+            // A terminal ends its lines by carriage return and line feed.
+            if sender.send(line.trim_end_matches('\r').to_owned()).is_err() {
                 return;
             }
         }

@@ -38,7 +38,10 @@ impl SqlError {
                 text.push_str(&format!("\n{name}: {part}"));
             }
         }
-        Self { state: state.to_owned(), text }
+        Self {
+            state: state.to_owned(),
+            text,
+        }
     }
 }
 
@@ -61,7 +64,11 @@ pub(crate) fn shown(value: Option<&str>) -> String {
 
 /// A row of COPY's text format as the one value of a row.
 pub(crate) fn copy_line(values: &[Option<&str>]) -> String {
-    values.iter().map(|value| value.unwrap_or("\\N")).collect::<Vec<_>>().join("\t")
+    values
+        .iter()
+        .map(|value| value.unwrap_or("\\N"))
+        .collect::<Vec<_>>()
+        .join("\t")
 }
 
 /// The version in the first column of a SUBSCRIBE depends on how the engine cut its ticks: it is shown as `-`.
@@ -72,11 +79,15 @@ pub(crate) fn hide_version(rows: &mut [Vec<String>]) {
 }
 
 pub(crate) fn is_subscribe(sql: &str) -> bool {
-    sql.trim_start().get(..9).is_some_and(|word| word.eq_ignore_ascii_case("SUBSCRIBE"))
+    sql.trim_start()
+        .get(..9)
+        .is_some_and(|word| word.eq_ignore_ascii_case("SUBSCRIBE"))
 }
 
 pub(crate) fn is_copy(sql: &str) -> bool {
-    sql.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("COPY "))
+    sql.trim_start()
+        .get(..5)
+        .is_some_and(|word| word.eq_ignore_ascii_case("COPY "))
 }
 
 /// Runs all records of a file; the failures of all of them together are the error.
@@ -85,7 +96,8 @@ where
     D: AsyncDB<ColumnType = Kind>,
     M: MakeConnection<Conn = D>,
 {
-    let records: Vec<Record<Kind>> = sqllogictest::parse_file(file).map_err(|error| error.to_string())?;
+    let records: Vec<Record<Kind>> =
+        sqllogictest::parse_file(file).map_err(|error| error.to_string())?;
     let mut failures = Vec::new();
     for record in records {
         if let Err(error) = runner.run_async(record).await {
@@ -93,5 +105,9 @@ where
         }
     }
     runner.shutdown_async().await;
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n\n"))
+    }
 }

@@ -12,7 +12,9 @@ pub fn tests_folder() -> &'static Path {
 
 /// The repository's folder.
 pub fn repository() -> &'static Path {
-    tests_folder().parent().expect("this package lies in the repository")
+    tests_folder()
+        .parent()
+        .expect("this package lies in the repository")
 }
 
 /// Whether the long versions of the tests were asked for (`tests/run --long`).
@@ -23,13 +25,22 @@ pub fn long() -> bool {
 /// The first of `programs` that cannot be run.
 fn missing(programs: &[&'static str]) -> Option<&'static str> {
     let runs = |program: &str| {
-        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok()
     };
     programs.iter().copied().find(|program| !runs(program))
 }
 
 /// A test that needs programs. Without them it is ignored, or failed under `tests/run`, which installs them.
-pub fn trial(name: &str, programs: &'static [&'static str], test: impl FnOnce() + Send + 'static) -> Trial {
+pub fn trial(
+    name: &str,
+    programs: &'static [&'static str],
+    test: impl FnOnce() + Send + 'static,
+) -> Trial {
     Trial::ignorable_test(name, move || {
         let Some(program) = missing(programs) else {
             test();
@@ -48,7 +59,9 @@ pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+        for entry in
+            std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy();
             if path.is_dir() {

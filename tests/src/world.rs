@@ -18,7 +18,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a test that waits for things, on threads of its own.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let result = runtime.block_on(test);
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
@@ -44,19 +48,32 @@ impl World {
 
     fn new(clock: Arc<dyn Clock>) -> Self {
         let connectors = Connectors::new(vec![Arc::new(KafkaConnector::new(Arc::clone(&clock)))]);
-        let config = Config { clock, connectors, version: env!("CARGO_PKG_VERSION") };
-        Self { database: Database::start(config).unwrap() }
+        let config = Config {
+            clock,
+            connectors,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        Self {
+            database: Database::start(config).unwrap(),
+        }
     }
 
     /// Opens the Postgres port of the database on a free port.
     pub async fn serve(&self) -> PgServer {
-        let config = PgConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..PgConfig::default() };
-        PgServer::start(config, Arc::new(self.database.clone())).await.unwrap()
+        let config = PgConfig {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ..PgConfig::default()
+        };
+        PgServer::start(config, Arc::new(self.database.clone()))
+            .await
+            .unwrap()
     }
 
     /// A new session.
     pub fn connect(&self) -> Client {
-        Client { session: self.database.session(SessionInit::default()).unwrap() }
+        Client {
+            session: self.database.session(SessionInit::default()).unwrap(),
+        }
     }
 }
 
@@ -98,7 +115,10 @@ impl Client {
     }
 
     async fn run_batch(&mut self, text: &str) -> Result<Answer> {
-        let statements = self.session.parse(text).inspect_err(|_| self.session.fail())?;
+        let statements = self
+            .session
+            .parse(text)
+            .inspect_err(|_| self.session.fail())?;
         let mut answer = Answer::Done(String::new());
         for statement in &statements {
             answer = match self.session.execute(statement, &[], &Cancel::new()).await? {
@@ -118,15 +138,29 @@ impl Client {
         let columns = columns(&rows.schema, &[])?;
         let oids = columns.iter().map(|column| column.pg_type.oid).collect();
         let width = columns.len();
-        let progressed = rows.schema.fields().iter().position(|f| f.name() == "clickmill_progressed");
-        let mut encoder = RowEncoder::new(columns, EncodeOptions { zone, ..EncodeOptions::default() });
+        let progressed = rows
+            .schema
+            .fields()
+            .iter()
+            .position(|f| f.name() == "clickmill_progressed");
+        let mut encoder = RowEncoder::new(
+            columns,
+            EncodeOptions {
+                zone,
+                ..EncodeOptions::default()
+            },
+        );
         let mut stream = rows.stream;
         let mut texts = Vec::new();
         while let Some(batch) = stream.next().await {
             encoder.push(batch?)?;
             while let Some((cells, row)) = encoder.next_row()? {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                texts.push((0..width).map(|c| cells[c].get(row).map(text)).collect::<Vec<_>>());
+                texts.push(
+                    (0..width)
+                        .map(|c| cells[c].get(row).map(text))
+                        .collect::<Vec<_>>(),
+                );
             }
             if let (Some(at), Some(last)) = (progressed, texts.last())
                 && last[at].as_deref() == Some("t")
@@ -139,14 +173,27 @@ impl Client {
 
     /// Runs statements that must succeed.
     pub async fn execute(&mut self, text: &str) {
-        self.run(text).await.unwrap_or_else(|error| panic!("{text}\n{error:?}"));
+        self.run(text)
+            .await
+            .unwrap_or_else(|error| panic!("{text}\n{error:?}"));
     }
 
     /// The rows of a query that must succeed, NULL as `NULL`.
     pub async fn query(&mut self, text: &str) -> Vec<Vec<String>> {
-        let answer = self.run(text).await.unwrap_or_else(|error| panic!("{text}\n{error:?}"));
-        let (Answer::Rows { rows, .. } | Answer::Copy(rows)) = answer else { panic!("no rows: {text}") };
-        rows.into_iter().map(|row| row.into_iter().map(|v| v.unwrap_or_else(|| "NULL".to_owned())).collect()).collect()
+        let answer = self
+            .run(text)
+            .await
+            .unwrap_or_else(|error| panic!("{text}\n{error:?}"));
+        let (Answer::Rows { rows, .. } | Answer::Copy(rows)) = answer else {
+            panic!("no rows: {text}")
+        };
+        rows.into_iter()
+            .map(|row| {
+                row.into_iter()
+                    .map(|v| v.unwrap_or_else(|| "NULL".to_owned()))
+                    .collect()
+            })
+            .collect()
     }
 
     /// The one value of a query, NULL as `NULL`.
@@ -157,14 +204,22 @@ impl Client {
     }
 
     /// Asks `query` until its value fulfils `done`; panics after `patience`.
-    pub async fn until(&mut self, query: &str, patience: Duration, done: impl Fn(&str) -> bool) -> String {
+    pub async fn until(
+        &mut self,
+        query: &str,
+        patience: Duration,
+        done: impl Fn(&str) -> bool,
+    ) -> String {
         let begun = Instant::now();
         loop {
             let value = self.value(query).await;
             if done(&value) {
                 return value;
             }
-            assert!(begun.elapsed() < patience, "waited {patience:?} for {query}; it is {value}");
+            assert!(
+                begun.elapsed() < patience,
+                "waited {patience:?} for {query}; it is {value}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

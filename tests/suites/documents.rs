@@ -9,8 +9,14 @@ pub(super) fn trials() -> Vec<Trial> {
     pages
         .into_iter()
         .map(|page| {
-            let name = page.file_stem().unwrap().to_string_lossy().replace('-', "_");
-            Trial::test(format!("documents::{name}"), move || run(&std::fs::read_to_string(page)?))
+            let name = page
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .replace('-', "_");
+            Trial::test(format!("documents::{name}"), move || {
+                run(&std::fs::read_to_string(page)?)
+            })
         })
         .collect()
 }
@@ -21,7 +27,9 @@ fn run(page: &str) -> Result<(), Failed> {
         let mut client = world.connect();
         for (line, block) in blocks(page) {
             if let Err(error) = client.run(&block).await {
-                return Err(Failed::from(format!("the block at line {line}: {error:?}\n{block}")));
+                return Err(Failed::from(format!(
+                    "the block at line {line}: {error:?}\n{block}"
+                )));
             }
         }
         Ok(())

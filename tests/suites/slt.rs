@@ -23,10 +23,17 @@ pub(super) fn trials() -> Vec<Trial> {
     for file in slt_files() {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let again = file.clone();
-        trials.push(Trial::test(format!("slt::direct::{name}"), move || in_process(&file)));
-        trials.push(Trial::test(format!("slt::wire::{name}"), move || over_the_wire(&again)));
+        trials.push(Trial::test(format!("slt::direct::{name}"), move || {
+            in_process(&file)
+        }));
+        trials.push(Trial::test(format!("slt::wire::{name}"), move || {
+            over_the_wire(&again)
+        }));
     }
-    trials.push(Trial::test("slt::forms_of_the_reference_are_shown", every_form_is_shown));
+    trials.push(Trial::test(
+        "slt::forms_of_the_reference_are_shown",
+        every_form_is_shown,
+    ));
     trials.push(Trial::test("slt::every_file_is_run", every_file_is_run));
     trials
 }
@@ -73,9 +80,16 @@ fn every_form_is_shown() -> Result<(), Failed> {
     }
     let mut wrong = differences(&forms, &shown);
     if shown.records < MIN_RECORDS || shown.refusals * 100 < shown.records * MIN_REFUSALS_PERCENT {
-        wrong.push(format!("{} records, {} of them refusals, are too few", shown.records, shown.refusals));
+        wrong.push(format!(
+            "{} records, {} of them refusals, are too few",
+            shown.records, shown.refusals
+        ));
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Failed::from(wrong.join("\n"))) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed::from(wrong.join("\n")))
+    }
 }
 
 fn every_file_is_run() -> Result<(), Failed> {
@@ -85,5 +99,12 @@ fn every_file_is_run() -> Result<(), Failed> {
         .filter(|file| !known.contains(file))
         .map(|file| file.display().to_string())
         .collect();
-    if stray.is_empty() { Ok(()) } else { Err(Failed::from(format!("not run by any suite: {}", stray.join(", ")))) }
+    if stray.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed::from(format!(
+            "not run by any suite: {}",
+            stray.join(", ")
+        )))
+    }
 }

@@ -33,7 +33,10 @@ pub(crate) struct LatencyArgs {
 const DRAIN: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &LatencyArgs) -> Result<String, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.map_err(|e| e.to_string())?.block_on(measure(args))
 }
 
@@ -44,13 +47,25 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
     let database = database().map_err(text)?;
     let view = "CREATE MATERIALIZED VIEW v WITH (retention = '1 min') AS \
                 SELECT user_id, page_url, ts FROM clicks WHERE event_type = 'purchase';";
-    run_script(&database, &(source(&args.brokers, &args.topic) + view)).await.map_err(text)?;
-    let config = PgConfig { listen: ([127, 0, 0, 1], 0).into(), ..PgConfig::default() };
-    let server = PgServer::start(config, Arc::new(database.clone())).await.map_err(text)?;
+    run_script(&database, &(source(&args.brokers, &args.topic) + view))
+        .await
+        .map_err(text)?;
+    let config = PgConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        ..PgConfig::default()
+    };
+    let server = PgServer::start(config, Arc::new(database.clone()))
+        .await
+        .map_err(text)?;
     let options = format!("host=127.0.0.1 port={} user=bench", server.address().port());
-    let (client, connection) = tokio_postgres::connect(&options, NoTls).await.map_err(|e| e.to_string())?;
+    let (client, connection) = tokio_postgres::connect(&options, NoTls)
+        .await
+        .map_err(|e| e.to_string())?;
     let driver = tokio::spawn(connection);
-    let rows = client.copy_out("COPY (SUBSCRIBE v) TO STDOUT").await.map_err(|e| e.to_string())?;
+    let rows = client
+        .copy_out("COPY (SUBSCRIBE v) TO STDOUT")
+        .await
+        .map_err(|e| e.to_string())?;
     let began = Instant::now();
     let total = args.rate * args.seconds;
     let sender = {
@@ -61,13 +76,17 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
     let mut rows = Box::pin(rows.map_err(|e| e.to_string()));
     let end = Duration::from_secs(args.seconds) + DRAIN;
     while (latencies.len() as u64) < total && began.elapsed() < end {
-        let Ok(Some(chunk)) = tokio::time::timeout(DRAIN, rows.next()).await else { break };
+        let Ok(Some(chunk)) = tokio::time::timeout(DRAIN, rows.next()).await else {
+            break;
+        };
         let now = began.elapsed();
         for line in chunk?.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
             latencies.push(now.saturating_sub(sent_at(line)?));
         }
     }
-    sender.join().map_err(|_| "the sending thread failed".to_owned())??;
+    sender
+        .join()
+        .map_err(|_| "the sending thread failed".to_owned())??;
     drop(rows);
     server.shutdown().await;
     driver.abort();
@@ -76,7 +95,8 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
         return Err(format!("{} of {total} rows came", latencies.len()));
     }
     latencies.sort();
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    let at =
+        |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     Ok(format!(
         "| events/s | rows | p50 ms | p90 ms | p99 ms | max ms |\n|---|---|---|---|---|---|\n| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
         args.rate,
@@ -114,12 +134,18 @@ fn send(brokers: &str, topic: &str, rate: u64, total: u64, began: Instant) -> Re
         producer.send(&record).map_err(text)?;
     }
     let delivery = producer.flush(DRAIN);
-    if delivery.failed + delivery.pending > 0 { Err("events were not delivered".to_owned()) } else { Ok(()) }
+    if delivery.failed + delivery.pending > 0 {
+        Err("events were not delivered".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 /// When a row's event was sent: its third column, after version and diff.
 fn sent_at(line: &[u8]) -> Result<Duration, String> {
     let field = line.split(|b| *b == b'\t').nth(2).unwrap_or_default();
     let text = std::str::from_utf8(field).map_err(|e| e.to_string())?;
-    text.parse().map(Duration::from_micros).map_err(|_| format!("no time in {}", String::from_utf8_lossy(line)))
+    text.parse()
+        .map(Duration::from_micros)
+        .map_err(|_| format!("no time in {}", String::from_utf8_lossy(line)))
 }

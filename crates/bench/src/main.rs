@@ -1,5 +1,9 @@
 //! The benchmark: CPU, rate and memory of the reference queries over a topic, and the latency from produce to SUBSCRIBE.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its figures"
+)]
 
 mod latency;
 mod produce;

@@ -31,13 +31,24 @@ const SPAN_MS: i64 = 3_600_000;
 
 pub(crate) fn run(args: &ProduceArgs) -> Result<(), String> {
     let text = |e: dataflow::Error| format!("{e:?}");
-    let made = kafka::admin::create_topic(&args.brokers, &args.topic, args.partitions).map_err(text)?;
+    let made =
+        kafka::admin::create_topic(&args.brokers, &args.topic, args.partitions).map_err(text)?;
     if !made {
-        return Err(format!("topic \"{}\" exists already; delete it first", args.topic));
+        return Err(format!(
+            "topic \"{}\" exists already; delete it first",
+            args.topic
+        ));
     }
-    let properties = [("compression.type", "lz4"), ("linger.ms", "50"), ("batch.size", "1000000")];
+    let properties = [
+        ("compression.type", "lz4"),
+        ("linger.ms", "50"),
+        ("batch.size", "1000000"),
+    ];
     let producer = Producer::new(&args.brokers, &args.topic, &properties).map_err(text)?;
-    let mut generator = ClickGenerator::new(&ClickConfig { seed: args.seed, ..ClickConfig::default() });
+    let mut generator = ClickGenerator::new(&ClickConfig {
+        seed: args.seed,
+        ..ClickConfig::default()
+    });
     let mut payload = Vec::new();
     for i in 0..args.events {
         let share = i as f64 / args.events as f64;
@@ -53,7 +64,10 @@ pub(crate) fn run(args: &ProduceArgs) -> Result<(), String> {
     }
     let delivery = producer.flush(std::time::Duration::from_secs(120));
     if delivery.failed > 0 || delivery.pending > 0 {
-        return Err(format!("{} events were not delivered", delivery.failed + delivery.pending));
+        return Err(format!(
+            "{} events were not delivered",
+            delivery.failed + delivery.pending
+        ));
     }
     println!("{} events in topic {}", delivery.delivered, args.topic);
     Ok(())

@@ -61,7 +61,11 @@ struct Figures {
 pub(crate) fn database() -> Result<Database, dataflow::Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let connectors = Connectors::new(vec![Arc::new(KafkaConnector::new(Arc::clone(&clock)))]);
-    Database::start(Config { clock, connectors, version: env!("CARGO_PKG_VERSION") })
+    Database::start(Config {
+        clock,
+        connectors,
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// Runs statements one after another as one batch.
@@ -78,13 +82,31 @@ pub(crate) fn query(args: &QueryArgs) -> Result<String, String> {
     let (_, _, view) = QUERIES
         .iter()
         .find(|(name, ..)| *name == args.name)
-        .ok_or_else(|| format!("no query \"{}\"; queries: filter, tumble, hop, session", args.name))?;
+        .ok_or_else(|| {
+            format!(
+                "no query \"{}\"; queries: filter, tumble, hop, session",
+                args.name
+            )
+        })?;
     let script = source(&args.brokers, &args.topic) + view;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let figures = runtime.map_err(|e| e.to_string())?.block_on(measure(&script)).map_err(|e| format!("{e:?}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let figures = runtime
+        .map_err(|e| e.to_string())?
+        .block_on(measure(&script))
+        .map_err(|e| format!("{e:?}"))?;
     Ok(format!(
         "{{\"query\":\"{}\",\"events\":{},\"seconds\":{:.3},\"cpu\":{:.3},\"peak_mib\":{},\"rows\":{},\"late\":{},\"bad\":{}}}",
-        args.name, figures.events, figures.seconds, figures.cpu, figures.peak_mib, figures.rows, figures.late, figures.bad
+        args.name,
+        figures.events,
+        figures.seconds,
+        figures.cpu,
+        figures.peak_mib,
+        figures.rows,
+        figures.late,
+        figures.bad
     ))
 }
 
@@ -100,7 +122,10 @@ async fn measure(script: &str) -> Result<Figures, dataflow::Error> {
             return Err(error.clone());
         }
         let done = !source.partitions.is_empty()
-            && source.partitions.iter().all(|p| p.end > 0 && p.position >= p.end);
+            && source
+                .partitions
+                .iter()
+                .all(|p| p.end > 0 && p.position >= p.end);
         if done {
             let figures = Figures {
                 events: source.counts.records,
@@ -115,7 +140,9 @@ async fn measure(script: &str) -> Result<Figures, dataflow::Error> {
             return Ok(figures);
         }
         if began.elapsed() > LIMIT {
-            return Err(dataflow::Error::internal("the topic was not read to its end in time"));
+            return Err(dataflow::Error::internal(
+                "the topic was not read to its end in time",
+            ));
         }
     }
 }
@@ -130,7 +157,14 @@ pub(crate) fn all(args: &AllArgs) -> Result<String, String> {
         let mut runs = Vec::new();
         for _ in 0..args.runs.max(1) {
             let output = std::process::Command::new(&program)
-                .args(["query", name, "--brokers", &args.brokers, "--topic", &args.topic])
+                .args([
+                    "query",
+                    name,
+                    "--brokers",
+                    &args.brokers,
+                    "--topic",
+                    &args.topic,
+                ])
                 .output()
                 .map_err(|e| e.to_string())?;
             if !output.status.success() {
@@ -159,8 +193,14 @@ pub(crate) fn all(args: &AllArgs) -> Result<String, String> {
 fn read(line: &str) -> Result<Figures, String> {
     let field = |name: &str| -> Result<f64, String> {
         let key = format!("\"{name}\":");
-        let at = line.find(&key).ok_or_else(|| format!("no {name} in {line}"))? + key.len();
-        let text: String = line[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        let at = line
+            .find(&key)
+            .ok_or_else(|| format!("no {name} in {line}"))?
+            + key.len();
+        let text: String = line[at..]
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == '.')
+            .collect();
         text.parse().map_err(|_| format!("bad {name} in {line}"))
     };
     let whole = |name: &str| field(name).map(|v| v as u64);

@@ -12,7 +12,7 @@ use crate::catalog::{Body, Catalog, Materialized, Object, kind_name, missing};
 use crate::continuous::{Manner, Planned, check_distinct, named, plan_continuous, reads};
 use crate::database::Shared;
 use crate::options::{ViewOptions, source_options, view_options};
-use crate::session::Notice;
+use crate::outcome::Notice;
 
 /// What a DDL statement does: to the catalog at once, to the engine later.
 pub(crate) struct Ddl<'a> {
@@ -246,9 +246,11 @@ impl Ddl<'_> {
                 Notice::plain(notice).with_hint("EMIT ON UPDATE shows rows of open windows too"),
             );
         }
-        if let (Some((index, _)), Some(retention), false) =
-            (retention_column(node), options.retention, options.retention_given)
-        {
+        if let (Some((index, _)), Some(retention), false) = (
+            retention_column(node),
+            options.retention,
+            options.retention_given,
+        ) {
             let column = node.schema.field(index).name();
             let notice = format!(
                 "view \"{name}\" keeps rows until \"{column}\" is {} behind the watermark",
@@ -316,7 +318,11 @@ impl Ddl<'_> {
 /// The event-time column that retention goes by, and its offset: the window's end where there is one.
 fn retention_column(node: &Node) -> Option<(usize, dataflow::Micros)> {
     let is_end = |index: usize| node.window.contains(&(index, plan::WindowColumn::End));
-    let time = node.times.iter().find(|t| is_end(t.index)).or(node.times.first())?;
+    let time = node
+        .times
+        .iter()
+        .find(|t| is_end(t.index))
+        .or(node.times.first())?;
     Some((time.index, time.offset))
 }
 

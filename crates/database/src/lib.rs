@@ -3,6 +3,7 @@
 mod catalog;
 mod continuous;
 mod ddl;
+mod describe;
 mod dml;
 mod explain;
 mod live;
@@ -15,11 +16,11 @@ mod show;
 mod system;
 
 pub mod database;
+pub mod outcome;
 pub mod session;
 
 pub use engine::{Status, ViewState};
 
 pub use database::{Config, Database, SessionInit};
-pub use session::{
-    BatchStream, Cancel, Notice, Outcome, Prepared, Rows, Session, TransactionStatus,
-};
+pub use outcome::{BatchStream, Notice, Outcome, Prepared, Rows, TransactionStatus};
+pub use session::{Cancel, Session};

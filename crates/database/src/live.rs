@@ -15,8 +15,9 @@ use tokio::sync::Notify;
 use crate::catalog::Body;
 use crate::continuous::{Manner, plan_continuous};
 use crate::database::Shared;
+use crate::outcome::{BatchStream, Rows};
 use crate::query::until_canceled;
-use crate::session::{BatchStream, Cancel, Rows};
+use crate::session::Cancel;
 
 /// Rows handed over at a time.
 const CHUNK: usize = 8192;

@@ -19,8 +19,9 @@ use sqlparser::ast::{Query, Statement};
 use crate::catalog::Catalog;
 use crate::continuous::named;
 use crate::database::Shared;
+use crate::outcome::BatchStream;
 use crate::relations::{Snapshots, snapshot_table};
-use crate::session::{BatchStream, Cancel};
+use crate::session::Cancel;
 use crate::system;
 
 /// DataFusion's functions and clickmill's defaults.
@@ -117,11 +118,23 @@ async fn plan_system(shared: &Shared, query: &Query, snapshot: CatalogSnapshot) 
     let mut query = query.clone();
     pgcatalog::rewrite(&mut query);
     let state = context.state();
-    let statement = datafusion::sql::parser::Statement::Statement(Box::new(Statement::Query(Box::new(query))));
-    let plan = state.statement_to_plan(statement).await.map_err(system_error)?;
-    let names: Vec<String> =
-        plan.schema().fields().iter().map(|f| pgcatalog::shown_name(f.name()).to_owned()).collect();
-    Ok(Bounded { schema: named(plan.schema().inner(), &names), plan, state })
+    let statement =
+        datafusion::sql::parser::Statement::Statement(Box::new(Statement::Query(Box::new(query))));
+    let plan = state
+        .statement_to_plan(statement)
+        .await
+        .map_err(system_error)?;
+    let names: Vec<String> = plan
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| pgcatalog::shown_name(f.name()).to_owned())
+        .collect();
+    Ok(Bounded {
+        schema: named(plan.schema().inner(), &names),
+        plan,
+        state,
+    })
 }
 
 /// Errors of system functions carry their own SQLSTATE.

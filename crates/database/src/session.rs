@@ -1,21 +1,21 @@
 //! One client's session: parse, prepare, execute; settings, notices and transaction state.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use dataflow::{Error, Result, SqlState};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use engine::Change;
-use futures::Stream;
-use pgcatalog::{CatalogSnapshot, ColumnInfo, RelationInfo, RelationKind};
+use pgcatalog::CatalogSnapshot;
 use sql::ast::{CopyFormat, CopyTo, ObjectKind, Parsed, Statement, Subscribe};
 use sqlparser::ast::Query;
 
-use crate::catalog::{Body, Catalog, Object};
+use crate::catalog::{Body, Catalog};
 use crate::database::{SessionInit, Shared};
 use crate::ddl::{Ddl, create_tag, drop_tag};
+use crate::describe::{parameter_types, relation_info};
+use crate::outcome::{Notice, Outcome, Prepared, Rows, TransactionStatus};
 use crate::settings::Settings;
 use crate::{dml, explain, live, query, show};
 
@@ -24,88 +24,6 @@ const DDL_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Cancels the statement that holds it; cheap to clone, fired once per statement.
 pub use tokio_util::sync::CancellationToken as Cancel;
-
-/// Batches of a result. Dropping it ends the query. A live stream yields a batch as soon as it has rows and is `Pending`
-/// while there are none, so a writer flushes when it turns `Pending`.
-pub type BatchStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
-
-/// Rows on their way to a client.
-pub struct Rows {
-    /// The columns.
-    pub schema: SchemaRef,
-    /// The rows.
-    pub stream: BatchStream,
-    /// First word of the command tag: `SELECT`, `SUBSCRIBE`, `SHOW`, `EXPLAIN`; the writer adds the count for
-    /// SELECT and SUBSCRIBE.
-    pub tag: &'static str,
-}
-
-/// What a statement gave.
-pub enum Outcome {
-    /// A result set.
-    Rows(Rows),
-    /// Rows in COPY-out form (`COPY … TO STDOUT`, or a bare SUBSCRIBE to psql); the tag is `COPY n`.
-    Copy(Rows, CopyFormat),
-    /// Done, with its whole command tag (`CREATE MATERIALIZED VIEW`, `INSERT 0 3`, `BEGIN`).
-    Done(String),
-}
-
-/// A message beside the result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// `NOTICE`, `WARNING` or `INFO`.
-    pub severity: &'static str,
-    /// SQLSTATE, `00000` for a plain notice.
-    pub state: &'static str,
-    /// The text.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-impl Notice {
-    pub(crate) fn plain(message: impl Into<String>) -> Self {
-        Self {
-            severity: "NOTICE",
-            state: "00000",
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    pub(crate) fn warning(state: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            severity: "WARNING",
-            state,
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// What ReadyForQuery says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransactionStatus {
-    /// Outside a transaction block (`I`).
-    Idle,
-    /// Inside one (`T`).
-    InBlock,
-    /// Inside a failed one (`E`).
-    Failed,
-}
-
-/// A statement that was planned once: its result columns and parameter types.
-pub struct Prepared {
-    /// Columns of the result, `None` when it gives no rows (a COPY gives none here either).
-    pub schema: Option<SchemaRef>,
-    /// Types of `$1`, `$2`, …
-    pub parameters: Vec<DataType>,
-}
 
 /// One client's session.
 pub struct Session {
@@ -167,18 +85,29 @@ impl Session {
                 self.apply_gathered().await?;
                 let bounded = self.plan(query).await?;
                 let parameters = parameter_types(&bounded.plan, hints)?;
-                Prepared { schema: Some(bounded.schema), parameters }
+                Prepared {
+                    schema: Some(bounded.schema),
+                    parameters,
+                }
             }
             Statement::Insert(insert) => {
                 self.apply_gathered().await?;
                 let bounded = self.plan(&insert.query).await?;
-                Prepared { schema: None, parameters: parameter_types(&bounded.plan, hints)? }
+                Prepared {
+                    schema: None,
+                    parameters: parameter_types(&bounded.plan, hints)?,
+                }
             }
             Statement::CopyTo(CopyTo { source, .. }) => {
                 self.apply_gathered().await?;
-                let Statement::Query(query) = source.as_ref() else { return Ok(none(None)) };
+                let Statement::Query(query) = source.as_ref() else {
+                    return Ok(none(None));
+                };
                 let bounded = self.plan(query).await?;
-                Prepared { schema: None, parameters: parameter_types(&bounded.plan, hints)? }
+                Prepared {
+                    schema: None,
+                    parameters: parameter_types(&bounded.plan, hints)?,
+                }
             }
             Statement::Subscribe(subscribe) if !self.wants_copy() => {
                 self.apply_gathered().await?;
@@ -438,13 +367,21 @@ impl Session {
     fn warn_of_views(&mut self, query: &Query) {
         let catalog = self.shared.catalog.read().clone();
         for name in sql::names::relation_names(query) {
-            let Some(Body::Materialized(view)) = catalog.get(&name).map(|o| &o.body) else { continue };
+            let Some(Body::Materialized(view)) = catalog.get(&name).map(|o| &o.body) else {
+                continue;
+            };
             if let Some(error) = view.store.ended() {
-                let message = format!("view \"{name}\" has failed and is not kept up to date: {}", error.message());
-                self.notices.push(Notice::warning("01000", message).with_hint("SHOW JOBS says more"));
+                let message = format!(
+                    "view \"{name}\" has failed and is not kept up to date: {}",
+                    error.message()
+                );
+                self.notices
+                    .push(Notice::warning("01000", message).with_hint("SHOW JOBS says more"));
             } else if view.store.is_catching_up() {
-                let message = format!("view \"{name}\" is catching up and has not read all of its history");
-                self.notices.push(Notice::plain(message).with_hint("SHOW JOBS says how far it is"));
+                let message =
+                    format!("view \"{name}\" is catching up and has not read all of its history");
+                self.notices
+                    .push(Notice::plain(message).with_hint("SHOW JOBS says how far it is"));
             }
         }
     }
@@ -541,56 +478,6 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.fail();
-    }
-}
-
-/// Types of `$1`, `$2`, …: what the client said, else what the plan wants, else text.
-fn parameter_types(
-    plan: &datafusion::logical_expr::LogicalPlan,
-    hints: &[Option<DataType>],
-) -> Result<Vec<DataType>> {
-    let found = plan.get_parameter_types().map_err(sql::errors::from_datafusion)?;
-    let highest = found.keys().filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok()).max();
-    let count = highest.unwrap_or(0).max(hints.len());
-    let of = |i: usize| {
-        let own = found.get(&format!("${}", i + 1)).cloned().flatten();
-        hints.get(i).cloned().flatten().or(own).unwrap_or(DataType::Utf8)
-    };
-    Ok((0..count).map(of).collect())
-}
-
-fn relation_info(object: &Object) -> RelationInfo {
-    let (kind, definition) = match &object.body {
-        Body::Source(_) => (RelationKind::Source, None),
-        Body::Table { .. } => (RelationKind::Table, None),
-        Body::View { text, .. } => (RelationKind::View, Some(text.clone())),
-        Body::Materialized(view) => (RelationKind::MaterializedView, Some(view.text.clone())),
-    };
-    let columns = object
-        .schema
-        .fields()
-        .iter()
-        .map(|f| ColumnInfo {
-            name: f.name().clone(),
-            data_type: f.data_type().clone(),
-            nullable: f.is_nullable(),
-        })
-        .collect();
-    let foreign = match &object.body {
-        Body::Source(spec) => Some(pgcatalog::ForeignInfo {
-            server: "kafka".to_owned(),
-            options: vec![("topic".to_owned(), spec.factory.topic())],
-        }),
-        _ => None,
-    };
-    RelationInfo {
-        oid: object.oid,
-        name: object.name.clone(),
-        kind,
-        columns,
-        definition,
-        comment: None,
-        foreign,
     }
 }
 

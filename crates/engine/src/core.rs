@@ -1,23 +1,24 @@
 //! The engine on one thread: takes commands, reads sources, ends ticks, publishes versions. Told the time, it never asks.
 
+mod changes;
+mod reading;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::wake::Waker;
-use dataflow::{Clock, DeltaBatch, Error, Micros, Result, SqlState, Watermark};
-use datafusion::arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::max;
-use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use dataflow::{Clock, DeltaBatch, Error, Micros, Result, Watermark};
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use parking_lot::RwLock;
 use plan::RelationKind;
 
 use crate::command::{Change, Reply, TableSpec};
 use crate::cut::{Cut, CutLog, SourceCut};
-use crate::feed::{Consumer, Delivery, Feed, SourceSpec};
+use crate::feed::{Feed, SourceSpec};
 use crate::operator::Tick;
-use crate::pipeline::{Leaf, Pipeline};
+use crate::pipeline::Leaf;
 use crate::store::Store;
-use crate::view::{View, ViewSpec, ViewState};
+use crate::view::{View, ViewState};
 
 /// Bounds of a tick.
 #[derive(Clone, Copy, Debug)]
@@ -124,186 +125,6 @@ impl Core {
         self.replies.push((reply, result));
     }
 
-    fn change(&mut self, change: Change) -> Result<()> {
-        match change {
-            Change::CreateSource(spec) => {
-                self.sources.insert(spec.name.clone(), spec);
-                Ok(())
-            }
-            Change::CreateTable(spec) => {
-                let table = Table {
-                    watermark: Watermark::MIN,
-                    fresh: Vec::new(),
-                    spec,
-                };
-                self.tables.insert(table.spec.name.clone(), table);
-                Ok(())
-            }
-            Change::CreateView(spec) => self.create_view(spec),
-            Change::Drop(name) => self.drop_relation(&name),
-            Change::Insert { table, rows } => self.insert(&table, rows),
-            Change::AdvanceWatermark { table, to } => {
-                let table = self.table(&table)?;
-                if table.spec.watermark.is_none() {
-                    let message = format!("table \"{}\" has no watermark", table.spec.name);
-                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
-                        .hint("declare WATERMARK FOR column AS column in CREATE TABLE"));
-                }
-                table.watermark = table.watermark.max(Watermark(to));
-                self.inserted = true;
-                Ok(())
-            }
-        }
-    }
-
-    fn table(&mut self, name: &str) -> Result<&mut Table> {
-        self.tables.get_mut(name).ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("table \"{name}\" does not exist"),
-            )
-        })
-    }
-
-    fn insert(&mut self, name: &str, rows: RecordBatch) -> Result<()> {
-        let table = self.table(name)?;
-        if let Some((column, delay)) = table.spec.watermark {
-            let times = rows
-                .column(column)
-                .as_primitive_opt::<TimestampMicrosecondType>();
-            if let Some(highest) = times.and_then(max) {
-                let reached = Watermark(highest.saturating_sub(delay).saturating_sub(1));
-                table.watermark = table.watermark.max(reached);
-            }
-        }
-        table.fresh.push(rows.clone());
-        self.inserted = true;
-        for (_, view) in &mut self.views {
-            for leaf in leaves_of(view, name) {
-                let batch = project(&rows, &leaf.1);
-                view.push(leaf.0, batch);
-            }
-        }
-        Ok(())
-    }
-
-    fn create_view(&mut self, spec: ViewSpec) -> Result<()> {
-        let tables = |name: &str| self.tables.get(name).map(|t| Arc::clone(&t.spec.store));
-        let pipeline = Pipeline::new(&spec.plan, &tables)?;
-        let id = self.next_view;
-        self.next_view += 1;
-        let mut view = View::new(spec, pipeline);
-        let leaves: Vec<Leaf> = view.pipeline.leaves().to_vec();
-        for (at, leaf) in leaves.iter().enumerate() {
-            for rows in self.history(leaf)? {
-                let batch = project(&rows, leaf);
-                view.push(at, batch);
-            }
-        }
-        self.views.push((id, view));
-        for (at, leaf) in leaves.into_iter().enumerate() {
-            if leaf.kind == RelationKind::Source {
-                self.attach(id, at, leaf)?;
-            }
-        }
-        self.inserted = true;
-        Ok(())
-    }
-
-    /// The rows that a table or view has now, including those of this tick that are not published yet.
-    fn history(&self, leaf: &Leaf) -> Result<Vec<RecordBatch>> {
-        match leaf.kind {
-            RelationKind::Source => Ok(Vec::new()),
-            RelationKind::Table => {
-                let Some(table) = self.tables.get(&leaf.relation) else {
-                    return Ok(Vec::new());
-                };
-                let mut rows = table.spec.store.snapshot()?;
-                rows.extend(table.fresh.iter().cloned());
-                Ok(rows)
-            }
-            RelationKind::View => match self.view_named(&leaf.relation) {
-                Some(view) => view.spec.store.snapshot(),
-                None => Ok(Vec::new()),
-            },
-        }
-    }
-
-    pub(crate) fn view_named(&self, name: &str) -> Option<&View> {
-        self.views
-            .iter()
-            .map(|(_, v)| v)
-            .find(|v| v.spec.name == name)
-    }
-
-    /// Connects a leaf to its source: to the shared read when that has not begun, else to a read of its own.
-    fn attach(&mut self, view: u64, leaf_at: usize, leaf: Leaf) -> Result<()> {
-        let spec = self.sources.get(&leaf.relation).cloned().ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("source \"{}\" does not exist", leaf.relation),
-            )
-        })?;
-        let consumer = Consumer {
-            view,
-            leaf: leaf_at,
-            columns: leaf.columns,
-            schema: leaf.schema,
-            skip: Vec::new(),
-        };
-        let shared = self
-            .feeds
-            .iter_mut()
-            .find(|f| f.shared && f.feed.spec().name == spec.name);
-        if let Some(slot) = shared {
-            if slot.feed.counts().records == 0 && slot.feed.can_serve(&consumer.columns) {
-                return slot.feed.add(consumer);
-            }
-            self.set_state(view, ViewState::CatchingUp);
-            let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
-            self.feeds.push(FeedSlot {
-                feed,
-                shared: false,
-                failed: false,
-            });
-            return Ok(());
-        }
-        let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
-        self.feeds.push(FeedSlot {
-            feed,
-            shared: true,
-            failed: false,
-        });
-        Ok(())
-    }
-
-    fn set_state(&mut self, id: u64, state: ViewState) {
-        if let Some((_, view)) = self
-            .views
-            .iter_mut()
-            .find(|(i, v)| *i == id && v.is_alive())
-        {
-            view.state = state;
-        }
-    }
-
-    fn drop_relation(&mut self, name: &str) -> Result<()> {
-        self.sources.remove(name);
-        if let Some(table) = self.tables.remove(name) {
-            table.spec.store.end(dropped(name));
-        }
-        let Some(at) = self.views.iter().position(|(_, v)| v.spec.name == name) else {
-            return Ok(());
-        };
-        let (id, view) = self.views.remove(at);
-        view.spec.store.end(dropped(name));
-        for slot in &mut self.feeds {
-            slot.feed.remove(id)?;
-        }
-        self.feeds.retain(|slot| !slot.feed.consumers.is_empty());
-        Ok(())
-    }
-
     /// Reads what there is, within the limits of a tick, and ends the tick when there is anything to publish.
     pub fn step(&mut self) -> Result<Step> {
         let wall = self.clock.now();
@@ -320,148 +141,6 @@ impl Core {
         }
         let published = self.end_tick(records)?;
         Ok(Step { records, published })
-    }
-
-    fn poll_all(&mut self, wall: Micros) -> usize {
-        let mut records = 0;
-        let mut deliveries = Vec::new();
-        for at in 0..self.feeds.len() {
-            if self.feeds[at].failed || self.must_wait(at) {
-                continue;
-            }
-            match self.feeds[at].feed.poll(wall, &mut deliveries) {
-                Ok(read) => records += read,
-                Err(error) => self.fail_feed(at, &error),
-            }
-        }
-        self.deliver(deliveries);
-        records
-    }
-
-    /// Whether a feed that only SUBSCRIBEs read waits for one of them.
-    fn must_wait(&self, at: usize) -> bool {
-        let consumers = &self.feeds[at].feed.consumers;
-        let mut behind = false;
-        for consumer in consumers {
-            let view = self.views.iter().find(|(id, _)| *id == consumer.view);
-            match view {
-                Some((_, v)) if v.spec.ephemeral => {
-                    behind |= v.spec.store.backlog(0) > self.limits.ephemeral_backlog;
-                }
-                _ => return false,
-            }
-        }
-        behind
-    }
-
-    fn deliver(&mut self, deliveries: Vec<Delivery>) {
-        for delivery in deliveries {
-            if let Some((_, view)) = self.views.iter_mut().find(|(id, _)| *id == delivery.view) {
-                view.push(delivery.leaf, delivery.batch);
-            }
-        }
-    }
-
-    fn fail_feed(&mut self, at: usize, error: &Error) {
-        let slot = &mut self.feeds[at];
-        slot.failed = true;
-        let readers: Vec<u64> = slot.feed.consumers.iter().map(|c| c.view).collect();
-        for (id, view) in &mut self.views {
-            if readers.contains(id) && view.is_alive() {
-                view.fail(error.clone());
-            }
-        }
-    }
-
-    /// Lets views that have read their history join the shared read: the shared read stands still while they pass it.
-    fn join_shared(&mut self, wall: Micros) {
-        for at in (0..self.feeds.len()).rev() {
-            if self.feeds[at].shared || self.feeds[at].failed {
-                continue;
-            }
-            let name = self.feeds[at].feed.spec().name.clone();
-            let Some(shared) = self
-                .feeds
-                .iter()
-                .position(|f| f.shared && f.feed.spec().name == name)
-            else {
-                // The view that read for all is gone: this read takes its place once it has caught up.
-                self.feeds[at].shared = true;
-                self.caught_up(at);
-                continue;
-            };
-            if self
-                .behind(at, shared)
-                .is_some_and(|b| b <= self.limits.join_records)
-            {
-                self.try_join(at, shared, wall);
-            }
-        }
-    }
-
-    /// Records between a private read and the shared one; `None` while positions are not known.
-    pub(crate) fn behind(&self, private: usize, shared: usize) -> Option<i64> {
-        let own = self.feeds[private].feed.reader().partitions();
-        let others = self.feeds[shared].feed.reader().partitions();
-        if own.is_empty() || own.len() != others.len() {
-            return None;
-        }
-        Some(
-            own.iter()
-                .zip(others)
-                .map(|(a, b)| (b.position - a.position).max(0))
-                .sum(),
-        )
-    }
-
-    fn try_join(&mut self, private: usize, shared: usize, wall: Micros) {
-        let mut deliveries = Vec::new();
-        while self.behind(private, shared).is_some_and(|b| b > 0) && !self.must_wait(private) {
-            match self.feeds[private].feed.poll(wall, &mut deliveries) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    self.fail_feed(private, &error);
-                    return;
-                }
-            }
-        }
-        self.deliver(deliveries);
-        if self.behind(private, shared) != Some(0) {
-            return;
-        }
-        self.caught_up(private);
-        let slot = self.feeds.swap_remove(private);
-        let shared = if shared == self.feeds.len() {
-            private
-        } else {
-            shared
-        };
-        let skip: Vec<i64> = slot
-            .feed
-            .reader()
-            .partitions()
-            .iter()
-            .map(|p| p.position)
-            .collect();
-        for mut consumer in slot.feed.consumers {
-            consumer.skip = skip.clone();
-            if let Err(error) = self.feeds[shared].feed.add(consumer) {
-                tracing::error!(%error, "a view cannot join the shared read");
-            }
-        }
-    }
-
-    fn caught_up(&mut self, at: usize) {
-        let readers: Vec<u64> = self.feeds[at]
-            .feed
-            .consumers
-            .iter()
-            .map(|c| c.view)
-            .collect();
-        for id in readers {
-            self.set_state(id, ViewState::Running);
-        }
     }
 
     /// Whether a tick has anything to publish.
@@ -643,18 +322,6 @@ impl Core {
 
 /// How soon to tick again while gathered changes wait.
 const WAIT_MICROS: Micros = 50_000;
-
-fn dropped(name: &str) -> Error {
-    Error::new(SqlState::UNDEFINED_TABLE, format!("\"{name}\" was dropped"))
-}
-
-fn leaves_of(view: &View, relation: &str) -> Vec<(usize, Leaf)> {
-    let leaves = view.pipeline.leaves().iter().enumerate();
-    leaves
-        .filter(|(_, l)| l.kind == RelationKind::Table && l.relation == relation)
-        .map(|(i, l)| (i, l.clone()))
-        .collect()
-}
 
 /// The leaf's columns of a relation's rows.
 fn project(rows: &RecordBatch, leaf: &Leaf) -> Result<DeltaBatch> {

@@ -6,8 +6,8 @@ use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
 use plan::Node;
 
 use crate::operator::{Counters, Tick};
-use crate::pipeline::Pipeline;
 use crate::ops::updating_agg::batch_of;
+use crate::pipeline::Pipeline;
 use crate::store::Store;
 
 /// Declares a view to the engine.

@@ -16,26 +16,38 @@ impl AsyncDB for Direct {
     type ColumnType = Kind;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<Kind>, SqlError> {
-        Ok(match self.0.run(sql).await.map_err(|error| of_database(&error))? {
-            Answer::Rows { oids, rows } => {
-                let mut rows: Vec<Vec<String>> =
-                    rows.iter().map(|row| row.iter().map(|value| shown(value.as_deref())).collect()).collect();
-                if is_subscribe(sql) {
-                    hide_version(&mut rows);
+        Ok(
+            match self.0.run(sql).await.map_err(|error| of_database(&error))? {
+                Answer::Rows { oids, rows } => {
+                    let mut rows: Vec<Vec<String>> = rows
+                        .iter()
+                        .map(|row| row.iter().map(|value| shown(value.as_deref())).collect())
+                        .collect();
+                    if is_subscribe(sql) {
+                        hide_version(&mut rows);
+                    }
+                    DBOutput::Rows {
+                        types: oids.into_iter().map(Kind::of).collect(),
+                        rows,
+                    }
                 }
-                DBOutput::Rows { types: oids.into_iter().map(Kind::of).collect(), rows }
-            }
-            Answer::Copy(rows) => {
-                let line = |row: &Vec<Option<String>>| {
-                    vec![copy_line(&row.iter().map(Option::as_deref).collect::<Vec<_>>())]
-                };
-                DBOutput::Rows { types: vec![Kind::Text], rows: rows.iter().map(line).collect() }
-            }
-            Answer::Done(tag) => {
-                let count = tag.rsplit(' ').next().and_then(|word| word.parse().ok());
-                DBOutput::StatementComplete(count.unwrap_or(0))
-            }
-        })
+                Answer::Copy(rows) => {
+                    let line = |row: &Vec<Option<String>>| {
+                        vec![copy_line(
+                            &row.iter().map(Option::as_deref).collect::<Vec<_>>(),
+                        )]
+                    };
+                    DBOutput::Rows {
+                        types: vec![Kind::Text],
+                        rows: rows.iter().map(line).collect(),
+                    }
+                }
+                Answer::Done(tag) => {
+                    let count = tag.rsplit(' ').next().and_then(|word| word.parse().ok());
+                    DBOutput::StatementComplete(count.unwrap_or(0))
+                }
+            },
+        )
     }
 
     async fn shutdown(&mut self) {}
@@ -51,5 +63,11 @@ impl AsyncDB for Direct {
 
 fn of_database(error: &dataflow::Error) -> SqlError {
     let place = error.location().map(|at| (at.line, at.column));
-    SqlError::new(error.state().0, error.message(), place, error.detail_text(), error.hint_text())
+    SqlError::new(
+        error.state().0,
+        error.message(),
+        place,
+        error.detail_text(),
+        error.hint_text(),
+    )
 }

@@ -18,7 +18,9 @@ impl Wire {
     /// Connects to a server of this machine.
     pub async fn connect(port: u16) -> Result<Self, SqlError> {
         let config = format!("host=127.0.0.1 port={port} user=slt dbname=slt application_name=slt");
-        let (client, connection) = tokio_postgres::connect(&config, NoTls).await.map_err(|e| of_driver(&e, ""))?;
+        let (client, connection) = tokio_postgres::connect(&config, NoTls)
+            .await
+            .map_err(|e| of_driver(&e, ""))?;
         tokio::spawn(connection);
         Ok(Self { client })
     }
@@ -29,7 +31,9 @@ impl Wire {
         let mut count = 0;
         for message in self.client.simple_query(sql).await? {
             match message {
-                SimpleQueryMessage::RowDescription(description) => columns = Some(description.len()),
+                SimpleQueryMessage::RowDescription(description) => {
+                    columns = Some(description.len())
+                }
                 SimpleQueryMessage::Row(row) => rows.push(values(&row)),
                 SimpleQueryMessage::CommandComplete(n) => count = n,
                 _ => {}
@@ -37,7 +41,10 @@ impl Wire {
         }
         // The simple protocol of this driver does not tell the columns' types; the letters are checked in process.
         Ok(match columns {
-            Some(width) => DBOutput::Rows { types: vec![Kind::Text; width], rows },
+            Some(width) => DBOutput::Rows {
+                types: vec![Kind::Text; width],
+                rows,
+            },
             None => DBOutput::StatementComplete(count),
         })
     }
@@ -46,7 +53,10 @@ impl Wire {
         let chunks: Vec<_> = self.client.copy_out(sql).await?.try_collect().await?;
         let text = String::from_utf8(chunks.concat()).expect("clickmill sends UTF-8");
         let rows = text.lines().map(|line| vec![line.to_owned()]).collect();
-        Ok(DBOutput::Rows { types: vec![Kind::Text], rows })
+        Ok(DBOutput::Rows {
+            types: vec![Kind::Text],
+            rows,
+        })
     }
 
     /// Reads a SUBSCRIBE up to its first progress row, then cancels it.
@@ -76,7 +86,10 @@ impl Wire {
             }
         }
         hide_version(&mut rows);
-        Ok(DBOutput::Rows { types: vec![Kind::Text; width], rows })
+        Ok(DBOutput::Rows {
+            types: vec![Kind::Text; width],
+            rows,
+        })
     }
 }
 
@@ -119,7 +132,13 @@ fn of_driver(error: &tokio_postgres::Error, sql: &str) -> SqlError {
         Some(ErrorPosition::Original(at)) => Some(line_and_column(sql, *at as usize)),
         _ => None,
     };
-    SqlError::new(error.code().code(), error.message(), place, error.detail(), error.hint())
+    SqlError::new(
+        error.code().code(),
+        error.message(),
+        place,
+        error.detail(),
+        error.hint(),
+    )
 }
 
 /// The line and column of the character `at`, all counted from 1.

@@ -42,14 +42,23 @@ impl Model {
         let mut groups: HashMap<(&str, i64), (u64, BTreeSet<&str>, i64)> = HashMap::new();
         for event in &self.events {
             let start = event.ts - event.ts % MINUTE;
-            let group = groups.entry((&event.page, start)).or_insert((0, BTreeSet::new(), i64::MAX));
+            let group =
+                groups
+                    .entry((&event.page, start))
+                    .or_insert((0, BTreeSet::new(), i64::MAX));
             group.0 += 1;
             group.1.insert(&event.user);
             group.2 = group.2.min(event.ts);
         }
-        let line = |((page, start), (n, users, first)): (&(&str, i64), &(u64, BTreeSet<&str>, i64))| {
-            format!("{page}|{}|{n}|{}|{}", time(*start), users.len(), time(*first))
-        };
+        let line =
+            |((page, start), (n, users, first)): (&(&str, i64), &(u64, BTreeSet<&str>, i64))| {
+                format!(
+                    "{page}|{}|{n}|{}|{}",
+                    time(*start),
+                    users.len(),
+                    time(*first)
+                )
+            };
         groups.iter().map(line).collect()
     }
 
@@ -62,7 +71,10 @@ impl Model {
                 *groups.entry((&event.kind, start)).or_default() += 1;
             }
         }
-        groups.iter().map(|((kind, start), n)| format!("{kind}|{}|{n}", time(*start))).collect()
+        groups
+            .iter()
+            .map(|((kind, start), n)| format!("{kind}|{}|{n}", time(*start)))
+            .collect()
     }
 
     /// Per user and session of a minute's gap: its first time, its end, events.
@@ -76,7 +88,12 @@ impl Model {
             times.sort_unstable();
             for session in times.chunk_by(|a, b| b - a < SESSION_GAP) {
                 let (first, last) = (session[0], session[session.len() - 1]);
-                lines.push(format!("{user}|{}|{}|{}", time(first), time(last + SESSION_GAP), session.len()));
+                lines.push(format!(
+                    "{user}|{}|{}|{}",
+                    time(first),
+                    time(last + SESSION_GAP),
+                    session.len()
+                ));
             }
         }
         lines
@@ -112,7 +129,9 @@ pub(super) fn assert_same(what: &str, found: &[String], expected: &[String]) {
         return;
     }
     let only = |these: &[String], those: &[String]| {
-        let missing = these.iter().filter(|line| those.binary_search(line).is_err());
+        let missing = these
+            .iter()
+            .filter(|line| those.binary_search(line).is_err());
         missing.take(5).cloned().collect::<Vec<_>>().join("\n  ")
     };
     panic!(

@@ -149,7 +149,7 @@ fn semicolons_in_strings_names_and_comments_end_nothing() {
         "a 'it''s;' b",
         r"a '\' || ';'",
         r"a E'\';' b",
-        r"a E'\'';' b",
+        r"a E'\''';x' b",
         "a \"x;\"\"y;\" b",
         "a $$ ; $x$ $$ b",
         "a $tag$ ; $$ $tag$ b",

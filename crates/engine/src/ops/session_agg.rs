@@ -3,6 +3,8 @@
 //! A session is `[first, last + gap)`; a row at exactly `last + gap` begins the next one, so the result does not depend
 //! on when the watermark passes. A row is late when the session it would be in has ended by the watermark before its tick.
 
+mod emission;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -17,14 +19,12 @@ use plan::{AggSpec, Emit};
 
 use crate::aggregates::{Aggregates, Arguments};
 use crate::calendar::Calendar;
-use crate::changes::concat_changes;
 use crate::expr::{Compiled, evaluate_filter};
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::ops::pane_agg::assemble;
 use crate::ops::updating_agg::{batch_of, state_columns};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
-use crate::window::{times, timestamps};
+use crate::window::times;
 
 /// Aggregation of sessions.
 pub struct SessionAgg {
@@ -318,138 +318,6 @@ impl SessionAgg {
             slots.push(state);
         }
         self.states.put(&slots, states)
-    }
-
-    /// Takes out the sessions that the watermark has closed, in the order of (end, key).
-    fn close(&mut self) -> Vec<(Box<[u8]>, Session)> {
-        let now = self.watermark.shifted(1).0;
-        let mut closed = Vec::new();
-        let mut later = Vec::new();
-        while let Some((_, mut keys)) = self.due.pop_due(now) {
-            keys.sort_unstable();
-            keys.dedup();
-            for key in keys {
-                let Some(sessions) = self.sessions.get_mut(&key) else {
-                    continue;
-                };
-                for session in std::mem::take(sessions) {
-                    if self.watermark.closes(session.last + self.gap) {
-                        closed.push((key.clone(), session));
-                    } else {
-                        later.push((session.last + self.gap, key.clone()));
-                        sessions.push(session);
-                    }
-                }
-                if sessions.is_empty() {
-                    self.sessions.remove(&key);
-                }
-            }
-        }
-        for (at, key) in later {
-            self.due.add(at, &key);
-        }
-        closed.sort_by(|a, b| (a.1.last, &a.0, a.1.first).cmp(&(b.1.last, &b.0, b.1.first)));
-        closed
-    }
-
-    /// Output rows of sessions.
-    fn rows_of(&self, sessions: &[(Box<[u8]>, Session)]) -> Result<RecordBatch> {
-        let slots: Vec<Slot> = sessions.iter().map(|(_, s)| s.state).collect();
-        let identity: Vec<usize> = (0..slots.len()).collect();
-        let mut accumulators = self.aggregates.accumulators()?;
-        accumulators.merge(self.states.get(&slots)?.columns(), &identity, slots.len())?;
-        let results = accumulators.take_results()?;
-        let keys = self
-            .encoder
-            .decode(sessions.iter().map(|(key, _)| key.as_ref()))?;
-        assemble(
-            &self.schema,
-            &self.output,
-            &keys,
-            &results,
-            |column, data_type| {
-                let values: Vec<Micros> = sessions
-                    .iter()
-                    .map(|(_, s)| column.value(s.first, s.last + self.gap))
-                    .collect();
-                timestamps(values, data_type)
-            },
-        )
-    }
-
-    /// Final rows once, when sessions close.
-    fn emit_closed(&mut self, closed: &[(Box<[u8]>, Session)], out: &mut Out) -> Result<()> {
-        let shown: Vec<_> = closed.iter().filter(|(_, s)| s.passed).cloned().collect();
-        if !shown.is_empty() {
-            out.push(DeltaBatch::inserts(self.rows_of(&shown)?));
-        }
-        Ok(())
-    }
-
-    /// Corrections for changed sessions, open or just closed.
-    fn emit_changes(&mut self, closed: &[(Box<[u8]>, Session)], out: &mut Out) -> Result<()> {
-        let mut changed: Vec<(Box<[u8]>, Session)> = closed
-            .iter()
-            .filter(|(_, s)| s.changed && s.passed)
-            .cloned()
-            .collect();
-        let mut dirty: Vec<_> = self.dirty.drain().collect();
-        dirty.sort_unstable();
-        for key in dirty {
-            for session in self
-                .sessions
-                .get_mut(&key)
-                .into_iter()
-                .flatten()
-                .filter(|s| s.changed && s.passed)
-            {
-                session.changed = false;
-                changed.push((key.clone(), session.clone()));
-            }
-        }
-        let mut old: Vec<Slot> = std::mem::take(&mut self.retired);
-        old.extend(changed.iter().filter_map(|(_, s)| s.given));
-        let before = self.given.get(&old)?;
-        if changed.is_empty() && old.is_empty() {
-            return Ok(());
-        }
-        let after = if changed.is_empty() {
-            RecordBatch::new_empty(Arc::clone(&self.schema))
-        } else {
-            self.rows_of(&changed)?
-        };
-        out.push(concat_changes(&before, &after)?);
-        for slot in old {
-            self.given.remove(slot);
-        }
-        self.remember(&changed, after)
-    }
-
-    /// Stores what was given for the sessions that stay open.
-    fn remember(&mut self, changed: &[(Box<[u8]>, Session)], rows: RecordBatch) -> Result<()> {
-        let mut slots = Vec::with_capacity(changed.len());
-        for (key, session) in changed {
-            let slot = self.given.reserve();
-            slots.push(slot);
-            if let Some(stored) = self
-                .sessions
-                .get_mut(key)
-                .and_then(|all| all.iter_mut().find(|s| s.state == session.state))
-            {
-                stored.given = Some(slot);
-            }
-        }
-        self.given.put(&slots, rows)?;
-        for (slot, (key, session)) in slots.iter().zip(changed) {
-            let open = self
-                .sessions
-                .get(key)
-                .is_some_and(|all| all.iter().any(|s| s.state == session.state));
-            if !open {
-                self.given.remove(*slot);
-            }
-        }
-        Ok(())
     }
 
     fn free(&mut self, closed: Vec<(Box<[u8]>, Session)>) {

@@ -238,7 +238,9 @@ fn apply_window_filters(
 /// Whether a window function's rows reach `plan` without an aggregation on the way.
 fn reads_window(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Extension(extension) => extension.node.as_any().is::<crate::window::WindowNode>(),
+        LogicalPlan::Extension(extension) => {
+            extension.node.as_any().is::<crate::window::WindowNode>()
+        }
         LogicalPlan::Aggregate(_) => false,
         other => other.inputs().into_iter().any(reads_window),
     }
@@ -247,8 +249,11 @@ fn reads_window(plan: &LogicalPlan) -> bool {
 /// GROUP BY without a window.
 fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
     if reads_window(&aggregate.input) {
-        return Err(refused("an aggregation over a window with something between them")
-            .hint("put it inside the window function: TUMBLE((SELECT … FROM a JOIN b …), ts, …)"));
+        return Err(
+            refused("an aggregation over a window with something between them").hint(
+                "put it inside the window function: TUMBLE((SELECT … FROM a JOIN b …), ts, …)",
+            ),
+        );
     }
     let node = lowering.node(&aggregate.input)?;
     if node.mode == Mode::Updating {

@@ -1,0 +1,209 @@
+//! Changes of what runs: sources, tables and views come and go at a tick's border.
+
+use std::sync::Arc;
+
+use dataflow::{Error, Result, SqlState, Watermark};
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::compute::max;
+use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use plan::RelationKind;
+
+use super::{Core, FeedSlot, Table, project};
+use crate::command::Change;
+use crate::feed::{Consumer, Feed};
+use crate::pipeline::{Leaf, Pipeline};
+use crate::view::{View, ViewSpec, ViewState};
+
+impl Core {
+    pub(super) fn change(&mut self, change: Change) -> Result<()> {
+        match change {
+            Change::CreateSource(spec) => {
+                self.sources.insert(spec.name.clone(), spec);
+                Ok(())
+            }
+            Change::CreateTable(spec) => {
+                let table = Table {
+                    watermark: Watermark::MIN,
+                    fresh: Vec::new(),
+                    spec,
+                };
+                self.tables.insert(table.spec.name.clone(), table);
+                Ok(())
+            }
+            Change::CreateView(spec) => self.create_view(spec),
+            Change::Drop(name) => self.drop_relation(&name),
+            Change::Insert { table, rows } => self.insert(&table, rows),
+            Change::AdvanceWatermark { table, to } => {
+                let table = self.table(&table)?;
+                if table.spec.watermark.is_none() {
+                    let message = format!("table \"{}\" has no watermark", table.spec.name);
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                        .hint("declare WATERMARK FOR column AS column in CREATE TABLE"));
+                }
+                table.watermark = table.watermark.max(Watermark(to));
+                self.inserted = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn table(&mut self, name: &str) -> Result<&mut Table> {
+        self.tables.get_mut(name).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("table \"{name}\" does not exist"),
+            )
+        })
+    }
+
+    fn insert(&mut self, name: &str, rows: RecordBatch) -> Result<()> {
+        let table = self.table(name)?;
+        if let Some((column, delay)) = table.spec.watermark {
+            let times = rows
+                .column(column)
+                .as_primitive_opt::<TimestampMicrosecondType>();
+            if let Some(highest) = times.and_then(max) {
+                let reached = Watermark(highest.saturating_sub(delay).saturating_sub(1));
+                table.watermark = table.watermark.max(reached);
+            }
+        }
+        table.fresh.push(rows.clone());
+        self.inserted = true;
+        for (_, view) in &mut self.views {
+            for leaf in leaves_of(view, name) {
+                let batch = project(&rows, &leaf.1);
+                view.push(leaf.0, batch);
+            }
+        }
+        Ok(())
+    }
+
+    fn create_view(&mut self, spec: ViewSpec) -> Result<()> {
+        let tables = |name: &str| self.tables.get(name).map(|t| Arc::clone(&t.spec.store));
+        let pipeline = Pipeline::new(&spec.plan, &tables)?;
+        let id = self.next_view;
+        self.next_view += 1;
+        let mut view = View::new(spec, pipeline);
+        let leaves: Vec<Leaf> = view.pipeline.leaves().to_vec();
+        for (at, leaf) in leaves.iter().enumerate() {
+            for rows in self.history(leaf)? {
+                let batch = project(&rows, leaf);
+                view.push(at, batch);
+            }
+        }
+        self.views.push((id, view));
+        for (at, leaf) in leaves.into_iter().enumerate() {
+            if leaf.kind == RelationKind::Source {
+                self.attach(id, at, leaf)?;
+            }
+        }
+        self.inserted = true;
+        Ok(())
+    }
+
+    /// The rows that a table or view has now, including those of this tick that are not published yet.
+    fn history(&self, leaf: &Leaf) -> Result<Vec<RecordBatch>> {
+        match leaf.kind {
+            RelationKind::Source => Ok(Vec::new()),
+            RelationKind::Table => {
+                let Some(table) = self.tables.get(&leaf.relation) else {
+                    return Ok(Vec::new());
+                };
+                let mut rows = table.spec.store.snapshot()?;
+                rows.extend(table.fresh.iter().cloned());
+                Ok(rows)
+            }
+            RelationKind::View => match self.view_named(&leaf.relation) {
+                Some(view) => view.spec.store.snapshot(),
+                None => Ok(Vec::new()),
+            },
+        }
+    }
+
+    pub(crate) fn view_named(&self, name: &str) -> Option<&View> {
+        self.views
+            .iter()
+            .map(|(_, v)| v)
+            .find(|v| v.spec.name == name)
+    }
+
+    /// Connects a leaf to its source: to the shared read when that has not begun, else to a read of its own.
+    fn attach(&mut self, view: u64, leaf_at: usize, leaf: Leaf) -> Result<()> {
+        let spec = self.sources.get(&leaf.relation).cloned().ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("source \"{}\" does not exist", leaf.relation),
+            )
+        })?;
+        let consumer = Consumer {
+            view,
+            leaf: leaf_at,
+            columns: leaf.columns,
+            schema: leaf.schema,
+            skip: Vec::new(),
+        };
+        let shared = self
+            .feeds
+            .iter_mut()
+            .find(|f| f.shared && f.feed.spec().name == spec.name);
+        if let Some(slot) = shared {
+            if slot.feed.counts().records == 0 && slot.feed.can_serve(&consumer.columns) {
+                return slot.feed.add(consumer);
+            }
+            self.set_state(view, ViewState::CatchingUp);
+            let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
+            self.feeds.push(FeedSlot {
+                feed,
+                shared: false,
+                failed: false,
+            });
+            return Ok(());
+        }
+        let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
+        self.feeds.push(FeedSlot {
+            feed,
+            shared: true,
+            failed: false,
+        });
+        Ok(())
+    }
+
+    pub(super) fn set_state(&mut self, id: u64, state: ViewState) {
+        if let Some((_, view)) = self
+            .views
+            .iter_mut()
+            .find(|(i, v)| *i == id && v.is_alive())
+        {
+            view.state = state;
+        }
+    }
+
+    fn drop_relation(&mut self, name: &str) -> Result<()> {
+        self.sources.remove(name);
+        if let Some(table) = self.tables.remove(name) {
+            table.spec.store.end(dropped(name));
+        }
+        let Some(at) = self.views.iter().position(|(_, v)| v.spec.name == name) else {
+            return Ok(());
+        };
+        let (id, view) = self.views.remove(at);
+        view.spec.store.end(dropped(name));
+        for slot in &mut self.feeds {
+            slot.feed.remove(id)?;
+        }
+        self.feeds.retain(|slot| !slot.feed.consumers.is_empty());
+        Ok(())
+    }
+}
+
+fn dropped(name: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_TABLE, format!("\"{name}\" was dropped"))
+}
+
+fn leaves_of(view: &View, relation: &str) -> Vec<(usize, Leaf)> {
+    let leaves = view.pipeline.leaves().iter().enumerate();
+    leaves
+        .filter(|(_, l)| l.kind == RelationKind::Table && l.relation == relation)
+        .map(|(i, l)| (i, l.clone()))
+        .collect()
+}

@@ -1,0 +1,151 @@
+//! Reading sources: polls, failures, and views that pass from a read of their own to the shared one.
+
+use dataflow::{Error, Micros};
+
+use super::Core;
+use crate::feed::Delivery;
+use crate::view::ViewState;
+
+impl Core {
+    pub(super) fn poll_all(&mut self, wall: Micros) -> usize {
+        let mut records = 0;
+        let mut deliveries = Vec::new();
+        for at in 0..self.feeds.len() {
+            if self.feeds[at].failed || self.must_wait(at) {
+                continue;
+            }
+            match self.feeds[at].feed.poll(wall, &mut deliveries) {
+                Ok(read) => records += read,
+                Err(error) => self.fail_feed(at, &error),
+            }
+        }
+        self.deliver(deliveries);
+        records
+    }
+
+    /// Whether a feed that only SUBSCRIBEs read waits for one of them.
+    fn must_wait(&self, at: usize) -> bool {
+        let consumers = &self.feeds[at].feed.consumers;
+        let mut behind = false;
+        for consumer in consumers {
+            let view = self.views.iter().find(|(id, _)| *id == consumer.view);
+            match view {
+                Some((_, v)) if v.spec.ephemeral => {
+                    behind |= v.spec.store.backlog(0) > self.limits.ephemeral_backlog;
+                }
+                _ => return false,
+            }
+        }
+        behind
+    }
+
+    fn deliver(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            if let Some((_, view)) = self.views.iter_mut().find(|(id, _)| *id == delivery.view) {
+                view.push(delivery.leaf, delivery.batch);
+            }
+        }
+    }
+
+    fn fail_feed(&mut self, at: usize, error: &Error) {
+        let slot = &mut self.feeds[at];
+        slot.failed = true;
+        let readers: Vec<u64> = slot.feed.consumers.iter().map(|c| c.view).collect();
+        for (id, view) in &mut self.views {
+            if readers.contains(id) && view.is_alive() {
+                view.fail(error.clone());
+            }
+        }
+    }
+
+    /// Lets views that have read their history join the shared read: the shared read stands still while they pass it.
+    pub(super) fn join_shared(&mut self, wall: Micros) {
+        for at in (0..self.feeds.len()).rev() {
+            if self.feeds[at].shared || self.feeds[at].failed {
+                continue;
+            }
+            let name = self.feeds[at].feed.spec().name.clone();
+            let Some(shared) = self
+                .feeds
+                .iter()
+                .position(|f| f.shared && f.feed.spec().name == name)
+            else {
+                // The view that read for all is gone: this read takes its place once it has caught up.
+                self.feeds[at].shared = true;
+                self.caught_up(at);
+                continue;
+            };
+            if self
+                .behind(at, shared)
+                .is_some_and(|b| b <= self.limits.join_records)
+            {
+                self.try_join(at, shared, wall);
+            }
+        }
+    }
+
+    /// Records between a private read and the shared one; `None` while positions are not known.
+    pub(crate) fn behind(&self, private: usize, shared: usize) -> Option<i64> {
+        let own = self.feeds[private].feed.reader().partitions();
+        let others = self.feeds[shared].feed.reader().partitions();
+        if own.is_empty() || own.len() != others.len() {
+            return None;
+        }
+        Some(
+            own.iter()
+                .zip(others)
+                .map(|(a, b)| (b.position - a.position).max(0))
+                .sum(),
+        )
+    }
+
+    fn try_join(&mut self, private: usize, shared: usize, wall: Micros) {
+        let mut deliveries = Vec::new();
+        while self.behind(private, shared).is_some_and(|b| b > 0) && !self.must_wait(private) {
+            match self.feeds[private].feed.poll(wall, &mut deliveries) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    self.fail_feed(private, &error);
+                    return;
+                }
+            }
+        }
+        self.deliver(deliveries);
+        if self.behind(private, shared) != Some(0) {
+            return;
+        }
+        self.caught_up(private);
+        let slot = self.feeds.swap_remove(private);
+        let shared = if shared == self.feeds.len() {
+            private
+        } else {
+            shared
+        };
+        let skip: Vec<i64> = slot
+            .feed
+            .reader()
+            .partitions()
+            .iter()
+            .map(|p| p.position)
+            .collect();
+        for mut consumer in slot.feed.consumers {
+            consumer.skip = skip.clone();
+            if let Err(error) = self.feeds[shared].feed.add(consumer) {
+                tracing::error!(%error, "a view cannot join the shared read");
+            }
+        }
+    }
+
+    fn caught_up(&mut self, at: usize) {
+        let readers: Vec<u64> = self.feeds[at]
+            .feed
+            .consumers
+            .iter()
+            .map(|c| c.view)
+            .collect();
+        for id in readers {
+            self.set_state(id, ViewState::Running);
+        }
+    }
+}
