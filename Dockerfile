@@ -1,8 +1,8 @@
-# clickmill as a small image: built on Debian 12, run on Debian 12.
+# clickmill as a small image: built and run on Debian 12.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# librdkafka is built from source by its crate: a C compiler and make are in the image already.
+# librdkafka is built from source by its crate; the image has a C compiler and make.
 RUN cargo build --release --locked -p clickmill && cp target/release/clickmill /usr/local/bin/
 
 FROM debian:12-slim
@@ -14,4 +14,5 @@ WORKDIR /var/lib/clickmill
 EXPOSE 5433
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["clickmill"]
-CMD ["serve", "--help"]
+# Inside the container every client is remote. There is no authentication: publish the port to trusted networks only.
+CMD ["serve", "--pg-host", "0.0.0.0", "--trust-remote"]
