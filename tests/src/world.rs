@@ -32,13 +32,16 @@ pub fn block_on<T>(test: impl Future<Output = T>) -> T {
 pub struct World {
     /// The database itself.
     pub database: Database,
+    /// Its clock, when that stands still by itself.
+    pub clock: Option<ManualClock>,
 }
 
 impl World {
     /// A database whose clock stands still.
     pub fn with_manual_clock() -> Self {
         // 2026-01-01 00:00:00 UTC.
-        Self::new(Arc::new(ManualClock::new(1_767_225_600_000_000)))
+        let clock = ManualClock::new(1_767_225_600_000_000);
+        Self { clock: Some(clock.clone()), ..Self::new(Arc::new(clock)) }
     }
 
     /// A database under the machine's clock.

@@ -45,7 +45,7 @@ fn slt_files() -> Vec<PathBuf> {
 fn in_process(file: &Path) -> Result<(), Failed> {
     let world = World::with_manual_clock();
     let run = async {
-        let mut runner = Runner::new(|| async { Ok(Direct(world.connect())) });
+        let mut runner = Runner::new(|| async { Ok(Direct::connect(&world)) });
         runner.with_column_validator(strict_column_validator);
         limited(run_file(runner, file)).await
     };

@@ -93,7 +93,11 @@ async fn with_port(
         };
         if let Err(failure) = ran {
             server.shutdown().await;
-            return Err(failure);
+            return match failure {
+                // To be stopped is how serving ends, also while it begins.
+                Failure::Interrupted => Ok(()),
+                other => Err(other),
+            };
         }
     }
     drop(runner);

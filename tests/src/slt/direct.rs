@@ -1,14 +1,35 @@
 //! Records asked in process, under a clock that stands still.
 
 use async_trait::async_trait;
+use dataflow::ManualClock;
+use dataflow::options::parse_duration;
 use sqllogictest::{AsyncDB, DBOutput};
 
 use super::kind::Kind;
 use super::{SqlError, copy_line, hide_version, is_subscribe, shown};
-use crate::world::{Answer, Client};
+use crate::world::{Answer, Client, World};
 
 /// A session in process.
-pub struct Direct(pub Client);
+pub struct Direct {
+    client: Client,
+    clock: Option<ManualClock>,
+}
+
+impl Direct {
+    /// A new session.
+    pub fn connect(world: &World) -> Self {
+        Self { client: world.connect(), clock: world.clock.clone() }
+    }
+
+    /// Carries out `ADVANCE CLOCK 2 days`, which is no SQL but a word to this runner; says whether it was that.
+    fn advance_clock(&self, sql: &str) -> bool {
+        let Some(by) = sql.trim().strip_prefix("ADVANCE CLOCK ") else { return false };
+        let by = parse_duration(by).expect("ADVANCE CLOCK is followed by a duration");
+        let clock = self.clock.as_ref().expect("the clock of this database can be moved");
+        clock.advance(i64::try_from(by.as_micros()).expect("a clock is moved by years at most"));
+        true
+    }
+}
 
 #[async_trait]
 impl AsyncDB for Direct {

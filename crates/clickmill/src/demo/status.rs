@@ -50,17 +50,39 @@ pub(super) async fn show(
     } else {
         LINE_EVERY
     };
-    let mut meter = Meter::new(&database.status().await?, SystemClock.now());
+    let mut meter = Meter::new(Figures::of(&database.status().await?), SystemClock.now());
     loop {
         tokio::time::sleep(every).await;
         let status = database.status().await?;
         for failure in meter.new_failures(&status) {
             output.warning(failure);
         }
-        let text = meter.text(&status, SystemClock.now());
+        let text = meter.text(Figures::of(&status), SystemClock.now());
         match line {
             Some(line) => line.set_message(text),
             None => output.line(text),
+        }
+    }
+}
+
+/// What the line is made of.
+#[derive(Clone, Copy, Debug)]
+struct Figures {
+    /// Records read.
+    records: u64,
+    /// Rows that views have given.
+    rows: u64,
+    /// The lowest watermark of the sources that are read.
+    watermark: Option<Watermark>,
+}
+
+impl Figures {
+    fn of(status: &Status) -> Self {
+        let read = status.sources.iter().filter(|s| s.health.is_some());
+        Self {
+            records: status.sources.iter().map(|s| s.counts.records).sum(),
+            rows: status.views.iter().map(|v| v.rows_out).sum(),
+            watermark: read.map(|s| s.watermark).min(),
         }
     }
 }
@@ -73,9 +95,9 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(status: &Status, now: Micros) -> Self {
+    fn new(figures: Figures, now: Micros) -> Self {
         Self {
-            records: records(status),
+            records: figures.records,
             at: now,
             failed: Vec::new(),
         }
@@ -95,40 +117,25 @@ impl Meter {
         told
     }
 
-    fn text(&mut self, status: &Status, now: Micros) -> String {
-        let records = records(status);
-        let elapsed = u64::try_from(now.saturating_sub(self.at))
-            .unwrap_or(0)
-            .max(1);
-        let new = u128::from(records.saturating_sub(self.records));
-        let rate = u64::try_from(new * SECOND as u128 / u128::from(elapsed)).unwrap_or(u64::MAX);
-        (self.records, self.at) = (records, now);
-        let rows: u64 = status.views.iter().map(|view| view.rows_out).sum();
+    /// What matters least stands last, where a narrow terminal cuts.
+    fn text(&mut self, figures: Figures, now: Micros) -> String {
+        let elapsed = u64::try_from(now.saturating_sub(self.at)).unwrap_or(0);
+        let new = u128::from(figures.records.saturating_sub(self.records));
+        let rate = new * SECOND as u128 / u128::from(elapsed.max(1));
+        (self.records, self.at) = (figures.records, now);
         format!(
-            "{} events/s · {} events · watermark {} · {} rows out",
-            HumanCount(rate),
-            HumanCount(records),
-            watermark(status, now),
-            HumanCount(rows)
+            "{} events/s · watermark {} · {} rows out · {} events in all",
+            HumanCount(u64::try_from(rate).unwrap_or(u64::MAX)),
+            watermark(figures.watermark, now),
+            HumanCount(figures.rows),
+            HumanCount(figures.records)
         )
     }
 }
 
-fn records(status: &Status) -> u64 {
-    status
-        .sources
-        .iter()
-        .map(|source| source.counts.records)
-        .sum()
-}
-
-/// The lowest watermark of the sources that are read, as time of day in UTC and its distance from now.
-fn watermark(status: &Status, now: Micros) -> String {
-    let read = status
-        .sources
-        .iter()
-        .filter(|source| source.health.is_some());
-    match read.map(|source| source.watermark).min() {
+/// A watermark as time of day in UTC and its distance from now.
+fn watermark(watermark: Option<Watermark>, now: Micros) -> String {
+    match watermark {
         None | Some(Watermark::MIN) => "unknown".to_owned(),
         Some(Watermark::MAX) => "at the end".to_owned(),
         Some(Watermark(at)) => {
@@ -137,5 +144,27 @@ fn watermark(status: &Status, now: Micros) -> String {
             let behind = now.saturating_sub(at) as f64 / SECOND as f64;
             format!("{time} UTC ({behind:.0} s behind)")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_the_rate_since_the_last_one() {
+        let figures = |records, rows, watermark| Figures {
+            records,
+            rows,
+            watermark,
+        };
+        let mut meter = Meter::new(figures(1_000, 0, None), 60 * SECOND);
+        let first = meter.text(figures(6_000, 12, None), 62 * SECOND);
+        let expected = "2,500 events/s · watermark unknown · 12 rows out · 6,000 events in all";
+        assert_eq!(first, expected);
+        let known = Some(Watermark(66 * SECOND - 1));
+        let second = meter.text(figures(6_010, 1_234, known), 72 * SECOND);
+        let expected = "1 events/s · watermark 00:01:05 UTC (6 s behind) · 1,234 rows out · 6,010 events in all";
+        assert_eq!(second, expected);
     }
 }

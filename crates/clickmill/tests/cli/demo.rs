@@ -1,6 +1,7 @@
 //! `clickmill demo`: rows are there when it says so, and it stops when told.
 
 use std::fs;
+use std::net::TcpListener;
 
 use tempfile::tempdir;
 
@@ -88,4 +89,18 @@ fn the_demo_runs_the_files_of_another_folder_and_follows_an_interrupt() {
     let ended = clickmill(folder.path(), &words);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("wrong.sql:2:3\n"), "{ended:?}");
+}
+
+#[test]
+fn the_usual_ports_may_be_taken() {
+    let folder = tempdir().unwrap();
+    // When somebody else has them already, all the better.
+    let _taken = [5433, 9092].map(|port| TcpListener::bind(("127.0.0.1", port)));
+    let mut demo = Process::start(&mut command(folder.path(), &["demo", "--rate", "1"]));
+    let broker = demo.stderr_line("in topic click-stream on 127.0.0.1:");
+    let psql = demo.stderr_line("psql -h 127.0.0.1 -p ");
+    assert!(!broker.ends_with(":9092"), "{broker}");
+    assert!(!psql.ends_with(" 5433"), "{psql}");
+    demo.signal("TERM");
+    assert_eq!(demo.end().code, Some(0));
 }
