@@ -41,15 +41,15 @@ impl World {
     pub fn with_manual_clock() -> Self {
         // 2026-01-01 00:00:00 UTC.
         let clock = ManualClock::new(1_767_225_600_000_000);
-        Self { clock: Some(clock.clone()), ..Self::new(Arc::new(clock)) }
+        Self::new(Arc::new(clock.clone()), Some(clock))
     }
 
     /// A database under the machine's clock.
     pub fn with_system_clock() -> Self {
-        Self::new(Arc::new(SystemClock))
+        Self::new(Arc::new(SystemClock), None)
     }
 
-    fn new(clock: Arc<dyn Clock>) -> Self {
+    fn new(clock: Arc<dyn Clock>, manual: Option<ManualClock>) -> Self {
         let connectors = Connectors::new(vec![Arc::new(KafkaConnector::new(Arc::clone(&clock)))]);
         let config = Config {
             clock,
@@ -58,6 +58,7 @@ impl World {
         };
         Self {
             database: Database::start(config).unwrap(),
+            clock: manual,
         }
     }
 

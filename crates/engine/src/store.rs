@@ -29,7 +29,7 @@ pub struct StoreOptions {
 }
 
 /// Bytes of changes kept for followers of a view unless said otherwise.
-pub const DEFAULT_LOG_BYTES: usize = 64 << 20;
+pub const DEFAULT_LOG_BYTES: usize = 16 << 20;
 
 /// Called when a store has a new version.
 pub type Listener = Arc<dyn Fn() + Send + Sync>;

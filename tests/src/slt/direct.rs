@@ -37,8 +37,11 @@ impl AsyncDB for Direct {
     type ColumnType = Kind;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<Kind>, SqlError> {
+        if self.advance_clock(sql) {
+            return Ok(DBOutput::StatementComplete(0));
+        }
         Ok(
-            match self.0.run(sql).await.map_err(|error| of_database(&error))? {
+            match self.client.run(sql).await.map_err(|error| of_database(&error))? {
                 Answer::Rows { oids, rows } => {
                     let mut rows: Vec<Vec<String>> = rows
                         .iter()
