@@ -1,5 +1,10 @@
 //! All end-to-end suites in one binary: `cargo test -p e2e`, or `cargo test -p e2e slt::` for one of them.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod suites;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dataflow::{Error, Location, Micros, Result, SqlState};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use engine::pipeline::Pipeline;
 use plan::{Emit, Node};
@@ -77,13 +77,23 @@ fn emit(emit: ast::Emit) -> Emit {
     }
 }
 
+/// Postgres has no unsigned integers: `ROW_NUMBER()` is a bigint there.
+fn signed(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::UInt64 | DataType::UInt32 => DataType::Int64,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt8 => DataType::Int16,
+        other => other.clone(),
+    }
+}
+
 /// The schema with other names. Columns may be NULL: a query's planned nullability is no promise.
 pub(crate) fn named(schema: &SchemaRef, names: &[String]) -> SchemaRef {
     let fields: Vec<Field> = schema
         .fields()
         .iter()
         .zip(names)
-        .map(|(field, name)| Field::new(name, field.data_type().clone(), true))
+        .map(|(field, name)| Field::new(name, signed(field.data_type()), true))
         .collect();
     Arc::new(Schema::new(fields))
 }

@@ -178,6 +178,7 @@ impl Ddl<'_> {
         let names = schema.fields().iter().map(|f| f.name().clone()).collect();
         let schema = named(&schema, &self.column_names(create, names)?);
         check_distinct(&schema, create.name.location)?;
+        check_state_options(create, &node, &options)?;
         let time = retention_column(&node);
         if time.is_none() && options.retention_given {
             return Err(Error::new(
@@ -313,6 +314,24 @@ impl Ddl<'_> {
         self.catalog.remove(name);
         self.changes.push(Change::Drop(name.to_owned()));
     }
+}
+
+/// Refuses options about state that no operator of the view obeys.
+fn check_state_options(create: &CreateView, node: &Node, options: &ViewOptions) -> Result<()> {
+    let unused = |name: &str| {
+        let entry = create.options.iter().find(|o| o.name == name);
+        let message = format!("option \"{name}\" has no effect on this view");
+        Err(Error::new(SqlState::INVALID_PARAMETER, message)
+            .at(entry.and_then(|e| e.location))
+            .hint("it is for GROUP BY with keys and without a window: EXPLAIN shows what bounds the state"))
+    };
+    if options.state_ttl.is_some() && !node.has_state(&|s| matches!(s, plan::StateRule::Ttl(_))) {
+        return unused("state_ttl");
+    }
+    if options.unbounded_state && !node.has_state(&|s| matches!(s, plan::StateRule::Unbounded)) {
+        return unused("unbounded_state");
+    }
+    Ok(())
 }
 
 /// The event-time column that retention goes by, and its offset: the window's end where there is one.

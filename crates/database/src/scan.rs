@@ -180,10 +180,21 @@ impl Read {
             self.spec.factory.topic(),
             STALL.as_secs()
         );
-        Error::new(SqlState::CONNECTION_FAILURE, message).detail(format!("{:?}", reader.health()))
+        Error::new(SqlState::CONNECTION_FAILURE, message).detail(health_text(&reader.health()))
     }
 }
 
 fn finished(reader: &dyn SourceReader) -> bool {
     !reader.partitions().is_empty() && reader.partitions().iter().all(|p| p.finished())
+}
+
+fn health_text(health: &dataflow::connector::Health) -> String {
+    use dataflow::connector::Health;
+    match health {
+        Health::Running => "the connection is up, but records stopped coming".to_owned(),
+        Health::Connecting { reason } => reason
+            .clone()
+            .unwrap_or_else(|| "no broker answers".to_owned()),
+        Health::Retrying { reason, .. } => reason.clone(),
+    }
 }

@@ -173,6 +173,22 @@ impl Aggregates {
         })
     }
 
+    /// The state of one group that no row has come to, as a run without keys: an aggregation without keys has a result
+    /// before its first row.
+    pub fn empty_state(&self) -> Result<RecordBatch> {
+        let mut columns = Vec::new();
+        for function in &self.functions {
+            let mut accumulator = function
+                .expr
+                .create_accumulator()
+                .map_err(from_datafusion)?;
+            for value in accumulator.state().map_err(from_datafusion)? {
+                columns.push(value.to_array().map_err(from_datafusion)?);
+            }
+        }
+        conform(&self.state_schema, columns)
+    }
+
     /// A fresh table of groups by key.
     pub fn table(&self) -> Result<HotTable> {
         let values = if self.keys.is_empty() {
@@ -345,11 +361,15 @@ impl HotTable {
             .merge(&columns[keys..], &self.groups, total)
     }
 
+    /// Takes the keys out. Emitting alone leaves the hash table of several columns filled: it must be cleared too.
     fn take_keys(&mut self) -> Result<Vec<ArrayRef>> {
-        match &mut self.values {
-            Some(values) => values.emit(EmitTo::All).map_err(from_datafusion),
-            None => Ok(Vec::new()),
-        }
+        let Some(values) = &mut self.values else {
+            return Ok(Vec::new());
+        };
+        let rows = values.len();
+        let keys = values.emit(EmitTo::All).map_err(from_datafusion)?;
+        values.clear_shrink(rows);
+        Ok(keys)
     }
 
     /// Takes everything out as a run of partial states; `None` when empty.

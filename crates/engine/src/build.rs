@@ -89,13 +89,7 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
                 ttl: *ttl,
             };
             let aggregates = Aggregates::new(spec, &input.schema)?;
-            Box::new(UpdatingAgg::new(
-                spec,
-                aggregates,
-                rules,
-                Arc::clone(input.schema.inner()),
-                schema,
-            )?)
+            Box::new(UpdatingAgg::new(spec, aggregates, rules, schema)?)
         }
         Op::TopN {
             partition,
@@ -133,8 +127,10 @@ fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
     let Op::TableJoin {
         table,
         columns,
-        table_schema,
+        read_schema,
         table_filter,
+        joined,
+        table_schema,
         on,
         filter,
         outer,
@@ -149,10 +145,12 @@ fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
     Ok(Box::new(TableJoin::new(JoinSpec {
         table: store,
         columns: columns.clone(),
+        read_schema: Arc::clone(read_schema.inner()),
+        joined: joined.clone(),
         table_schema: Arc::clone(table_schema.inner()),
         table_filter: table_filter
             .as_ref()
-            .map(|f| compile(f, table_schema))
+            .map(|f| compile(f, read_schema))
             .transpose()?,
         stream_keys: compile_all(on.iter().map(|(s, _)| s), &input.schema)?,
         table_keys: compile_all(on.iter().map(|(_, t)| t), table_schema)?,

@@ -286,9 +286,13 @@ impl Core {
         }
         for (_, view) in &mut self.views {
             let retention = view.retention_watermark();
-            view.spec
+            if let Err(error) = view
+                .spec
                 .store
-                .apply(self.version, view.fresh.clone(), retention)?;
+                .apply(self.version, view.fresh.clone(), retention)
+            {
+                view.fail(error);
+            }
         }
         *published = self.version;
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dataflow::{DeltaBatch, Error, Micros, Result, SqlState};
 use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::compute::{concat_batches, filter_record_batch, max, min};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use parking_lot::Mutex;
 use plan::Mode;
@@ -72,6 +72,7 @@ enum Rows {
 
 struct Run {
     rows: RecordBatch,
+    oldest: Option<Micros>,
     newest: Option<Micros>,
 }
 
@@ -332,7 +333,8 @@ impl Inner {
     fn expire(&mut self, column: usize, before: Micros) {
         match &mut self.rows {
             Rows::Append(runs) => {
-                runs.retain(|run| run.newest.is_none_or(|newest| newest > before))
+                runs.retain(|run| run.newest.is_none_or(|newest| newest > before));
+                runs.iter_mut().for_each(|run| run.cut(column, before));
             }
             Rows::Updating(rows) => rows.expire(column, before),
             Rows::None => {}
@@ -350,19 +352,49 @@ impl Rows {
     }
 }
 
+impl Run {
+    fn new(rows: RecordBatch, options: &StoreOptions) -> Self {
+        let times = options.retention.and_then(|(column, _)| {
+            rows.column(column)
+                .as_primitive_opt::<TimestampMicrosecondType>()
+        });
+        let (oldest, newest) = (times.and_then(min), times.and_then(max));
+        Self {
+            rows,
+            oldest,
+            newest,
+        }
+    }
+
+    /// Drops the rows at or before a time.
+    fn cut(&mut self, column: usize, before: Micros) {
+        if self.oldest.is_none_or(|oldest| oldest > before) {
+            return;
+        }
+        let Some(times) = self
+            .rows
+            .column(column)
+            .as_primitive_opt::<TimestampMicrosecondType>()
+        else {
+            return;
+        };
+        let keep: BooleanArray = times
+            .iter()
+            .map(|t| Some(t.is_none_or(|t| t > before)))
+            .collect();
+        if let Ok(rows) = filter_record_batch(&self.rows, &keep) {
+            self.oldest = rows
+                .column(column)
+                .as_primitive_opt::<TimestampMicrosecondType>()
+                .and_then(min);
+            self.rows = rows;
+        }
+    }
+}
+
 /// Adds a run; small runs are merged while the last is at least half as large as the one before it.
 fn append(runs: &mut Vec<Run>, batch: &DeltaBatch, options: &StoreOptions) -> Result<()> {
-    let newest = |rows: &RecordBatch| {
-        let (column, _) = options.retention?;
-        let times = rows
-            .column(column)
-            .as_primitive_opt::<TimestampMicrosecondType>()?;
-        datafusion::arrow::compute::max(times)
-    };
-    runs.push(Run {
-        newest: newest(&batch.rows),
-        rows: batch.rows.clone(),
-    });
+    runs.push(Run::new(batch.rows.clone(), options));
     const MERGED_ROWS: usize = 1 << 16;
     while let [.., before, last] = runs.as_slice() {
         let (a, b) = (before.rows.num_rows(), last.rows.num_rows());
@@ -370,9 +402,8 @@ fn append(runs: &mut Vec<Run>, batch: &DeltaBatch, options: &StoreOptions) -> Re
             break;
         }
         let rows = concat_batches(&options.schema, [&before.rows, &last.rows])?;
-        let newest = before.newest.max(last.newest);
         runs.truncate(runs.len() - 2);
-        runs.push(Run { rows, newest });
+        runs.push(Run::new(rows, options));
     }
     Ok(())
 }

@@ -70,13 +70,15 @@ impl View {
             return;
         }
         self.touched = true;
-        if let Err(error) = batch.and_then(|b| {
+        let pipeline = &mut self.pipeline;
+        let pushed = batch.and_then(|b| {
             if b.is_empty() {
                 Ok(())
             } else {
-                self.pipeline.push(leaf, b)
+                guarded(|| pipeline.push(leaf, b))
             }
-        }) {
+        });
+        if let Err(error) = pushed {
             self.fail(error);
         }
     }

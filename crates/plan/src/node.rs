@@ -158,12 +158,16 @@ pub enum Op {
     TableJoin {
         /// The table.
         table: String,
-        /// Columns of the table, by index.
+        /// Columns of the table that are read, by index.
         columns: Vec<usize>,
         /// Schema of those columns, qualified.
-        table_schema: DFSchemaRef,
-        /// Rows of the table that take part, over `table_schema`.
+        read_schema: DFSchemaRef,
+        /// Rows of the table that take part, over `read_schema`.
         table_filter: Option<Expr>,
+        /// Which of the columns read are joined, by index into `columns`.
+        joined: Vec<usize>,
+        /// Schema of the joined columns, qualified.
+        table_schema: DFSchemaRef,
         /// Equal expressions: over the input, over the table.
         on: Vec<(Expr, Expr)>,
         /// Further condition over both (stream columns and table columns in output order).
@@ -208,6 +212,11 @@ impl Node {
         let mut names = Vec::new();
         self.collect_reads(&mut names);
         names
+    }
+
+    /// Whether some node of the plan keeps its state by `rule`.
+    pub fn has_state(&self, rule: &dyn Fn(&StateRule) -> bool) -> bool {
+        rule(&self.state) || self.inputs.iter().any(|n| n.has_state(rule))
     }
 
     fn collect_reads(&self, names: &mut Vec<String>) {

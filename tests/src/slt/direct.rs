@@ -18,14 +18,22 @@ pub struct Direct {
 impl Direct {
     /// A new session.
     pub fn connect(world: &World) -> Self {
-        Self { client: world.connect(), clock: world.clock.clone() }
+        Self {
+            client: world.connect(),
+            clock: world.clock.clone(),
+        }
     }
 
     /// Carries out `ADVANCE CLOCK 2 days`, which is no SQL but a word to this runner; says whether it was that.
     fn advance_clock(&self, sql: &str) -> bool {
-        let Some(by) = sql.trim().strip_prefix("ADVANCE CLOCK ") else { return false };
+        let Some(by) = sql.trim().strip_prefix("ADVANCE CLOCK ") else {
+            return false;
+        };
         let by = parse_duration(by).expect("ADVANCE CLOCK is followed by a duration");
-        let clock = self.clock.as_ref().expect("the clock of this database can be moved");
+        let clock = self
+            .clock
+            .as_ref()
+            .expect("the clock of this database can be moved");
         clock.advance(i64::try_from(by.as_micros()).expect("a clock is moved by years at most"));
         true
     }
@@ -41,7 +49,12 @@ impl AsyncDB for Direct {
             return Ok(DBOutput::StatementComplete(0));
         }
         Ok(
-            match self.client.run(sql).await.map_err(|error| of_database(&error))? {
+            match self
+                .client
+                .run(sql)
+                .await
+                .map_err(|error| of_database(&error))?
+            {
                 Answer::Rows { oids, rows } => {
                     let mut rows: Vec<Vec<String>> = rows
                         .iter()

@@ -156,6 +156,14 @@ impl Windowed {
             && self.filter.is_none_or(|c| !early(&c) || (c.holds)(row))
     }
 
+    /// Where in a row its `count(*)` is, when the rows of TUMBLE together count every row that is not late.
+    pub(super) fn counts_everything(&self) -> Option<usize> {
+        let whole = self.input.is_none() && self.filter.is_none() && self.having.is_none() && self.bound.is_none();
+        let tumble = self.window.kind() == Kind::Tumble;
+        let at = self.shown.iter().position(|c| c.starts_with("count(*) AS "));
+        at.filter(|_| whole && tumble)
+    }
+
     fn group_by(&self) -> String {
         let keys = self.keys.iter().map(|k| k.sql);
         keys.chain(self.grouped.iter().copied()).collect::<Vec<_>>().join(", ")
@@ -219,7 +227,7 @@ impl Windowed {
             )
         } else {
             let keys: Vec<&str> = self.keys.iter().map(|k| k.sql).collect();
-            window.plain(&relation, &keys.join(", "))
+            window.plain(&relation, &keys.join(", "), cut.mistake == Mistake::Gap)
         };
         let mut conditions = self.filters();
         match cut.mistake {

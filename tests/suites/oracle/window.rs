@@ -119,8 +119,9 @@ impl Window {
     }
 
     /// A query over `input` that adds the window's columns, in plain SQL; `ts` is the time. The rows of one session share
-    /// the columns `partition`.
-    pub(super) fn plain(self, input: &str, partition: &str) -> String {
+    /// the columns `partition`; rows exactly the gap apart do so only if `inclusive`.
+    pub(super) fn plain(self, input: &str, partition: &str, inclusive: bool) -> String {
+        let near = if inclusive { "<=" } else { "<" };
         let ends = "window_end - 1000 AS window_time";
         match self {
             Self::Tumble { size, offset } => format!(
@@ -140,7 +141,7 @@ impl Window {
                     "SELECT *, {ends} FROM (SELECT *, min(ts) OVER ({number}) AS window_start, \
                      max(ts) OVER ({number}) + {gap} AS window_end FROM (SELECT *, sum(begins) {over} \
                      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS session_number FROM (SELECT *, \
-                     CASE WHEN ts - lag(ts) {over}) < {gap} THEN 0 ELSE 1 END AS begins FROM {input})))"
+                     CASE WHEN ts - lag(ts) {over}) {near} {gap} THEN 0 ELSE 1 END AS begins FROM {input})))"
                 )
             }
         }

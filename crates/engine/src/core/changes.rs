@@ -92,12 +92,17 @@ impl Core {
             }
         }
         self.views.push((id, view));
+        self.inserted = true;
         for (at, leaf) in leaves.into_iter().enumerate() {
-            if leaf.kind == RelationKind::Source {
-                self.attach(id, at, leaf)?;
+            if leaf.kind != RelationKind::Source {
+                continue;
+            }
+            if let Err(error) = self.attach(id, at, leaf) {
+                self.views.retain(|(other, _)| *other != id);
+                self.detach(id)?;
+                return Err(error);
             }
         }
-        self.inserted = true;
         Ok(())
     }
 
@@ -145,7 +150,7 @@ impl Core {
         let shared = self
             .feeds
             .iter_mut()
-            .find(|f| f.shared && f.feed.spec().name == spec.name);
+            .find(|f| f.shared && !f.failed && f.feed.spec().name == spec.name);
         if let Some(slot) = shared {
             if slot.feed.counts().records == 0 && slot.feed.can_serve(&consumer.columns) {
                 return slot.feed.add(consumer);
@@ -183,11 +188,22 @@ impl Core {
         if let Some(table) = self.tables.remove(name) {
             table.spec.store.end(dropped(name));
         }
-        let Some(at) = self.views.iter().position(|(_, v)| v.spec.name == name) else {
-            return Ok(());
-        };
-        let (id, view) = self.views.remove(at);
-        view.spec.store.end(dropped(name));
+        if let Some(at) = self.views.iter().position(|(_, v)| v.spec.name == name) {
+            let (id, view) = self.views.remove(at);
+            view.spec.store.end(dropped(name));
+            self.detach(id)?;
+        }
+        // What still reads it runs for a SUBSCRIBE: views that depend on it were dropped before it.
+        for (_, view) in &mut self.views {
+            if view.is_alive() && view.spec.plan.reads().iter().any(|n| n == name) {
+                view.fail(dropped(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a view out of all reads; a read that nobody wants any more ends.
+    fn detach(&mut self, id: u64) -> Result<()> {
         for slot in &mut self.feeds {
             slot.feed.remove(id)?;
         }

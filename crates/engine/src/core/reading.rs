@@ -60,6 +60,8 @@ impl Core {
 
     /// Lets views that have read their history join the shared read: the shared read stands still while they pass it.
     pub(super) fn join_shared(&mut self, wall: Micros) {
+        // A read that failed took its views with it; a later view opens a new one.
+        self.feeds.retain(|slot| !slot.failed);
         for at in (0..self.feeds.len()).rev() {
             if self.feeds[at].shared || self.feeds[at].failed {
                 continue;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use dataflow::batch::Weights;
 use dataflow::time::MILLI;
 use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
-use datafusion::arrow::array::{BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::row::Rows;
 use plan::node::AggOutput;
@@ -91,6 +92,36 @@ struct Segment {
 }
 
 const LATE: usize = usize::MAX;
+
+/// Numbers for segments in the order of first use.
+struct Numbers {
+    of: Vec<Option<usize>>,
+    used: usize,
+}
+
+impl Numbers {
+    fn new(segments: usize) -> Self {
+        Self {
+            of: vec![None; segments],
+            used: 0,
+        }
+    }
+
+    fn of(&mut self, segment: usize) -> usize {
+        *self.of[segment].get_or_insert_with(|| {
+            self.used += 1;
+            self.used - 1
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.used
+    }
+}
+
+fn as_row(number: usize) -> u32 {
+    u32::try_from(number).expect("fewer than 2^32 sessions in a tick")
+}
 
 impl SessionAgg {
     /// Over the time column `time`; rows that fail `keep` extend a session without being aggregated.
@@ -225,55 +256,51 @@ impl SessionAgg {
         }
     }
 
-    /// New states of the segments: old states merged, rows added.
+    /// New states of the segments: old states merged, rows added. Accumulators take every group below the total of a
+    /// call as one that has rows, so the segments are numbered as their old states and rows come.
     fn aggregate(
         &self,
         pending: &[Pending],
         segments: &[Segment],
         groups: &[Vec<usize>],
     ) -> Result<RecordBatch> {
-        let total = segments.len();
+        let schema = state_columns(&self.aggregates);
+        if segments.is_empty() {
+            return Ok(RecordBatch::new_empty(schema));
+        }
         let mut accumulators = self.aggregates.accumulators()?;
+        let mut numbers = Numbers::new(segments.len());
         let mut slots = Vec::new();
         let mut targets = Vec::new();
-        for (group, segment) in segments.iter().enumerate() {
-            for session in &segment.old {
+        for (segment, Segment { old, .. }) in segments.iter().enumerate() {
+            for session in old {
                 slots.push(session.state);
-                targets.push(group);
+                targets.push(numbers.of(segment));
             }
         }
         if !slots.is_empty() {
-            accumulators.merge(self.states.get(&slots)?.columns(), &targets, total)?;
+            accumulators.merge(
+                self.states.get(&slots)?.columns(),
+                &targets,
+                numbers.count(),
+            )?;
         }
         for (batch, groups) in pending.iter().zip(groups) {
-            if !groups.contains(&LATE) {
-                accumulators.update(&batch.arguments, groups, total)?;
-                continue;
-            }
             let (rows, groups): (Vec<u32>, Vec<usize>) = (0..)
                 .zip(groups)
                 .filter(|(_, g)| **g != LATE)
-                .map(|(i, g)| (i, *g))
+                .map(|(i, g)| (i, numbers.of(*g)))
                 .unzip();
-            if !rows.is_empty() {
-                accumulators.update(
-                    &batch.arguments.take(&UInt32Array::from(rows))?,
-                    &groups,
-                    total,
-                )?;
+            if rows.len() == batch.at.len() {
+                accumulators.update(&batch.arguments, &groups, numbers.count())?;
+            } else if !rows.is_empty() {
+                let arguments = batch.arguments.take(&UInt32Array::from(rows))?;
+                accumulators.update(&arguments, &groups, numbers.count())?;
             }
         }
-        let states = if total == 0 {
-            Vec::new()
-        } else {
-            accumulators.take_states()?
-        };
-        let schema = state_columns(&self.aggregates);
-        if total == 0 {
-            Ok(RecordBatch::new_empty(schema))
-        } else {
-            batch_of(schema, states, total)
-        }
+        let states = batch_of(schema, accumulators.take_states()?, segments.len())?;
+        let order: UInt32Array = (0..segments.len()).map(|s| as_row(numbers.of(s))).collect();
+        Ok(take_record_batch(&states, &order)?)
     }
 
     fn store(
@@ -333,6 +360,14 @@ impl SessionAgg {
     }
 }
 
+/// The condition with NULL as false.
+fn without_nulls(mask: BooleanArray) -> BooleanArray {
+    match mask.nulls() {
+        Some(_) => datafusion::arrow::compute::prep_null_mask_filter(&mask),
+        None => mask,
+    }
+}
+
 /// Rows of all pending batches by (key, time, arrival), and the keys that their numbers mean.
 fn sorted_rows(pending: &[Pending]) -> (Vec<Row>, Vec<Box<[u8]>>) {
     let mut numbers: KeyMap<u32> = KeyMap::default();
@@ -367,7 +402,7 @@ impl Operator for SessionAgg {
             .as_ref()
             .map(|k| evaluate_filter(k, &batch.rows))
             .transpose()?;
-        let keep = keep.map(|k| datafusion::arrow::compute::prep_null_mask_filter(&k));
+        let keep = keep.map(without_nulls);
         let keys = self.aggregates.eval_keys(&batch.rows)?;
         let arguments = self.aggregates.eval_arguments(&batch.rows, keep.as_ref())?;
         let at = times(batch.rows.column(self.time))?.values().to_vec();

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use crate::aggregates::conform;
 use crate::expr::{Compiled, evaluate_all, evaluate_filter};
 use crate::operator::{Counters, Operator, Out};
+use crate::ops::updating_agg::batch_of;
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::store::Store;
 
@@ -18,12 +19,16 @@ use crate::store::Store;
 pub struct JoinSpec {
     /// The table.
     pub table: Arc<Store>,
-    /// Columns of the table that take part.
+    /// Columns of the table that are read.
     pub columns: Vec<usize>,
     /// Schema of those columns.
-    pub table_schema: SchemaRef,
+    pub read_schema: SchemaRef,
     /// Rows of the table that take part.
     pub table_filter: Option<Compiled>,
+    /// Which of the columns read are joined.
+    pub joined: Vec<usize>,
+    /// Schema of the joined columns.
+    pub table_schema: SchemaRef,
     /// Keys over the stream.
     pub stream_keys: Vec<Compiled>,
     /// The same keys over the table.
@@ -76,23 +81,31 @@ impl TableJoin {
             return Ok(());
         }
         let batches = self.spec.table.snapshot()?;
-        let projected = batches
-            .iter()
-            .map(|b| {
-                conform(
-                    &self.spec.table_schema,
-                    self.spec
-                        .columns
-                        .iter()
-                        .map(|c| Arc::clone(b.column(*c)))
-                        .collect(),
-                )
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let mut rows = concat_batches(&self.spec.table_schema, &projected)?;
+        let mut read = Vec::with_capacity(batches.len());
+        for batch in &batches {
+            let columns = self
+                .spec
+                .columns
+                .iter()
+                .map(|c| Arc::clone(batch.column(*c)))
+                .collect();
+            read.push(batch_of(
+                Arc::clone(&self.spec.read_schema),
+                columns,
+                batch.num_rows(),
+            )?);
+        }
+        let mut rows = concat_batches(&self.spec.read_schema, &read)?;
         if let Some(filter) = &self.spec.table_filter {
             rows = filter_record_batch(&rows, &evaluate_filter(filter, &rows)?)?;
         }
+        let joined = self
+            .spec
+            .joined
+            .iter()
+            .map(|c| Arc::clone(rows.column(*c)))
+            .collect();
+        let rows = batch_of(Arc::clone(&self.spec.table_schema), joined, rows.num_rows())?;
         let keys = evaluate_all(&self.spec.table_keys, &rows)?;
         let mut by_key: KeyMap<Vec<u32>> = KeyMap::default();
         let encoded = self.encoder.encode(&keys)?;

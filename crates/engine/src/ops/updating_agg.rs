@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dataflow::batch::Weights;
 use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
 use plan::AggSpec;
 use plan::node::AggOutput;
@@ -35,8 +36,9 @@ pub struct UpdatingAgg {
     by_age: Calendar,
     watermark: Watermark,
     last_emission: Option<Micros>,
-    /// An empty input batch, to make the one group of an aggregation without keys.
-    empty: Option<RecordBatch>,
+    late: u64,
+    /// An aggregation without keys has a row before any came.
+    no_row_yet: bool,
 }
 
 /// When results come out and state goes.
@@ -57,12 +59,11 @@ struct Group {
 }
 
 impl UpdatingAgg {
-    /// Over rows of `input`; gives rows of `schema`.
+    /// Gives rows of `schema`.
     pub fn new(
         spec: &AggSpec,
         aggregates: Aggregates,
         rules: Rules,
-        input: SchemaRef,
         schema: SchemaRef,
     ) -> Result<Self> {
         let states = state_columns(&aggregates);
@@ -76,12 +77,31 @@ impl UpdatingAgg {
             by_age: Calendar::default(),
             watermark: Watermark::MIN,
             last_emission: None,
-            empty: (aggregates.key_count() == 0).then(|| RecordBatch::new_empty(input)),
+            late: 0,
+            no_row_yet: aggregates.key_count() == 0,
             output: spec.output.clone(),
             aggregates,
             schema,
             rules,
         })
+    }
+
+    fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
+        let keys = self.aggregates.eval_keys(&batch.rows)?;
+        let arguments = self.aggregates.eval_arguments(&batch.rows, None)?;
+        self.hot.update(&keys, &arguments, batch.len())
+    }
+
+    /// Which rows belong to groups that the watermark has not passed; `None` when all do.
+    fn in_time(&self, keys: &[ArrayRef]) -> Option<BooleanArray> {
+        let (key, offset) = self.rules.expires?;
+        let passed = self.watermark.shifted(offset);
+        let times = keys[key].as_primitive_opt::<TimestampMicrosecondType>()?;
+        let late = |t: &Micros| passed.is_known() && *t <= passed.0;
+        if !times.values().iter().any(late) {
+            return None;
+        }
+        Some(times.values().iter().map(|t| Some(!late(t))).collect())
     }
 
     /// Merges the hot table into the stored groups and gives the corrections.
@@ -159,14 +179,14 @@ impl UpdatingAgg {
         let stored = self
             .states
             .get(&old.iter().map(|(_, s)| *s).collect::<Vec<_>>())?;
-        let partial = &run.columns()[self.aggregates.key_count()..];
-        let identity: Vec<usize> = (0..total).collect();
+        let partial =
+            run.project(&(self.aggregates.key_count()..run.num_columns()).collect::<Vec<_>>())?;
+        // One call for old and new: an accumulator takes every group below the total of a call as one that has rows.
+        let all = concat_batches(&self.states_schema(), [&stored, &partial])?;
+        let groups: Vec<usize> = at.into_iter().chain(0..total).collect();
         let fill = |aggregates: &Aggregates| {
             let mut accumulators = aggregates.accumulators()?;
-            if !at.is_empty() {
-                accumulators.merge(stored.columns(), &at, total)?;
-            }
-            accumulators.merge(partial, &identity, total)?;
+            accumulators.merge(all.columns(), &groups, total)?;
             Ok::<_, Error>(accumulators)
         };
         let results = fill(&self.aggregates)?.take_results()?;
@@ -179,9 +199,8 @@ impl UpdatingAgg {
     }
 
     fn give(&mut self, slots: &[Touched], rows: RecordBatch, out: &mut Out) -> Result<()> {
-        let pick = |new: bool| -> datafusion::arrow::array::BooleanArray {
-            slots.iter().map(|s| Some(s.new == new)).collect()
-        };
+        let pick =
+            |new: bool| -> BooleanArray { slots.iter().map(|s| Some(s.new == new)).collect() };
         let fresh = datafusion::arrow::compute::filter_record_batch(&rows, &pick(true))?;
         let changed = datafusion::arrow::compute::filter_record_batch(&rows, &pick(false))?;
         let old: Vec<Slot> = slots.iter().filter(|s| !s.new).map(|s| s.given).collect();
@@ -302,14 +321,21 @@ impl Operator for UpdatingAgg {
             ));
         }
         let keys = self.aggregates.eval_keys(&batch.rows)?;
-        let arguments = self.aggregates.eval_arguments(&batch.rows, None)?;
-        self.hot.update(&keys, &arguments, batch.len())
+        if let Some(keep) = self.in_time(&keys) {
+            self.late += keep.false_count() as u64;
+            let batch = batch.filter(&keep)?;
+            return if batch.is_empty() {
+                Ok(())
+            } else {
+                self.add(&batch)
+            };
+        }
+        self.add(&batch)
     }
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
-        if let Some(empty) = self.empty.take() {
-            let arguments = self.aggregates.eval_arguments(&empty, None)?;
-            self.hot.update(&[], &arguments, 0)?;
+        if std::mem::take(&mut self.no_row_yet) {
+            self.hot.merge(&self.aggregates.empty_state()?, 0)?;
         }
         if !self.hot.is_empty() && self.is_due(&tick) {
             self.last_emission = Some(tick.wall);
@@ -327,7 +353,7 @@ impl Operator for UpdatingAgg {
 
     fn counters(&self) -> Counters {
         Counters {
-            late_rows: 0,
+            late_rows: self.late,
             state_rows: (self.groups.len() + self.hot.len()) as u64,
             next_close: self.by_watermark.next(),
         }

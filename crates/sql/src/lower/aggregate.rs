@@ -267,7 +267,10 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
             .flatten()
             .is_some_and(|i| node.time_offset(i).is_some())
     });
-    let state = match (options.state_ttl, time_key) {
+    let ttl = options
+        .state_ttl
+        .filter(|_| !aggregate.group_expr.is_empty());
+    let state = match (ttl, time_key) {
         _ if aggregate.group_expr.is_empty() => StateRule::Fixed("one group"),
         (Some(ttl), _) => StateRule::Ttl(ttl),
         (None, Some(_)) => StateRule::Window,
@@ -316,7 +319,7 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
             spec: AggSpec { keys, aggs, output },
             expires,
             every,
-            ttl: options.state_ttl,
+            ttl,
         },
         schema: Arc::clone(&aggregate.schema),
         mode: Mode::Updating,

@@ -14,9 +14,13 @@ use crate::errors::from_datafusion;
 /// The table side of a join.
 struct TableSide {
     table: String,
+    /// Columns read.
     columns: Vec<usize>,
-    schema: DFSchemaRef,
+    read_schema: DFSchemaRef,
     filter: Option<Expr>,
+    /// Which of them are joined, and under which names.
+    joined: Vec<usize>,
+    schema: DFSchemaRef,
 }
 
 pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
@@ -63,7 +67,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
             }
         })
         .collect();
-    let first = if table_first { side.columns.len() } else { 0 };
+    let first = if table_first { side.joined.len() } else { 0 };
     let times = input
         .times
         .iter()
@@ -77,8 +81,10 @@ pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
         op: Op::TableJoin {
             table: side.table,
             columns: side.columns,
-            table_schema: side.schema,
+            read_schema: side.read_schema,
             table_filter: side.filter,
+            joined: side.joined,
+            table_schema: side.schema,
             on,
             filter: join.filter.clone(),
             outer,
@@ -102,8 +108,11 @@ fn table_side(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<TableSide> 
                 .relation(name)
                 .ok_or_else(|| refused(format!("relation \"{name}\"")))?;
             let all = || (0..relation.schema.fields().len()).collect();
+            let columns: Vec<usize> = scan.projection.clone().unwrap_or_else(all);
             Ok(TableSide {
-                columns: scan.projection.clone().unwrap_or_else(all),
+                joined: (0..columns.len()).collect(),
+                columns,
+                read_schema: Arc::clone(&scan.projected_schema),
                 schema: Arc::clone(&scan.projected_schema),
                 filter: conjunction(scan.filters.iter().cloned()),
                 table: relation.name,
@@ -111,36 +120,28 @@ fn table_side(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<TableSide> 
         }
         LogicalPlan::SubqueryAlias(alias) => {
             let inner = table_side(lowering, &alias.input)?;
-            let filter = inner
-                .filter
-                .map(|f| requalify(f, &inner.schema, &alias.schema))
-                .transpose()?;
             Ok(TableSide {
                 schema: Arc::clone(&alias.schema),
-                filter,
                 ..inner
             })
         }
         LogicalPlan::Filter(f) => {
             let inner = table_side(lowering, &f.input)?;
-            let filter = conjunction(inner.filter.into_iter().chain([f.predicate.clone()]));
+            let own = inner.over_read(f.predicate.clone())?;
+            let filter = conjunction(inner.filter.iter().cloned().chain([own]));
             Ok(TableSide { filter, ..inner })
         }
         LogicalPlan::Projection(p) => {
             let inner = table_side(lowering, &p.input)?;
-            let mut columns = Vec::new();
+            let mut joined = Vec::new();
             for expr in &p.expr {
                 let index = super::column_index(expr, &inner.schema)?.ok_or_else(|| {
                     refused("a join with expressions over a table").hint("join the table itself")
                 })?;
-                columns.push(inner.columns[index]);
-            }
-            if inner.filter.is_some() {
-                return Err(refused("a join with a filtered subquery over a table")
-                    .hint("put the condition into ON"));
+                joined.push(inner.joined[index]);
             }
             Ok(TableSide {
-                columns,
+                joined,
                 schema: Arc::clone(&p.schema),
                 ..inner
             })
@@ -149,15 +150,19 @@ fn table_side(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<TableSide> 
     }
 }
 
-/// Moves an expression from one schema to another with the same columns in the same order.
-fn requalify(expr: Expr, from: &DFSchemaRef, to: &DFSchemaRef) -> Result<Expr> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
-    let moved = expr.transform_up(|e| match &e {
-        Expr::Column(column) => {
-            let index = from.index_of_column(column)?;
-            Ok(Transformed::yes(Expr::from(to.qualified_field(index))))
-        }
-        _ => Ok(Transformed::no(e)),
-    });
-    Ok(moved.map_err(from_datafusion)?.data)
+impl TableSide {
+    /// An expression over the joined columns as one over the columns read.
+    fn over_read(&self, expr: Expr) -> Result<Expr> {
+        use datafusion::common::tree_node::{Transformed, TreeNode};
+        let moved = expr.transform_up(|e| match &e {
+            Expr::Column(column) => {
+                let index = self.joined[self.schema.index_of_column(column)?];
+                Ok(Transformed::yes(Expr::from(
+                    self.read_schema.qualified_field(index),
+                )))
+            }
+            _ => Ok(Transformed::no(e)),
+        });
+        Ok(moved.map_err(from_datafusion)?.data)
+    }
 }

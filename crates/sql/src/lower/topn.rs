@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dataflow::Result;
+use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::WindowFunctionParams;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
@@ -16,23 +17,15 @@ use super::{Lowering, column_index, properties, refused};
 /// Most rows that a Top-N keeps in one partition.
 const MAX_LIMIT: usize = 100_000;
 
-/// The Top-N node when `filter` limits a row number directly below it.
+/// The Top-N node when `filter` limits a row number; projections and aliases may stand between them.
 pub(crate) fn recognise(lowering: &Lowering<'_>, filter: &Filter) -> Result<Option<Arc<Node>>> {
-    let LogicalPlan::Window(window) = filter.input.as_ref() else {
+    let Some(path) = Path::find(&filter.input) else {
         return Ok(None);
     };
-    let [Expr::WindowFunction(function)] = window.window_expr.as_slice() else {
-        return Ok(None);
-    };
-    let is_row_number = matches!(&function.fun, WindowFunctionDefinition::WindowUDF(f) if f.name().eq_ignore_ascii_case("row_number"));
-    if !is_row_number {
-        return Ok(None);
-    }
-    let number = window.schema.fields().len() - 1;
     let mut limit: Option<usize> = None;
     let mut rest = Vec::new();
     for conjunct in split_conjunction(&filter.predicate) {
-        match limit_of(conjunct, window, number) {
+        match limit_of(conjunct, filter.input.schema(), path.number) {
             Some(n) => limit = Some(limit.map_or(n, |l| l.min(n))),
             None => rest.push(conjunct.clone()),
         }
@@ -43,11 +36,66 @@ pub(crate) fn recognise(lowering: &Lowering<'_>, filter: &Filter) -> Result<Opti
             "ROW_NUMBER() <= {limit} (more than {MAX_LIMIT})"
         )));
     }
-    let node = top_n(lowering, window, &function.params, limit)?;
+    let mut node = top_n(lowering, path.window, path.params, limit)?;
+    for step in path.steps.iter().rev() {
+        node = match step {
+            LogicalPlan::Projection(p) => {
+                properties::project(node, p.expr.clone(), Arc::clone(&p.schema))
+            }
+            other => properties::relabel(&node, Arc::clone(other.schema())),
+        };
+    }
     Ok(Some(match conjunction(rest) {
         Some(predicate) => properties::filter(node, predicate),
         None => node,
     }))
+}
+
+/// The way from a filter down to the ROW_NUMBER() that it limits.
+struct Path<'a> {
+    window: &'a Window,
+    params: &'a WindowFunctionParams,
+    /// Projections and aliases on the way, topmost first.
+    steps: Vec<&'a LogicalPlan>,
+    /// Index of the row number in the topmost schema.
+    number: usize,
+}
+
+impl<'a> Path<'a> {
+    fn find(plan: &'a LogicalPlan) -> Option<Self> {
+        match plan {
+            LogicalPlan::Window(window) => {
+                let [Expr::WindowFunction(function)] = window.window_expr.as_slice() else {
+                    return None;
+                };
+                let WindowFunctionDefinition::WindowUDF(udf) = &function.fun else {
+                    return None;
+                };
+                let number = window.schema.fields().len() - 1;
+                udf.name().eq_ignore_ascii_case("row_number").then(|| Self {
+                    window,
+                    params: &function.params,
+                    steps: Vec::new(),
+                    number,
+                })
+            }
+            LogicalPlan::SubqueryAlias(alias) => {
+                let mut path = Self::find(&alias.input)?;
+                path.steps.insert(0, plan);
+                Some(path)
+            }
+            LogicalPlan::Projection(p) => {
+                let mut path = Self::find(&p.input)?;
+                let passes = |e: &Expr| {
+                    column_index(e, p.input.schema()).ok().flatten() == Some(path.number)
+                };
+                path.number = p.expr.iter().position(passes)?;
+                path.steps.insert(0, plan);
+                Some(path)
+            }
+            _ => None,
+        }
+    }
 }
 
 fn top_n(
@@ -96,12 +144,12 @@ fn top_n(
 }
 
 /// `n` of `row_number <= n`, `< n + 1`, `= 1` and the mirrored forms.
-fn limit_of(expr: &Expr, window: &Window, number: usize) -> Option<usize> {
+fn limit_of(expr: &Expr, schema: &DFSchema, number: usize) -> Option<usize> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else {
         return None;
     };
     let is_number = |e: &Expr| match e {
-        Expr::Column(c) => window.schema.maybe_index_of_column(c) == Some(number),
+        Expr::Column(c) => schema.maybe_index_of_column(c) == Some(number),
         _ => false,
     };
     let (op, literal) = if is_number(left) {

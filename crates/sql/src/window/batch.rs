@@ -9,12 +9,14 @@ use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::cast::as_timestamp_microsecond_array;
 use datafusion::common::{Column, Result, internal_err};
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
+use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_window::expr_fn::lag;
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFrame,
-    WindowFrameBound, WindowFrameUnits, cast, lit, when,
+    AggregateUDF, ColumnarValue, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast, lit, when,
 };
 use datafusion::scalar::ScalarValue;
 use plan::{Window, WindowColumn, WindowKind};
@@ -85,7 +87,7 @@ fn sessions(node: WindowNode, gap: Micros) -> Result<LogicalPlan> {
         .window(vec![previous])?
         .project(with_begin)?;
 
-    let number = sum(Expr::Column(SESSION_START.into()))
+    let number = over(sum_udaf(), Expr::Column(SESSION_START.into()))
         .partition_by(node.partition.clone())
         .order_by(by_time)
         .window_frame(running())
@@ -96,13 +98,23 @@ fn sessions(node: WindowNode, gap: Micros) -> Result<LogicalPlan> {
 
     let mut by_session = node.partition;
     by_session.push(Expr::Column(SESSION_NUMBER.into()));
-    let start = min(time.clone()).partition_by(by_session.clone()).build()?;
-    let last = max(time).partition_by(by_session).build()?;
+    let start = over(min_udaf(), time.clone())
+        .partition_by(by_session.clone())
+        .build()?;
+    let last = over(max_udaf(), time).partition_by(by_session).build()?;
     let mut out = rest;
     out.push(result_of(&start).alias(WindowColumn::Start.name()));
     out.push(shift(result_of(&last), gap).alias(WindowColumn::End.name()));
     out.push(shift(result_of(&last), gap - MILLI).alias(WindowColumn::Time.name()));
     builder.window(vec![start, last])?.project(out)?.build()
+}
+
+/// An aggregate used as a window function.
+fn over(aggregate: Arc<AggregateUDF>, of: Expr) -> Expr {
+    Expr::from(WindowFunction::new(
+        WindowFunctionDefinition::AggregateUDF(aggregate),
+        vec![of],
+    ))
 }
 
 /// The column that a window expression's result gets.

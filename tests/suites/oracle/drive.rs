@@ -1,0 +1,293 @@
+//! Runs one case through the engine's core, step by step, under a clock that only the test moves.
+
+use std::sync::Arc;
+
+use dataflow::time::{MILLI, MINUTE, SECOND};
+use dataflow::wake::Waker;
+use dataflow::{Clock, DeltaBatch, ManualClock, Watermark};
+use datafusion::execution::SessionState;
+use engine::status::{SourceStatus, ViewStatus};
+use engine::{Change, Core, Cut, CutLog, Limits, Store, ViewState};
+use parking_lot::Mutex;
+
+use super::compare::{Rows, rows_of};
+use super::model::Model;
+use super::planning::Objects;
+use super::random::Random;
+use super::sim::{Broker, Brokers};
+use super::stream::Stream;
+
+/// Ticks beyond which a case is taken to hang.
+const MAX_TICKS: usize = 20_000;
+
+/// What became of a view.
+pub(super) struct Outcome {
+    pub(super) rows: Rows,
+    /// All changes from the first version on.
+    pub(super) log: Vec<(u64, DeltaBatch)>,
+    pub(super) status: ViewStatus,
+}
+
+/// The views in the middle of a run: the tick, the watermark behind it, the rows of each view.
+pub(super) struct Middle {
+    pub(super) tick: usize,
+    pub(super) watermark: i64,
+    pub(super) views: Vec<Rows>,
+}
+
+/// What became of a case.
+pub(super) struct Run {
+    pub(super) model: Model,
+    pub(super) source: SourceStatus,
+    pub(super) views: Vec<Outcome>,
+    pub(super) middle: Option<Middle>,
+}
+
+/// How a case is run.
+pub(super) struct Job<'a> {
+    pub(super) stream: Arc<Stream>,
+    /// `CREATE SOURCE`.
+    pub(super) source: String,
+    /// `CREATE MATERIALIZED VIEW`, inputs before readers.
+    pub(super) views: &'a [String],
+    /// The last view is created only after this many records were read.
+    pub(super) join_after: Option<i64>,
+    /// Look at all views after this many records.
+    pub(super) look_after: Option<i64>,
+}
+
+#[derive(Clone, Default)]
+struct Cuts(Arc<Mutex<Vec<Cut>>>);
+
+impl CutLog for Cuts {
+    fn append(&mut self, cut: &Cut) -> dataflow::Result<()> {
+        self.0.lock().push(cut.clone());
+        Ok(())
+    }
+}
+
+struct Driver<'a> {
+    core: Core,
+    clock: ManualClock,
+    broker: Arc<Mutex<Broker>>,
+    stream: Arc<Stream>,
+    cuts: Cuts,
+    model: Model,
+    random: Random,
+    objects: Objects<'a>,
+    stores: Vec<Arc<Store>>,
+    /// Offsets of the first reader.
+    read: Vec<i64>,
+    middle: Option<Middle>,
+    ending: bool,
+}
+
+/// Runs a job; everything about it follows from `seed`.
+pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run, String> {
+    let mut random = Random::new(seed, "drive");
+    let clock = ManualClock::new(1_800_000_000 * SECOND);
+    let stream = Arc::clone(&job.stream);
+    let reading = Random::new(seed, "broker");
+    let broker = Arc::new(Mutex::new(Broker::new(Arc::clone(&stream), clock.clone(), reading)));
+    let limits = Limits {
+        tick_records: *random.pick(&[1, 2, 5, 20, 1 << 16]),
+        tick_micros: 50 * MILLI,
+        join_records: *random.pick(&[0, 3, 10_000]),
+        ..Limits::default()
+    };
+    let cuts = Cuts::default();
+    let timer: Arc<dyn Clock> = Arc::new(clock.clone());
+    let mut driver = Driver {
+        core: Core::new(timer, Box::new(cuts.clone()), Waker::default(), limits),
+        model: Model::new(&stream),
+        read: vec![0; stream.partitions.len()],
+        clock,
+        broker,
+        stream,
+        cuts,
+        random,
+        objects: Objects::new(state),
+        stores: Vec::new(),
+        middle: None,
+        ending: false,
+    };
+    driver.create(job)?;
+    driver.write_all(job)?;
+    driver.end()?;
+    driver.finish(job)
+}
+
+fn text(error: impl std::fmt::Debug) -> String {
+    format!("{error:?}")
+}
+
+impl Driver<'_> {
+    fn create(&mut self, job: &Job<'_>) -> Result<(), String> {
+        let brokers = Brokers(Arc::clone(&self.broker));
+        let mut changes = vec![self.objects.source(&job.source, &brokers, self.stream.idle_after).map_err(text)?];
+        let at_once = job.views.len() - usize::from(job.join_after.is_some());
+        for view in &job.views[..at_once] {
+            changes.push(self.plan(view)?);
+        }
+        self.apply(changes)
+    }
+
+    fn plan(&mut self, view: &str) -> Result<Change, String> {
+        let (change, store) = self.objects.view(view).map_err(|e| format!("{e:?}\n{view}"))?;
+        self.stores.push(store);
+        Ok(change)
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) -> Result<(), String> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.core.apply(changes, reply);
+        self.tick()?;
+        answer.try_recv().map_err(text)?.map(drop).map_err(text)
+    }
+
+    /// Lets producers write and the engine read, a little at a time, up to the last rows.
+    fn write_all(&mut self, job: &Job<'_>) -> Result<(), String> {
+        let total = self.stream.order.len();
+        let burst = self.random.between(1, total as i64 / 25 + 2);
+        let mut written = 0;
+        let mut join_after = job.join_after;
+        while written < total || self.backlog() > 0 {
+            let most = if self.random.chance(5) { 5 * burst } else { burst };
+            for _ in 0..self.random.between(0, most).min((total - written) as i64) {
+                self.broker.lock().written[self.stream.order[written]] += 1;
+                written += 1;
+            }
+            self.discover(written == total);
+            let pause = *self.random.pick(&[MILLI, 10 * MILLI, 300 * MILLI, SECOND, 3 * SECOND]);
+            self.clock.advance(pause);
+            self.tick()?;
+            let read: i64 = self.read.iter().sum();
+            if let (Some(view), true) = (job.views.last(), join_after.is_some_and(|after| read >= after)) {
+                join_after = None;
+                let change = self.plan(view)?;
+                self.apply(vec![change])?;
+            }
+            if self.middle.is_none() && job.look_after.is_some_and(|after| read >= after) {
+                self.look()?;
+            }
+        }
+        if let (Some(view), true) = (job.views.last(), join_after.is_some()) {
+            let change = self.plan(view)?;
+            self.apply(vec![change])?;
+        }
+        Ok(())
+    }
+
+    /// Lets partitions come into being.
+    fn discover(&mut self, all: bool) {
+        let total = self.stream.partitions.len();
+        let mut broker = self.broker.lock();
+        if all {
+            broker.known = total;
+        } else if broker.known < total && self.random.chance(10) {
+            broker.known += 1;
+        }
+    }
+
+    fn backlog(&self) -> i64 {
+        self.broker.lock().backlog(&self.read)
+    }
+
+    /// Silence, then the rows that close everything, then time for what is gathered.
+    fn end(&mut self) -> Result<(), String> {
+        for _ in 0..self.random.below(4) {
+            let pause = self.random.between(1, 20) * SECOND;
+            self.clock.advance(pause);
+            self.tick()?;
+        }
+        self.ending = true;
+        self.broker.lock().written.iter_mut().for_each(|w| *w += 1);
+        while self.backlog() > 0 {
+            self.clock.advance(10 * MILLI);
+            self.tick()?;
+        }
+        for _ in 0..200 {
+            self.clock.advance(10 * MINUTE);
+            self.tick()?;
+            let status = self.core.status();
+            let settled = |v: &ViewStatus| v.state != ViewState::CatchingUp;
+            if self.random.chance(60) && status.views.iter().all(settled) {
+                return Ok(());
+            }
+        }
+        Err("a view does not catch up".to_owned())
+    }
+
+    fn tick(&mut self) -> Result<(), String> {
+        let begun = self.clock.now();
+        self.broker.lock().deliveries.clear();
+        let step = self.core.step().map_err(text)?;
+        let ended = self.clock.now();
+        // Flushed partial results are counted one by one, so the last rows stay together.
+        if !self.ending && self.random.chance(15) {
+            self.core.flush().map_err(text)?;
+        }
+        let broker = self.broker.lock();
+        for delivery in &broker.deliveries {
+            self.read[delivery.partition] = delivery.offsets.end;
+        }
+        self.model.tick(&self.stream, begun, ended, &broker.deliveries, &broker.at_end);
+        drop(broker);
+        self.check_time(step.published)?;
+        if self.model.tick > MAX_TICKS { Err(format!("not done after {MAX_TICKS} ticks")) } else { Ok(()) }
+    }
+
+    /// The engine's event time and cut log must be the model's.
+    fn check_time(&self, published: bool) -> Result<(), String> {
+        let status = self.core.status();
+        let Some(source) = status.sources.first().filter(|s| s.health.is_some()) else {
+            return Ok(());
+        };
+        let watermark = Watermark(self.model.watermark);
+        let idle: Vec<bool> = source.partitions.iter().map(|p| p.idle_since.is_some()).collect();
+        let expected: Vec<bool> = self.model.partitions.iter().map(|p| p.idle).collect();
+        if source.watermark != watermark || idle != expected {
+            return Err(format!(
+                "tick {}: watermark {:?} and idle {idle:?}, expected {watermark:?} and {expected:?}",
+                self.model.tick, source.watermark
+            ));
+        }
+        let cuts = self.cuts.0.lock();
+        let Some(cut) = cuts.last().and_then(|c| c.sources.first()).filter(|_| published) else {
+            return Ok(());
+        };
+        let positions = self.read.iter().zip(&expected).zip(0..);
+        let positions: Vec<(i32, i64, bool)> = positions.map(|((read, idle), p)| (p, *read, *idle)).collect();
+        if cut.watermark != watermark || cut.partitions != positions {
+            return Err(format!("tick {}: the cut is {cut:?}, expected {positions:?}", self.model.tick));
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), String> {
+        let snapshot = |s: &Arc<Store>| rows_of(&s.snapshot().map_err(text)?);
+        self.middle = Some(Middle {
+            tick: self.model.tick,
+            watermark: self.model.watermark,
+            views: self.stores.iter().map(snapshot).collect::<Result<_, _>>()?,
+        });
+        Ok(())
+    }
+
+    fn finish(self, job: &Job<'_>) -> Result<Run, String> {
+        let status = self.core.status();
+        let mut views = Vec::new();
+        for ((store, status), sql) in self.stores.iter().zip(status.views).zip(job.views) {
+            if status.state != ViewState::Running {
+                return Err(format!("view {} is {:?}\n{sql}", status.name, status.state));
+            }
+            views.push(Outcome {
+                rows: rows_of(&store.snapshot().map_err(text)?)?,
+                log: store.changes_after(0, usize::MAX).map_err(text)?.batches,
+                status,
+            });
+        }
+        let source = status.sources.into_iter().next().ok_or("the source is gone")?;
+        Ok(Run { model: self.model, source, views, middle: self.middle })
+    }
+}

@@ -1,0 +1,210 @@
+//! The rules of event time written a second time, as plainly as they can be: watermarks, idleness, lateness, sessions.
+
+use std::collections::HashMap;
+
+use super::query::{Mistake, Windowed};
+use super::sim::Delivery;
+use super::stream::{Row, Stream};
+use super::window::Window;
+
+/// Before anything is known.
+pub(super) const NOTHING: i64 = i64::MIN;
+
+/// A good row and the tick that it came in.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) row: Row,
+    pub(super) tick: usize,
+    /// The watermark before the tick.
+    pub(super) watermark: i64,
+}
+
+/// A partition's event time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartitionTime {
+    highest: Option<i64>,
+    /// Since when nothing came.
+    since: i64,
+    pub(super) idle: bool,
+}
+
+/// The source's event time, and where every row came.
+#[derive(Debug)]
+pub(super) struct Model {
+    delay: i64,
+    idle_after: i64,
+    pub(super) partitions: Vec<PartitionTime>,
+    pub(super) watermark: i64,
+    pub(super) tick: usize,
+    pub(super) placed: Vec<Placed>,
+    /// Some partition was idle.
+    pub(super) was_idle: bool,
+}
+
+impl Model {
+    pub(super) fn new(stream: &Stream) -> Self {
+        Self {
+            delay: stream.delay,
+            idle_after: stream.idle_after,
+            partitions: Vec::new(),
+            watermark: NOTHING,
+            tick: 0,
+            placed: Vec::new(),
+            was_idle: false,
+        }
+    }
+
+    /// A tick that began and ended at these times of the clock.
+    pub(super) fn tick(&mut self, stream: &Stream, begun: i64, ended: i64, deliveries: &[Delivery], at_end: &[bool]) {
+        self.tick += 1;
+        let new = PartitionTime { highest: None, since: begun, idle: false };
+        self.partitions.resize(at_end.len(), new);
+        for delivery in deliveries {
+            let time = &mut self.partitions[delivery.partition];
+            for offset in delivery.offsets.clone() {
+                let record = &stream.partitions[delivery.partition][offset as usize];
+                if let Some(row) = &record.row {
+                    time.highest = Some(time.highest.map_or(row.ts, |h| h.max(row.ts)));
+                    time.since = begun;
+                    let (row, tick, watermark) = (row.clone(), self.tick, self.watermark);
+                    self.placed.push(Placed { row, tick, watermark });
+                }
+            }
+        }
+        for (time, at_end) in self.partitions.iter_mut().zip(at_end) {
+            time.idle = *at_end && ended - time.since >= self.idle_after;
+            self.was_idle |= time.idle;
+        }
+        let active = self.partitions.iter().filter(|t| !t.idle);
+        let own = active.map(|t| t.highest.map_or(NOTHING, |h| h - self.delay - 1));
+        if let Some(least) = own.min() {
+            self.watermark = self.watermark.max(least);
+        }
+    }
+}
+
+/// The session of every placed row: its beginning and end, or `None` when the row is late or does not reach the window.
+///
+/// A row and a session, or two rows of one tick, belong together when they are less than the gap apart apart. What belongs together and holds no open session is late when it would have ended
+/// by the watermark before the tick.
+pub(super) struct Sessions {
+    pub(super) of: Vec<Option<(i64, i64)>>,
+    pub(super) late: u64,
+}
+
+/// A session, or some rows that may become one.
+#[derive(Clone, Debug)]
+struct Session {
+    first: i64,
+    last: i64,
+    rows: Vec<usize>,
+    open: bool,
+}
+
+impl Sessions {
+    pub(super) fn assign(query: &Windowed, placed: &[Placed], mistake: Mistake) -> Self {
+        let window = match mistake {
+            Mistake::Size => query.window.longer(),
+            _ => query.window,
+        };
+        let Window::Session { gap } = window else {
+            return Self { of: Vec::new(), late: 0 };
+        };
+        let mut of = vec![None; placed.len()];
+        let near = gap + i64::from(mistake == Mistake::Gap);
+        let by = match mistake {
+            Mistake::Lateness => 0,
+            Mistake::NoLateness => i64::MIN / 2,
+            _ => 1,
+        };
+        let mut late = 0;
+        let mut by_key: HashMap<Vec<Option<String>>, Vec<usize>> = HashMap::new();
+        for (at, p) in placed.iter().enumerate().filter(|(_, p)| query.reaches_window(&p.row)) {
+            let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
+            by_key.entry(key).or_default().push(at);
+        }
+        for rows in by_key.into_values() {
+            let mut ended: Vec<Session> = Vec::new();
+            let mut open: Vec<Session> = Vec::new();
+            for tick in rows.chunk_by(|a, b| placed[*a].tick == placed[*b].tick) {
+                let watermark = placed[tick[0]].watermark;
+                let closes = |s: &Session| s.last + gap - by <= watermark;
+                ended.extend(open.extract_if(.., |s| closes(s)));
+                open.extend(tick.iter().map(|at| Session {
+                    first: placed[*at].row.ts,
+                    last: placed[*at].row.ts,
+                    rows: vec![*at],
+                    open: false,
+                }));
+                while join_two(&mut open, near) {}
+                for session in open.extract_if(.., |s| !s.open && closes(s)) {
+                    late += session.rows.len() as u64;
+                }
+                open.iter_mut().for_each(|s| s.open = true);
+            }
+            for session in ended.into_iter().chain(open) {
+                for at in session.rows {
+                    of[at] = Some((session.first, session.last + gap));
+                }
+            }
+        }
+        Self { of, late }
+    }
+}
+
+/// Joins the first two sessions that are near; says whether there were any.
+fn join_two(sessions: &mut Vec<Session>, gap: i64) -> bool {
+    for a in 0..sessions.len() {
+        for b in a + 1..sessions.len() {
+            let (one, other) = (&sessions[a], &sessions[b]);
+            if one.first < other.last + gap && other.first < one.last + gap {
+                let other = sessions.swap_remove(b);
+                let one = &mut sessions[a];
+                one.first = one.first.min(other.first);
+                one.last = one.last.max(other.last);
+                one.rows.extend(other.rows);
+                one.open |= other.open;
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// How many placed rows reach the query's window too late for all windows that hold them.
+pub(super) fn late_rows(query: &Windowed, placed: &[Placed]) -> u64 {
+    if let Window::Session { .. } = query.window {
+        return Sessions::assign(query, placed, Mistake::None).late;
+    }
+    let size = query.window.size();
+    let late = |p: &&Placed| {
+        let starts = query.window.starts(p.row.ts);
+        starts.iter().all(|start| start + size - 1 <= p.watermark)
+    };
+    placed.iter().filter(|p| query.reaches_window(&p.row)).filter(late).count() as u64
+}
+
+/// Windows that got rows, by how many ticks the rows came in: all of them, and those of three ticks or more.
+pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
+    let mut ticks: HashMap<(Vec<Option<String>>, i64, i64), Vec<usize>> = HashMap::new();
+    let mut note = |key: (Vec<Option<String>>, i64, i64), tick: usize| {
+        let ticks = ticks.entry(key).or_default();
+        if !ticks.contains(&tick) {
+            ticks.push(tick);
+        }
+    };
+    let sessions = Sessions::assign(query, placed, Mistake::None);
+    let size = query.window.size();
+    for (at, p) in placed.iter().enumerate().filter(|(_, p)| query.reaches_window(&p.row)) {
+        if let Some(Some((start, end))) = sessions.of.get(at) {
+            let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
+            note((key, *start, *end), p.tick);
+        }
+        for start in query.window.starts(p.row.ts) {
+            if start + size - 1 > p.watermark {
+                note((Vec::new(), start, start + size), p.tick);
+            }
+        }
+    }
+    (ticks.len(), ticks.values().filter(|t| t.len() >= 3).count())
+}

@@ -1,0 +1,159 @@
+//! Plans sources and views from SQL text, as the database does, for an engine that the test drives itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataflow::{Error, Result};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::prelude::SessionConfig;
+use engine::{Change, SourceSpec, Store, StoreOptions, ViewSpec};
+use plan::{Emit, Mode, Node, Relation, RelationKind, TimeColumn, ViewShape};
+use sql::ast::{self, Statement};
+use sql::lower::LowerOptions;
+use sql::planner::{Relations, StreamSource, plan_query};
+use sql::window::RunMode;
+
+use super::sim::Brokers;
+
+/// Functions and defaults, as the database has them.
+pub(super) fn session_state() -> SessionState {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    let options = config.options_mut();
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .build()
+}
+
+/// What exists in one case.
+pub(super) struct Objects<'a> {
+    state: &'a SessionState,
+    source: Option<Arc<SourceSpec>>,
+    views: BTreeMap<String, View>,
+}
+
+struct View {
+    schema: SchemaRef,
+    node: Arc<Node>,
+    logical: LogicalPlan,
+}
+
+impl<'a> Objects<'a> {
+    pub(super) fn new(state: &'a SessionState) -> Self {
+        Self { state, source: None, views: BTreeMap::new() }
+    }
+
+    /// Carries out `CREATE SOURCE`; readers are the broker's.
+    pub(super) fn source(&mut self, text: &str, brokers: &Brokers, idle_after: i64) -> Result<Change> {
+        let Statement::CreateSource(create) = one(text)? else {
+            return Err(Error::internal("not CREATE SOURCE"));
+        };
+        let spec = Arc::new(SourceSpec {
+            name: create.name.value,
+            schema: create.schema,
+            factory: Arc::new(brokers.clone()),
+            idle_after,
+            fail_on_bad: false,
+        });
+        self.source = Some(Arc::clone(&spec));
+        Ok(Change::CreateSource(spec))
+    }
+
+    /// Carries out `CREATE MATERIALIZED VIEW`.
+    pub(super) fn view(&mut self, text: &str) -> Result<(Change, Arc<Store>)> {
+        let Statement::CreateView(create) = one(text)? else {
+            return Err(Error::internal("not CREATE VIEW"));
+        };
+        sql::continuous::check_continuous(&create.query)?;
+        let logical = plan_query(self.state, self, RunMode::Continuous, &create.query)?;
+        let names = sql::names::output_names(&create.query, logical.schema().as_arrow());
+        let logical = sql::optimize::optimize(self.state, logical)?;
+        let options = LowerOptions {
+            emit: create.emit.map(emit),
+            state_ttl: None,
+            unbounded_state: create.options.iter().any(|o| o.name == "unbounded_state"),
+        };
+        let node = sql::lower::lower(&logical, self, options)?;
+        let fields = node.schema.inner().fields().iter().zip(&names);
+        let fields: Vec<Field> = fields
+            .map(|(field, name)| Field::new(name, field.data_type().clone(), true))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let store = Arc::new(Store::new(StoreOptions {
+            schema: Arc::clone(&schema),
+            mode: node.mode,
+            retention: None,
+            log_only: false,
+            log_bytes: engine::store::DEFAULT_LOG_BYTES,
+        })?);
+        let spec = ViewSpec {
+            name: create.name.value.clone(),
+            plan: Arc::clone(&node),
+            store: Arc::clone(&store),
+            time: None,
+            ephemeral: false,
+        };
+        self.views.insert(create.name.value, View { schema, node, logical });
+        Ok((Change::CreateView(spec), store))
+    }
+}
+
+fn one(text: &str) -> Result<Statement> {
+    let parsed = sql::parse::parse(text)?.pop();
+    parsed.map(|p| p.statement).ok_or_else(|| Error::internal("no statement"))
+}
+
+fn emit(emit: ast::Emit) -> Emit {
+    match emit {
+        ast::Emit::OnWindowClose => Emit::OnWindowClose,
+        ast::Emit::OnUpdate { every } => Emit::OnUpdate { every },
+    }
+}
+
+impl Objects<'_> {
+    fn schema(&self, name: &str) -> Option<SchemaRef> {
+        let source = self.source.as_ref().filter(|s| s.name == name);
+        let view = || self.views.get(name).map(|v| Arc::clone(&v.schema));
+        source.map(|s| s.schema.arrow()).or_else(view)
+    }
+}
+
+impl Relations for Objects<'_> {
+    fn get(&self, _schema: Option<&str>, name: &str) -> Option<Arc<dyn TableSource>> {
+        Some(Arc::new(StreamSource(self.schema(name)?)))
+    }
+}
+
+impl sql::lower::Catalog for Objects<'_> {
+    fn relation(&self, name: &str) -> Option<Relation> {
+        let (kind, shape) = match self.views.get(name) {
+            Some(view) => (
+                RelationKind::View,
+                ViewShape {
+                    mode: view.node.mode,
+                    times: view.node.times.clone(),
+                    window: view.node.window.clone(),
+                },
+            ),
+            None => {
+                let watermark = self.source.as_ref()?.schema.watermark.as_ref()?;
+                let shape = ViewShape {
+                    mode: Mode::Append,
+                    times: vec![TimeColumn { index: watermark.column, offset: 0 }],
+                    window: Vec::new(),
+                };
+                (RelationKind::Source, shape)
+            }
+        };
+        Some(Relation { name: name.to_owned(), kind, schema: self.schema(name)?, shape })
+    }
+
+    fn view_plan(&self, name: &str) -> Option<LogicalPlan> {
+        self.views.get(name).map(|v| v.logical.clone())
+    }
+}
