@@ -90,6 +90,7 @@ impl Report {
         self.results += facts.results;
         self.ticks += facts.ticks;
         self.late += facts.late;
+        if std::env::var_os("ORACLE_DEBUG").is_some() { println!("{:?} {} {} rows {} ticks {}", facts.kinds, facts.windows, facts.spread, facts.rows, facts.ticks); }
         for kind in facts.kinds {
             *self.kinds.entry(kind).or_default() += 1;
         }

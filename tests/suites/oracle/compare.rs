@@ -146,8 +146,9 @@ fn values(array: &dyn Array) -> Result<Vec<Value>, String> {
     }
 }
 
-/// The sum of a log of changes. An error when a version takes back what it inserts, or anything occurs less than never.
-pub(super) fn sum(log: &[(u64, DeltaBatch)]) -> Result<Rows, String> {
+/// The sum of a log of changes. An error when anything occurs less than never; and, where rows are `distinct`, when a
+/// version takes back what it inserts.
+pub(super) fn sum(log: &[(u64, DeltaBatch)], distinct: bool) -> Result<Rows, String> {
     use std::collections::BTreeMap;
     let mut counts: BTreeMap<String, (i64, Vec<Value>)> = BTreeMap::new();
     let mut at = 0;
@@ -159,7 +160,7 @@ pub(super) fn sum(log: &[(u64, DeltaBatch)]) -> Result<Rows, String> {
             for (row, values) in rows_of(std::slice::from_ref(&batch.rows))?.into_iter().enumerate() {
                 let weight = batch.weights.get(row);
                 let shown = line(&values);
-                if *signs.entry(shown.clone()).or_insert(weight) != weight {
+                if distinct && *signs.entry(shown.clone()).or_insert(weight) != weight {
                     return Err(format!("version {version} both inserts and takes back {shown}"));
                 }
                 counts.entry(shown).or_insert((0, values)).0 += i64::from(weight);

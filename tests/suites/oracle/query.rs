@@ -164,6 +164,13 @@ impl Windowed {
         at.filter(|_| whole && tumble)
     }
 
+    /// Whether each row names its group.
+    pub(super) fn rows_are_distinct(&self) -> bool {
+        let shows = |column: &str| self.shown.iter().any(|c| c == column);
+        let (start, end) = (shows("window_start"), shows("window_end") || shows("window_time"));
+        if self.window.kind() == Kind::Session { start && end } else { start || end }
+    }
+
     fn group_by(&self) -> String {
         let keys = self.keys.iter().map(|k| k.sql);
         keys.chain(self.grouped.iter().copied()).collect::<Vec<_>>().join(", ")

@@ -88,7 +88,7 @@ enum Keys {
 
 /// A random stream.
 pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
-    let in_time = random.chance(40);
+    let in_time = random.chance(33);
     let partitions = match random.below(10) {
         0..=1 => 1,
         2..=6 => 2 + random.below(3),
@@ -199,9 +199,9 @@ fn event_times(
     style: &Style,
     count: usize,
 ) -> Vec<i64> {
-    let span = interest.scale * random.between(2, 10);
+    let span = interest.scale * random.between(2, 7);
     let begin = *random.pick(&BEGINNINGS) - random.between(0, span);
-    let jitter = interest.scale * *random.pick(&[0, 5, 30, 100, 200]) / 100;
+    let jitter = interest.scale * *random.pick(&[0, 10, 50, 150, 300]) / 100;
     let border = *random.pick(&[5, 15, 40]);
     let mut times: Vec<i64> = Vec::with_capacity(count);
     for at in 0..count {
@@ -332,7 +332,7 @@ impl Stream {
         self.delay = if self.in_time {
             disorder + random.between(0, 1) * disorder / 2
         } else {
-            disorder * *random.pick(&[0, 0, 10, 30, 60]) / 100
+            disorder * *random.pick(&[0, 0, 0, 5, 30]) / 100
         };
     }
 

@@ -6,7 +6,7 @@ use dataflow::{DeltaBatch, Micros, Result};
 use datafusion::arrow::array::RecordBatch;
 
 use super::{Session, SessionAgg};
-use crate::changes::concat_changes;
+use crate::changes::{concat_changes, correction};
 use crate::operator::Out;
 use crate::ops::pane_agg::assemble;
 use crate::state::rows::Slot;
@@ -108,18 +108,28 @@ impl SessionAgg {
                 changed.push((key.clone(), session.clone()));
             }
         }
-        let mut old: Vec<Slot> = std::mem::take(&mut self.retired);
-        old.extend(changed.iter().filter_map(|(_, s)| s.given));
-        let before = self.given.get(&old)?;
-        if changed.is_empty() && old.is_empty() {
+        // Sessions whose rows may be corrected, then those that are new.
+        changed.sort_by_key(|(_, s)| s.given.is_none());
+        let old: Vec<Slot> = changed.iter().filter_map(|(_, s)| s.given).collect();
+        let retired = std::mem::take(&mut self.retired);
+        if !retired.is_empty() {
+            let nothing = RecordBatch::new_empty(Arc::clone(&self.schema));
+            out.push(concat_changes(&self.given.get(&retired)?, &nothing)?);
+        }
+        for slot in retired {
+            self.given.remove(slot);
+        }
+        if changed.is_empty() {
             return Ok(());
         }
-        let after = if changed.is_empty() {
-            RecordBatch::new_empty(Arc::clone(&self.schema))
-        } else {
-            self.rows_of(&changed)?
-        };
-        out.push(concat_changes(&before, &after)?);
+        let after = self.rows_of(&changed)?;
+        if !old.is_empty() {
+            let before = self.given.get(&old)?;
+            if let Some(change) = correction(&before, &after.slice(0, old.len()))? {
+                out.push(change);
+            }
+        }
+        out.push(DeltaBatch::inserts(after.slice(old.len(), changed.len() - old.len())));
         for slot in old {
             self.given.remove(slot);
         }
