@@ -3,6 +3,7 @@
 mod architecture;
 mod documents;
 mod kafka;
+mod oracle;
 mod psql;
 mod slt;
 
@@ -16,6 +17,7 @@ pub(crate) fn all() -> Vec<Trial> {
         slt::trials(),
         psql::trials(),
         kafka::trials(),
+        oracle::trials(),
     ];
     suites.into_iter().flatten().collect()
 }

@@ -60,7 +60,7 @@ fn number(variable: &str) -> Option<usize> {
 
 /// What a run covered.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(super) struct Report {
     cases: usize,
     with_late_rows: usize,
     with_idle_partitions: usize,
@@ -154,7 +154,7 @@ fn world() -> Result<World, String> {
 ///
 /// # Errors
 /// Says which cases went wrong and how, with their seeds; or what was not covered.
-pub fn run(cases: usize, seed: u64) -> Result<Report, String> {
+pub(super) fn run(cases: usize, seed: u64) -> Result<Report, String> {
     let world = world()?;
     let mut report = Report::default();
     let mut failures = Vec::new();

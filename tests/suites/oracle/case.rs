@@ -31,6 +31,8 @@ enum What {
     Top { of: Windowed, limit: usize, inside: bool },
     /// A window over a windowed view, which may be corrected itself.
     Cascade { inner: Windowed, outer: Windowed, corrected: bool },
+    /// Rows with their windows, not grouped.
+    Assigned(Windowed),
     /// A query without windows over relation `log` or `s`.
     Plain { sql: String, groups: bool },
 }
@@ -41,6 +43,7 @@ impl View {
         match &self.what {
             What::Windowed(query) | What::Cascade { outer: query, .. } => query.rows_are_distinct(),
             What::Top { .. } => true,
+            What::Assigned(_) => false,
             What::Plain { groups, .. } => *groups,
         }
     }
@@ -91,7 +94,8 @@ impl Case {
         match random.below(100) {
             0..75 => Self::windowed(seed, random, kind),
             75..84 => Self::top(seed, random, kind),
-            84..95 => Self::cascade(seed, random, kind),
+            84..94 => Self::cascade(seed, random, kind),
+            94..96 => Self::assigned(seed, random, kind),
             _ => Self::plain(seed, random),
         }
     }
@@ -124,7 +128,9 @@ impl Case {
         let name = format!("v{}", self.views.len());
         let emit = match every {
             // EMIT belongs to a query with a window.
-            None if matches!(what, What::Plain { .. } | What::Top { inside: false, .. }) => String::new(),
+            None if matches!(what, What::Plain { .. } | What::Assigned(_) | What::Top { inside: false, .. }) => {
+                String::new()
+            }
             None => (*random.pick(&["", " EMIT ON WINDOW CLOSE", " EMIT FINAL"])).to_owned(),
             Some(SECOND) => " EMIT ON UPDATE".to_owned(),
             Some(every) => format!(" EMIT ON UPDATE EVERY {}", interval(every, false)),
@@ -137,7 +143,7 @@ impl Case {
 
     fn done(mut self, mut random: Random) -> Self {
         let total = self.stream.order.len() as i64;
-        if self.views.len() > 1 && self.stream.in_time && random.chance(30) {
+        if self.views.len() > 1 && self.stream.in_time && random.chance(50) {
             self.join_after = Some(random.between(0, total));
         } else if random.chance(30) {
             self.look_after = Some(random.between(0, total));
@@ -197,6 +203,16 @@ impl Case {
         let what = What::Cascade { inner: inner.clone(), outer: outer.clone(), corrected: corrected.is_some() };
         case.add(&mut random, &outer.continuous("v0", "window_time"), what, every);
         case.window = Some(inner);
+        case.done(random)
+    }
+
+    fn assigned(seed: u64, mut random: Random, kind: Kind) -> Self {
+        let kind = if kind == Kind::Session { Kind::Hop } else { kind };
+        let query = Windowed::assigned(&mut random, kind);
+        let mut case = Self::begin(seed, &query.interest());
+        case.kinds.push("not grouped");
+        case.add(&mut random, &query.continuous("s", "ts"), What::Assigned(query.clone()), None);
+        case.window = Some(query);
         case.done(random)
     }
 
@@ -323,6 +339,7 @@ impl Case {
                 );
                 outer.plain(Cut { relation: &relation, closed_by: None, sessions: false, mistake: Mistake::None })
             }
+            What::Assigned(query) => query.plain(cut(false)),
             What::Plain { sql, .. } => sql.clone(),
         }
     }
@@ -346,6 +363,7 @@ impl Case {
             What::Cascade { inner, corrected, .. } => {
                 (corrected.then_some(inner), if *corrected { state(inner, false) } else { 0 })
             }
+            What::Assigned(query) => (Some(query), 0),
             What::Plain { groups: true, .. } => (None, groups),
             What::Plain { groups: false, .. } => (None, 0),
         };

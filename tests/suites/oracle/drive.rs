@@ -195,6 +195,7 @@ impl Driver<'_> {
 
     /// Silence, then the rows that close everything, then time for what is gathered.
     fn end(&mut self) -> Result<(), String> {
+        self.discover(true);
         for _ in 0..self.random.below(4) {
             let pause = self.random.between(1, 20) * SECOND;
             self.clock.advance(pause);

@@ -114,6 +114,17 @@ impl Windowed {
         query
     }
 
+    /// A query that does not group: each row once for each of its windows.
+    pub(super) fn assigned(random: &mut Random, kind: Kind) -> Self {
+        let window = Window::random(random, kind);
+        let mut query = Self::with(random, window, Vec::new(), Vec::new());
+        query.grouped.clear();
+        query.shown = ["k", "n + 1 AS m", "ts", "window_start", "window_end", "window_time"].map(str::to_owned).to_vec();
+        query.input = condition(random, 20);
+        query.filter = condition(random, 30);
+        query
+    }
+
     /// A query over the rows of `inner`, by its `window_time`.
     pub(super) fn outer(random: &mut Random, kind: Kind, inner: &Self) -> Self {
         let below = match inner.window {
@@ -147,13 +158,10 @@ impl Windowed {
     /// so early; behind other windows all of it.
     pub(super) fn reaches_window(&self, row: &Row) -> bool {
         let early = |c: &Condition| match self.window.kind() {
-            Kind::Session => {
-                c.column.is_some_and(|column| self.keys.iter().any(|k| k.is_column() && k.sql == column))
-            }
-            Kind::Tumble | Kind::Hop => true,
+            Kind::Session => c.holds_for(&self.keys, row),
+            Kind::Tumble | Kind::Hop => c.holds(row),
         };
-        self.input.is_none_or(|c| (c.holds)(row))
-            && self.filter.is_none_or(|c| !early(&c) || (c.holds)(row))
+        self.input.is_none_or(|c| c.holds(row)) && self.filter.as_ref().is_none_or(early)
     }
 
     /// Where in a row its `count(*)` is, when the rows of TUMBLE together count every row that is not late.
@@ -181,7 +189,9 @@ impl Windowed {
         if !conditions.is_empty() {
             sql += &format!(" WHERE {}", conditions.join(" AND "));
         }
-        sql += &format!(" GROUP BY {}", self.group_by());
+        if !self.grouped.is_empty() {
+            sql += &format!(" GROUP BY {}", self.group_by());
+        }
         if let Some(having) = self.having {
             sql += &format!(" HAVING {having}");
         }

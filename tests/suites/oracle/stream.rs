@@ -97,12 +97,14 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
     let count = match random.below(100) {
         0..=2 => 0,
         3..=6 => 1 + random.below(5),
-        7..=86 => 30 + random.below(90),
-        _ => 120 + random.below(280),
+        7..=86 => 40 + random.below(90),
+        _ => 130 + random.below(280),
     };
-    let style = style(random);
+    let style = style(random, interest.gap.is_some());
     let homes = homes(random, partitions, count, in_time);
-    let event_times = event_times(random, interest, &style, count);
+    let jitter = if in_time { *random.pick(&[0, 10, 50, 200]) } else { *random.pick(&[20, 50, 150, 300]) };
+    let jitter = interest.scale * jitter / 100;
+    let event_times = event_times(random, interest, &style, jitter, count);
     let mut stream = Stream {
         partitions: vec![Vec::new(); partitions],
         order: homes,
@@ -143,7 +145,7 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
     stream
 }
 
-fn style(random: &mut Random) -> Style {
+fn style(random: &mut Random, sessions: bool) -> Style {
     let (unit, times) = *random.pick(&[
         (1, Times::Micros),
         (1, Times::Micros),
@@ -151,9 +153,10 @@ fn style(random: &mut Random) -> Style {
         (SECOND, Times::Millis),
         (MILLI, Times::Iso),
     ]);
-    let keys = match random.below(10) {
-        0..=5 => Keys::Few(1 + random.below(5)),
-        6..=8 => Keys::Zipf(20),
+    let keys = match random.below(100) {
+        _ if sessions && random.chance(80) => Keys::Few(1 + random.below(3)),
+        0..=60 => Keys::Few(1 + random.below(5)),
+        61..=92 => Keys::Zipf(20),
         _ => Keys::Unique,
     };
     Style {
@@ -197,11 +200,11 @@ fn event_times(
     random: &mut Random,
     interest: &Interest,
     style: &Style,
+    jitter: i64,
     count: usize,
 ) -> Vec<i64> {
     let span = interest.scale * random.between(2, 7);
     let begin = *random.pick(&BEGINNINGS) - random.between(0, span);
-    let jitter = interest.scale * *random.pick(&[0, 10, 50, 150, 300]) / 100;
     let border = *random.pick(&[5, 15, 40]);
     let mut times: Vec<i64> = Vec::with_capacity(count);
     for at in 0..count {

@@ -85,7 +85,7 @@ impl Window {
     pub(super) fn interest(self) -> Interest {
         match self {
             Self::Session { gap } => Interest {
-                scale: 3 * gap,
+                scale: 2 * gap,
                 borders: vec![(gap, 0)],
                 gap: Some(gap),
                 tail: 10 * gap,

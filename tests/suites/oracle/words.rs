@@ -51,53 +51,66 @@ const FILLED: Key = Key {
     of: |r| Some(r.k.clone().unwrap_or_else(|| "none".to_owned())),
 };
 
-/// A condition over rows.
+/// A condition over rows: all of its parts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Condition {
     pub(super) sql: &'static str,
-    /// The only column in it.
-    pub(super) column: Option<&'static str>,
-    /// The same, computed here; NULL is false.
-    pub(super) holds: fn(&Row) -> bool,
+    parts: &'static [Part],
 }
 
-pub(super) const CONDITIONS: &[Condition] = &[
+/// A part of a condition, which may be evaluated on its own.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// The only column in it.
+    column: Option<&'static str>,
+    /// The same, computed here; NULL is false.
+    holds: fn(&Row) -> bool,
+}
+
+impl Condition {
+    /// Whether a row fulfils it.
+    pub(super) fn holds(&self, row: &Row) -> bool {
+        self.parts.iter().all(|p| (p.holds)(row))
+    }
+
+    /// Whether a row fulfils the parts that concern one of `columns` alone.
+    pub(super) fn holds_for(&self, columns: &[Key], row: &Row) -> bool {
+        let concerns = |p: &&Part| p.column.is_some_and(|c| columns.iter().any(|k| k.is_column() && k.sql == c));
+        self.parts.iter().filter(concerns).all(|p| (p.holds)(row))
+    }
+}
+
+const CONDITIONS: &[Condition] = &[
     Condition {
         sql: "n > 2",
-        column: Some("n"),
-        holds: |r| r.n.is_some_and(|n| n > 2),
+        parts: &[Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n > 2) }],
     },
     Condition {
         sql: "k IS NOT NULL",
-        column: Some("k"),
-        holds: |r| r.k.is_some(),
+        parts: &[Part { column: Some("k"), holds: |r| r.k.is_some() }],
     },
     Condition {
         sql: "k <> 'a'",
-        column: Some("k"),
-        holds: |r| r.k.as_ref().is_some_and(|k| k != "a"),
+        parts: &[Part { column: Some("k"), holds: |r| r.k.as_ref().is_some_and(|k| k != "a") }],
     },
     Condition {
         sql: "x < 50 OR n IS NULL",
-        column: None,
-        holds: |r| r.x.is_some_and(|x| x < 50.0) || r.n.is_none(),
+        parts: &[Part { column: None, holds: |r| r.x.is_some_and(|x| x < 50.0) || r.n.is_none() }],
     },
     Condition {
         sql: "k IN ('a', 'c', 'last') AND n <> 0",
-        column: None,
-        holds: |r| {
-            matches!(r.k.as_deref(), Some("a" | "c" | "last")) && r.n.is_some_and(|n| n != 0)
-        },
+        parts: &[
+            Part { column: Some("k"), holds: |r| matches!(r.k.as_deref(), Some("a" | "c" | "last")) },
+            Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n != 0) },
+        ],
     },
     Condition {
         sql: "NOT (n % 2 = 0)",
-        column: Some("n"),
-        holds: |r| r.n.is_some_and(|n| n % 2 != 0),
+        parts: &[Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n % 2 != 0) }],
     },
     Condition {
         sql: "n > 1000",
-        column: Some("n"),
-        holds: |r| r.n.is_some_and(|n| n > 1000),
+        parts: &[Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n > 1000) }],
     },
 ];
 
