@@ -122,6 +122,7 @@ impl Demo {
         let result = tokio::select! {
             shown = status::show(&self.database, line.as_ref(), output) => shown,
             failed = &mut self.feeder => feeder_ended(failed),
+            error = self.database.failed() => Err(engine::failure(error)),
             () = stop.cancelled() => Ok(()),
         };
         if let Some(line) = line {

@@ -79,6 +79,16 @@ pub(crate) fn session(database: &Database) -> Outcome<Session> {
     Ok(database.session(init)?)
 }
 
+/// Why a command ends whose engine could not go on.
+pub(crate) fn failure(error: dataflow::Error) -> Failure {
+    let report = Report::from(error);
+    Report {
+        message: format!("the engine stopped: {}", report.message),
+        ..report
+    }
+    .into()
+}
+
 /// Stops an engine off the async threads.
 pub(crate) async fn stop(database: Database) {
     if let Err(error) = tokio::task::spawn_blocking(move || database.shutdown()).await {

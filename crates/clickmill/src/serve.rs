@@ -107,8 +107,13 @@ async fn with_port(
         server.address(),
         engine::psql_line(server.address())
     ));
-    stop.cancelled().await;
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        error = database.failed() => Err(engine::failure(error)),
+    };
     server.shutdown().await;
-    output.line("stopped");
-    Ok(())
+    if ended.is_ok() {
+        output.line("stopped");
+    }
+    ended
 }

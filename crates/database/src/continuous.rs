@@ -30,6 +30,7 @@ pub(crate) struct Planned {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Manner {
     pub(crate) emit: Option<ast::Emit>,
+    pub(crate) emit_location: Option<Location>,
     pub(crate) state_ttl: Option<Micros>,
     pub(crate) unbounded_state: bool,
 }
@@ -53,6 +54,7 @@ pub(crate) fn plan_continuous(
         let logical = sql::optimize::optimize(&shared.state, logical)?;
         let options = LowerOptions {
             emit: manner.emit.map(emit),
+            emit_location: manner.emit_location,
             state_ttl: manner.state_ttl,
             unbounded_state: manner.unbounded_state,
         };

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use dataflow::connector::Connectors;
-use dataflow::{Clock, Result};
+use dataflow::{Clock, Error, Result};
 use datafusion::execution::SessionState;
 use engine::{Engine, Limits, MemoryCuts, Status};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::catalog::Catalog;
-use crate::query;
 use crate::session::Session;
+
+/// Partitions of queries that end.
+const PARALLEL: usize = 2;
 
 /// What a database is made of.
 pub struct Config {
@@ -46,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) connectors: Connectors,
     pub(crate) version: &'static str,
     pub(crate) engine: Engine,
+    /// Why the engine ended by itself.
+    failed: watch::Receiver<Option<Error>>,
     pub(crate) catalog: RwLock<Catalog>,
     /// DDL of one session at a time.
     pub(crate) ddl: Arc<tokio::sync::Mutex<()>>,
@@ -58,19 +63,25 @@ pub(crate) struct Shared {
 impl Database {
     /// Starts the engine.
     pub fn start(config: Config) -> Result<Self> {
+        let (failing, failed) = watch::channel(None);
         let engine = Engine::start(
             Arc::clone(&config.clock),
             Box::new(MemoryCuts::default()),
             Limits::default(),
+            move |error| {
+                // Nobody waits any more when the database is gone.
+                let _ = failing.send(error);
+            },
         )?;
         Ok(Self(Arc::new(Shared {
             clock: config.clock,
             connectors: config.connectors,
             version: config.version,
             engine,
+            failed,
             catalog: RwLock::new(Catalog::default()),
             ddl: Arc::default(),
-            state: query::session_state(),
+            state: sql::planner::session_state(PARALLEL),
             next_ephemeral: AtomicU64::new(1),
             next_session: AtomicI32::new(1),
         })))
@@ -85,6 +96,18 @@ impl Database {
     /// The engine's status: sources, partitions, views.
     pub async fn status(&self) -> Result<Status> {
         self.0.status().await
+    }
+
+    /// Waits until the engine has ended by itself, which it does only when it cannot go on, and says why.
+    pub async fn failed(&self) -> Error {
+        let mut failed = self.0.failed.clone();
+        match failed.wait_for(Option::is_some).await {
+            Ok(error) => error
+                .clone()
+                .unwrap_or_else(|| Error::internal("the engine has stopped")),
+            // Stopped as it was told to.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Stops the engine. Sessions that are still open get errors.
@@ -118,8 +141,7 @@ impl Shared {
 async fn blocking<T: Send + 'static>(
     wait: impl FnOnce() -> std::result::Result<T, crossbeam_channel::RecvError> + Send + 'static,
 ) -> Result<T> {
-    let stopped =
-        || dataflow::Error::new(dataflow::SqlState::ADMIN_SHUTDOWN, "the engine has stopped");
+    let stopped = || Error::new(dataflow::SqlState::ADMIN_SHUTDOWN, "the engine has stopped");
     match tokio::task::spawn_blocking(wait).await {
         Ok(Ok(value)) => Ok(value),
         _ => Err(stopped()),

@@ -161,6 +161,7 @@ impl Ddl<'_> {
         let options = view_options(create.options.clone())?;
         let manner = Manner {
             emit: create.emit,
+            emit_location: create.emit_location,
             state_ttl: options.state_ttl,
             unbounded_state: options.unbounded_state,
         };

@@ -1,8 +1,8 @@
 //! Descriptions for clients: relations for the system catalog, parameters of statements.
 
 use dataflow::Result;
-use datafusion::arrow::datatypes::DataType;
-use pgcatalog::{ColumnInfo, RelationInfo, RelationKind};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
+use pgcatalog::{ColumnInfo, RelationInfo, RelationKind, UserSchema};
 
 use crate::catalog::{Body, Object};
 
@@ -14,16 +14,7 @@ pub(crate) fn relation_info(object: &Object) -> RelationInfo {
         Body::View { text, .. } => (RelationKind::View, Some(text.clone())),
         Body::Materialized(view) => (RelationKind::MaterializedView, Some(view.text.clone())),
     };
-    let columns = object
-        .schema
-        .fields()
-        .iter()
-        .map(|f| ColumnInfo {
-            name: f.name().clone(),
-            data_type: f.data_type().clone(),
-            nullable: f.is_nullable(),
-        })
-        .collect();
+    let columns = column_infos(&object.schema);
     let foreign = match &object.body {
         Body::Source(spec) => Some(pgcatalog::ForeignInfo {
             server: "kafka".to_owned(),
@@ -32,6 +23,7 @@ pub(crate) fn relation_info(object: &Object) -> RelationInfo {
         _ => None,
     };
     RelationInfo {
+        schema: UserSchema::Public,
         oid: object.oid,
         name: object.name.clone(),
         kind,
@@ -40,6 +32,37 @@ pub(crate) fn relation_info(object: &Object) -> RelationInfo {
         comment: None,
         foreign,
     }
+}
+
+/// Oid of the first relation of schema `clickmill`; below those of users.
+const SYSTEM_OID: u32 = 15_000;
+
+/// The relations of schema `clickmill`, as views.
+pub(crate) fn system_infos() -> Result<Vec<RelationInfo>> {
+    let schemas = crate::system::schemas()?;
+    let infos = (SYSTEM_OID..)
+        .zip(schemas)
+        .map(|(oid, (name, schema))| RelationInfo {
+            schema: UserSchema::Clickmill,
+            oid,
+            name: name.to_owned(),
+            kind: RelationKind::View,
+            columns: column_infos(&schema),
+            definition: None,
+            comment: None,
+            foreign: None,
+        });
+    Ok(infos.collect())
+}
+
+fn column_infos(schema: &Schema) -> Vec<ColumnInfo> {
+    let fields = schema.fields().iter();
+    let info = |f: &FieldRef| ColumnInfo {
+        name: f.name().clone(),
+        data_type: f.data_type().clone(),
+        nullable: f.is_nullable(),
+    };
+    fields.map(info).collect()
 }
 
 /// Types of `$1`, `$2`, …: what the client said, else what the plan wants, else text.

@@ -32,6 +32,7 @@ pub(crate) fn explain(
             let options = view_options(create.options.clone())?;
             let manner = Manner {
                 emit: create.emit,
+                emit_location: create.emit_location,
                 state_ttl: options.state_ttl,
                 unbounded_state: options.unbounded_state,
             };
@@ -46,6 +47,7 @@ pub(crate) fn explain(
         Statement::Subscribe(subscribe) => {
             let manner = Manner {
                 emit: subscribe.emit,
+                emit_location: subscribe.emit_location,
                 state_ttl: None,
                 unbounded_state: true,
             };

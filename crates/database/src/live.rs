@@ -78,6 +78,7 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
     }
     let manner = Manner {
         emit: subscribe.emit,
+        emit_location: subscribe.emit_location,
         state_ttl: None,
         unbounded_state: true,
     };

@@ -7,7 +7,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use pgcatalog::CatalogSnapshot;
@@ -23,21 +23,6 @@ use crate::outcome::BatchStream;
 use crate::relations::{Snapshots, snapshot_table};
 use crate::session::Cancel;
 use crate::system;
-
-/// DataFusion's functions and clickmill's defaults.
-pub(crate) fn session_state() -> SessionState {
-    let mut config = SessionConfig::new()
-        .with_target_partitions(2)
-        .with_information_schema(false);
-    let options = config.options_mut();
-    options.sql_parser.map_string_types_to_utf8view = false;
-    options.sql_parser.collect_spans = true;
-    options.execution.time_zone = Some("UTC".to_owned());
-    SessionStateBuilder::new()
-        .with_config(config)
-        .with_default_features()
-        .build()
-}
 
 /// A planned query that ends.
 pub(crate) struct Bounded {
@@ -64,10 +49,10 @@ pub(crate) fn plan_bounded(
 pub(crate) async fn plan(
     shared: &Shared,
     query: &Query,
-    catalog_view: impl FnOnce() -> CatalogSnapshot,
+    catalog_view: impl FnOnce() -> Result<CatalogSnapshot>,
 ) -> Result<Bounded> {
     if pgcatalog::is_catalog_query(query) {
-        return plan_system(shared, query, catalog_view()).await;
+        return plan_system(shared, query, catalog_view()?).await;
     }
     let status = match sql::names::mentions_schema(query, "clickmill") {
         true => Some(shared.status().await?),

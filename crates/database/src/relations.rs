@@ -47,7 +47,7 @@ fn inline(
         return None;
     };
     let plan = plan_query(state, relations, mode, query).ok()?;
-    let plan = renamed(plan, object).ok()?;
+    let plan = sql::location::without_places(renamed(plan, object).ok()?).ok()?;
     Some(provider_as_source(Arc::new(ViewTable::new(
         plan,
         Some(text.clone()),

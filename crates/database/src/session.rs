@@ -16,7 +16,7 @@ use sqlparser::ast::Query;
 use crate::catalog::{Body, Catalog};
 use crate::database::{SessionInit, Shared};
 use crate::ddl::{Ddl, create_tag, drop_tag};
-use crate::describe::{parameter_types, relation_info};
+use crate::describe::{parameter_types, relation_info, system_infos};
 use crate::outcome::{Notice, Outcome, Prepared, Rows, TransactionStatus};
 use crate::settings::Settings;
 use crate::{dml, explain, live, query, show};
@@ -409,17 +409,13 @@ impl Session {
         self.settings.get(name)
     }
 
-    fn catalog_snapshot(&self) -> CatalogSnapshot {
-        CatalogSnapshot {
+    fn catalog_snapshot(&self) -> Result<CatalogSnapshot> {
+        let mut relations = system_infos()?;
+        relations.extend(self.shared.catalog.read().iter().map(|o| relation_info(o)));
+        Ok(CatalogSnapshot {
             database: self.init.database.clone(),
             user: self.init.user.clone(),
-            relations: self
-                .shared
-                .catalog
-                .read()
-                .iter()
-                .map(|o| relation_info(o))
-                .collect(),
+            relations,
             settings: self.settings.all(),
             backend_pid: self.pid,
             version: format!(
@@ -428,7 +424,7 @@ impl Session {
                 std::env::consts::ARCH,
                 std::env::consts::OS
             ),
-        }
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use dataflow::{Micros, Result, Watermark};
 use datafusion::arrow::array::{
     ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::datasource::{MemTable, TableProvider};
 use engine::status::{SourceStatus, ViewStatus};
 use engine::{Status, ViewState};
@@ -25,6 +25,13 @@ pub(crate) fn tables(status: &Status) -> Result<HashMap<String, Arc<dyn TablePro
         tables.insert((*name).to_owned(), Arc::new(table));
     }
     Ok(tables)
+}
+
+/// Names and columns of the relations.
+pub(crate) fn schemas() -> Result<Vec<(&'static str, SchemaRef)>> {
+    let nothing = Status::default();
+    let batches = [sources(&nothing)?, jobs(&nothing)?];
+    Ok(NAMES.into_iter().zip(batches.map(|b| b.schema())).collect())
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {

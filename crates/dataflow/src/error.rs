@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::sql_types::with_sql_types;
+
 /// Result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -190,12 +192,38 @@ impl From<arrow::error::ArrowError> for Error {
         match error {
             ArrowError::DivideByZero => Self::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
             ArrowError::ArithmeticOverflow(what) => Self::new(SqlState::NUMERIC_OUT_OF_RANGE, what),
-            ArrowError::CastError(what) | ArrowError::ParseError(what) => {
-                Self::new(SqlState::INVALID_TEXT, what)
-            }
+            ArrowError::CastError(what) | ArrowError::ParseError(what) => cast_error(&what),
             other => Self::internal(other.to_string()),
         }
     }
+}
+
+/// What Arrow says of a value that cannot become one of another type, as PostgreSQL says it.
+fn cast_error(what: &str) -> Error {
+    let text = what.strip_prefix("Cannot cast string '");
+    if let Some((value, data_type)) = text.and_then(|t| t.rsplit_once("' to value of ")) {
+        let data_type = data_type.strip_suffix(" type").unwrap_or(data_type);
+        return invalid_text(SqlState::INVALID_TEXT, data_type, value);
+    }
+    let text = what.strip_prefix("Error parsing timestamp from '");
+    if let Some((value, _)) = text.and_then(|t| t.rsplit_once("': ")) {
+        return invalid_text(SqlState::INVALID_DATETIME, "timestamp", value);
+    }
+    let text = what.strip_prefix("Can't cast value ");
+    if let Some((value, data_type)) = text.and_then(|t| t.rsplit_once(" to type ")) {
+        let message = format!("{} out of range", with_sql_types(data_type));
+        return Error::new(SqlState::NUMERIC_OUT_OF_RANGE, message)
+            .detail(format!("the value is {value}"));
+    }
+    Error::new(SqlState::INVALID_TEXT, with_sql_types(what))
+}
+
+fn invalid_text(state: SqlState, data_type: &str, value: &str) -> Error {
+    let data_type = with_sql_types(data_type);
+    Error::new(
+        state,
+        format!("invalid input syntax for type {data_type}: \"{value}\""),
+    )
 }
 
 #[cfg(test)]
@@ -207,5 +235,27 @@ mod tests {
         let text = "SELECT 'é',\n  bad";
         assert_eq!(Location { line: 2, column: 3 }.char_index(text), 15);
         assert_eq!(Location { line: 1, column: 1 }.char_index(text), 1);
+    }
+
+    #[test]
+    fn casts_fail_in_the_words_of_postgres() {
+        let cases = [
+            (
+                "Cannot cast string 'it's' to value of Int64 type",
+                "22P02 invalid input syntax for type bigint: \"it's\"",
+            ),
+            (
+                "Error parsing timestamp from 'x': error parsing date",
+                "22007 invalid input syntax for type timestamp: \"x\"",
+            ),
+            (
+                "Can't cast value 3000000000 to type Int32",
+                "22003 integer out of range\nDETAIL: the value is 3000000000",
+            ),
+        ];
+        for (arrow, expected) in cases {
+            let error = Error::from(arrow::error::ArrowError::CastError(arrow.to_owned()));
+            assert_eq!(format!("{error:?}"), expected);
+        }
     }
 }

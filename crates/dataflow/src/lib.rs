@@ -8,6 +8,7 @@ pub mod error;
 pub mod options;
 pub mod schema;
 pub mod slab;
+mod sql_types;
 pub mod time;
 pub mod wake;
 
@@ -15,4 +16,5 @@ pub use batch::{DeltaBatch, Weights};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, Location, Result, SqlState};
 pub use slab::{Slab, Span};
+pub use sql_types::with_sql_types;
 pub use time::{Micros, Watermark};

@@ -31,6 +31,8 @@ struct Function {
     args: Vec<Compiled>,
     filter: Option<Compiled>,
     states: usize,
+    /// The arguments of no rows.
+    no_rows: Vec<ArrayRef>,
 }
 
 /// Evaluated arguments and filters of a batch, one entry a function.
@@ -176,15 +178,15 @@ impl Aggregates {
     /// The state of one group that no row has come to, as a run without keys: an aggregation without keys has a result
     /// before its first row.
     pub fn empty_state(&self) -> Result<RecordBatch> {
+        // A filter makes the accumulators note that the group has no rows: without one they take it as one that has.
+        let nobody = BooleanArray::from(Vec::<bool>::new());
         let mut columns = Vec::new();
         for function in &self.functions {
-            let mut accumulator = function
-                .expr
-                .create_accumulator()
+            let mut accumulator = function.accumulator()?;
+            accumulator
+                .update_batch(&function.no_rows, &[], Some(&nobody), 1)
                 .map_err(from_datafusion)?;
-            for value in accumulator.state().map_err(from_datafusion)? {
-                columns.push(value.to_array().map_err(from_datafusion)?);
-            }
+            columns.extend(accumulator.state(EmitTo::All).map_err(from_datafusion)?);
         }
         conform(&self.state_schema, columns)
     }
@@ -232,11 +234,14 @@ impl Function {
         let mut args = function.expressions();
         args.extend(lowered.order_bys.iter().map(|o| Arc::clone(&o.expr)));
         let states = function.state_fields().map_err(from_datafusion)?.len();
+        let nothing = RecordBatch::new_empty(Arc::clone(schema.inner()));
+        let no_rows = evaluate_all(&args, &nothing)?;
         Ok(Self {
             expr: function,
             args,
             filter: lowered.filter,
             states,
+            no_rows,
         })
     }
 

@@ -31,7 +31,13 @@ pub struct Engine {
 
 impl Engine {
     /// Starts the engine's thread.
-    pub fn start(clock: Arc<dyn Clock>, cuts: Box<dyn CutLog>, limits: Limits) -> Result<Self> {
+    /// `on_end` is called once, on that thread, when it ends: with an error when nobody told it to.
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        cuts: Box<dyn CutLog>,
+        limits: Limits,
+        on_end: impl FnOnce(Option<Error>) + Send + 'static,
+    ) -> Result<Self> {
         let (commands, received) = bounded(QUEUE);
         let waker = Waker::default();
         let core = Core::new(clock, cuts, waker.clone(), limits);
@@ -39,7 +45,10 @@ impl Engine {
         let sleeper = waker.clone();
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || run(core, &received, &sleeper))
+            .spawn(move || {
+                let ended = crate::panic::guarded(|| run(core, &received, &sleeper));
+                on_end(ended.err());
+            })
             .map_err(|e| Error::internal(format!("the engine's thread did not start: {e}")))?;
         Ok(Self {
             commands,
@@ -90,7 +99,7 @@ impl Drop for Engine {
     }
 }
 
-fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) {
+fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) -> Result<()> {
     loop {
         while let Ok(command) = commands.try_recv() {
             match command {
@@ -98,16 +107,10 @@ fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) {
                 Command::Status(reply) => {
                     let _ = reply.send(core.status());
                 }
-                Command::Stop => return,
+                Command::Stop => return Ok(()),
             }
         }
-        let step = match core.step() {
-            Ok(step) => step,
-            Err(error) => {
-                tracing::error!(%error, "the engine stops: a tick could not be published");
-                return;
-            }
-        };
+        let step = core.step()?;
         if step.records >= core.limits.tick_records {
             continue;
         }

@@ -14,6 +14,7 @@ pub mod expr;
 pub mod feed;
 pub mod operator;
 pub mod ops;
+mod panic;
 pub mod pipeline;
 mod report;
 pub mod state;

@@ -22,7 +22,7 @@ impl Core {
             .map(|(id, v)| ViewStatus {
                 name: v.spec.name.clone(),
                 state: v.state.clone(),
-                watermark: v.pipeline.watermark(),
+                watermark: v.watermark,
                 rows_out: v.rows_out,
                 rows: v.spec.store.len() as u64,
                 behind: self.behind_of(*id),

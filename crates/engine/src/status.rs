@@ -61,7 +61,7 @@ pub struct ViewStatus {
     pub name: String,
     /// What it does.
     pub state: ViewState,
-    /// Watermark of its output.
+    /// The least watermark of what it reads.
     pub watermark: Watermark,
     /// Rows given, corrections included.
     pub rows_out: u64,

@@ -7,6 +7,7 @@ use plan::Node;
 
 use crate::operator::{Counters, Tick};
 use crate::ops::updating_agg::batch_of;
+use crate::panic::guarded;
 use crate::pipeline::Pipeline;
 use crate::store::Store;
 
@@ -46,6 +47,8 @@ pub(crate) struct View {
     pub(crate) fresh: Vec<DeltaBatch>,
     /// Rows were pushed in this tick.
     pub(crate) touched: bool,
+    /// The least watermark of what it reads, as of the last tick.
+    pub(crate) watermark: Watermark,
 }
 
 impl View {
@@ -57,6 +60,7 @@ impl View {
             rows_out: 0,
             fresh: Vec::new(),
             touched: false,
+            watermark: Watermark::MIN,
         }
     }
 
@@ -87,6 +91,7 @@ impl View {
     pub(crate) fn tick(&mut self, watermarks: &[Watermark], tick: Tick) {
         self.fresh.clear();
         self.touched = false;
+        self.watermark = watermarks.iter().copied().min().unwrap_or(Watermark::MIN);
         if !self.is_alive() {
             return;
         }
@@ -127,20 +132,5 @@ impl View {
 
     pub(crate) fn counters(&self) -> Counters {
         self.pipeline.counters()
-    }
-}
-
-/// Runs a step of a view; a panic in it fails the view, not the engine.
-fn guarded(step: impl FnOnce() -> Result<()>) -> Result<()> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)) {
-        Ok(result) => result,
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("a panic");
-            Err(Error::internal(format!("an operator broke: {text}")))
-        }
     }
 }

@@ -7,8 +7,10 @@ use dataflow::{Micros, Watermark};
 pub struct PartitionTime {
     /// Highest event time seen.
     pub highest: Option<Micros>,
-    /// When a row came last, by the wall clock of its tick.
+    /// When a row came last, by the wall clock of its tick's end.
     pub last_row: Micros,
+    /// Rows came, or the partition itself, since the last tick's end.
+    fresh: bool,
     /// Nothing came for the idle time and everything there was has been read.
     pub idle: bool,
 }
@@ -40,6 +42,7 @@ impl SourceTime {
             self.partitions.push(PartitionTime {
                 highest: None,
                 last_row: wall,
+                fresh: true,
                 idle: false,
             });
         }
@@ -50,12 +53,17 @@ impl SourceTime {
         let time = &mut self.partitions[partition];
         time.highest = Some(time.highest.map_or(highest, |h| h.max(highest)));
         time.last_row = wall;
+        time.fresh = true;
         time.idle = false;
     }
 
     /// Ends a tick: decides who is idle (`at_end` has one entry a partition) and moves the watermark, never back.
     pub fn advance(&mut self, wall: Micros, at_end: impl Fn(usize) -> bool) -> Watermark {
         for (i, time) in self.partitions.iter_mut().enumerate() {
+            // Only a tick's end is in the cut log, and a long tick makes nobody idle whose rows it brought.
+            if std::mem::take(&mut time.fresh) {
+                time.last_row = wall;
+            }
             time.idle = at_end(i) && wall.saturating_sub(time.last_row) >= self.idle_after;
         }
         let least = self
@@ -128,6 +136,17 @@ mod tests {
             Watermark(54),
             "it never goes back"
         );
+    }
+
+    #[test]
+    fn rows_count_however_long_their_tick_took() {
+        let mut time = SourceTime::new(0, 10);
+        time.grow(1, 0);
+        time.observe(0, 7, 0);
+        assert_eq!(time.advance(500, |_| true), Watermark(6));
+        assert!(!time.partitions()[0].idle);
+        time.advance(510, |_| true);
+        assert!(time.partitions()[0].idle);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use error::CatalogError;
 pub use rewrite::names::{column_name, shown_name};
 pub use rewrite::{is_catalog_query, rewrite};
 pub use snapshot::{
-    CatalogSnapshot, ColumnInfo, ForeignInfo, RelationInfo, RelationKind, SettingInfo,
+    CatalogSnapshot, ColumnInfo, ForeignInfo, RelationInfo, RelationKind, SettingInfo, UserSchema,
 };
 pub use types::{PG_TYPE_KEY, PgType, field_type, format_type, pg_type_of};
 

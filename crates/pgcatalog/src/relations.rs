@@ -16,6 +16,7 @@ pub(crate) mod oid {
     pub(crate) const PG_TOAST: u32 = 99;
     pub(crate) const PUBLIC: u32 = 2200;
     pub(crate) const INFORMATION_SCHEMA: u32 = 13207;
+    pub(crate) const CLICKMILL: u32 = 13999;
     pub(crate) const OWNER: u32 = 10;
     pub(crate) const DATABASE: u32 = 5;
     pub(crate) const HEAP: u32 = 2;

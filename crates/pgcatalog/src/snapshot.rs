@@ -2,6 +2,8 @@
 
 use datafusion::arrow::datatypes::DataType;
 
+use crate::relations::oid;
+
 /// Everything that the system relations and functions of one statement are made of.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogSnapshot {
@@ -9,7 +11,7 @@ pub struct CatalogSnapshot {
     pub database: String,
     /// The session's user, who owns everything.
     pub user: String,
-    /// The relations of schema `public`.
+    /// The relations of schemas `public` and `clickmill`.
     pub relations: Vec<RelationInfo>,
     /// The session's settings: rows of `pg_settings`, values of `current_setting`.
     pub settings: Vec<SettingInfo>,
@@ -19,11 +21,13 @@ pub struct CatalogSnapshot {
     pub version: String,
 }
 
-/// One relation of schema `public`.
+/// One relation.
 #[derive(Clone, Debug)]
 pub struct RelationInfo {
     /// Stable for the life of the object, 16384 or more.
     pub oid: u32,
+    /// Where it is.
+    pub schema: UserSchema,
     /// Folded name.
     pub name: String,
     /// What it is.
@@ -36,6 +40,31 @@ pub struct RelationInfo {
     pub comment: Option<String>,
     /// Where the rows of a source come from.
     pub foreign: Option<ForeignInfo>,
+}
+
+/// The schemas that are not PostgreSQL's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserSchema {
+    /// What users made.
+    Public,
+    /// What clickmill tells of itself; not in the search path.
+    Clickmill,
+}
+
+impl UserSchema {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Clickmill => "clickmill",
+        }
+    }
+
+    pub(crate) fn oid(self) -> u32 {
+        match self {
+            Self::Public => oid::PUBLIC,
+            Self::Clickmill => oid::CLICKMILL,
+        }
+    }
 }
 
 /// What a relation is to Postgres: relkind `f`, `r`, `v` and `m`.
@@ -117,8 +146,10 @@ impl CatalogSnapshot {
         self.relations.iter().find(|relation| relation.oid == oid)
     }
 
-    pub(crate) fn relation_named(&self, name: &str) -> Option<&RelationInfo> {
-        self.relations.iter().find(|relation| relation.name == name)
+    pub(crate) fn relation_named(&self, schema: UserSchema, name: &str) -> Option<&RelationInfo> {
+        self.relations
+            .iter()
+            .find(|relation| relation.schema == schema && relation.name == name)
     }
 
     pub(crate) fn setting(&self, name: &str) -> Option<&SettingInfo> {

@@ -188,6 +188,8 @@ pub struct Subscribe {
     pub progress: bool,
     /// `EMIT …` of a subscribed query.
     pub emit: Option<Emit>,
+    /// Where EMIT stands.
+    pub emit_location: Option<Location>,
     /// Where the target begins.
     pub location: Option<Location>,
 }

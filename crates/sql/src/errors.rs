@@ -73,6 +73,9 @@ fn convert_shared(error: &DataFusionError) -> Error {
             datafusion::arrow::error::ArrowError::DivideByZero => {
                 Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")
             }
+            datafusion::arrow::error::ArrowError::CastError(what) => Error::from(
+                datafusion::arrow::error::ArrowError::CastError(what.clone()),
+            ),
             other => Error::new(SqlState::INVALID_TEXT, other.to_string()),
         },
         other => Error::internal(other.strip_backtrace()),
@@ -85,6 +88,10 @@ fn schema_error(error: SchemaError) -> Error {
             field,
             valid_fields,
         } => {
+            if field.name == "window_complete" {
+                return Error::unsupported("the column window_complete")
+                    .hint("EMIT ON WINDOW CLOSE gives the rows of complete windows only");
+            }
             let error = Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column \"{}\" does not exist", field.name),
@@ -162,6 +169,7 @@ fn execution_error(text: &str) -> Error {
 
 /// First letter in lower case, as Postgres writes messages; words in capitals stay.
 fn lower(text: &str) -> String {
+    let text = &dataflow::with_sql_types(text);
     let mut chars = text.chars();
     match (chars.next(), text.chars().nth(1)) {
         (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {

@@ -1,6 +1,7 @@
 //! From SQL text to statements and stream plans. Knows no connector and no wire protocol.
 
 pub mod ast;
+pub mod checked;
 pub mod continuous;
 pub mod dialect;
 pub mod errors;

@@ -8,7 +8,7 @@ mod windowed;
 
 use std::sync::Arc;
 
-use dataflow::{Error, Micros, Result, SqlState};
+use dataflow::{Error, Location, Micros, Result, SqlState};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use plan::{Emit, Mode, Node, Op, Relation, RelationKind, StateRule};
 
@@ -29,6 +29,8 @@ pub trait Catalog {
 pub struct LowerOptions {
     /// `EMIT`, or `None` when not written.
     pub emit: Option<Emit>,
+    /// Where EMIT stands.
+    pub emit_location: Option<Location>,
     /// `WITH (state_ttl = …)` in microseconds.
     pub state_ttl: Option<Micros>,
     /// `WITH (unbounded_state = true)`.
@@ -46,21 +48,41 @@ pub fn lower(
 ) -> Result<Arc<Node>> {
     let lowering = Lowering { catalog, options };
     let root = lowering.node(plan)?;
-    if options.emit == Some(Emit::OnWindowClose) && !uses_window(&root) {
-        return Err(Error::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            "EMIT ON WINDOW CLOSE needs a window",
-        )
-        .hint("a query without windows is updating: leave EMIT out or write EMIT ON UPDATE"));
+    match options.emit {
+        Some(emit) => check_emit(emit, &root).map_err(|e| e.at(options.emit_location))?,
+        None => {}
     }
     Ok(root)
 }
 
-fn uses_window(node: &Node) -> bool {
-    matches!(
-        node.op,
-        Op::PaneAgg { .. } | Op::SessionAgg { .. } | Op::WindowAssign { .. }
-    ) || node.inputs.iter().any(|n| uses_window(n))
+/// Refuses an EMIT that no operator of the plan obeys.
+fn check_emit(emit: Emit, root: &Node) -> Result<()> {
+    let (obeyed, message, hint) = match emit {
+        Emit::OnWindowClose => (
+            has_op(root, &|op| match op {
+                Op::PaneAgg { .. } | Op::SessionAgg { .. } => true,
+                Op::TopN { expires, .. } => expires.is_some(),
+                _ => false,
+            }),
+            "EMIT ON WINDOW CLOSE needs an aggregation over a window",
+            "leave EMIT out: rows that are not aggregated come out at once, and without a window they are corrected",
+        ),
+        Emit::OnUpdate { .. } => (
+            has_op(root, &|op| {
+                matches!(op, Op::UpdatingAgg { .. } | Op::SessionAgg { .. })
+            }),
+            "EMIT ON UPDATE needs an aggregation",
+            "leave EMIT out: the rows of this query come out at once and are never corrected",
+        ),
+    };
+    if obeyed {
+        return Ok(());
+    }
+    Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint))
+}
+
+fn has_op(node: &Node, wanted: &dyn Fn(&Op) -> bool) -> bool {
+    wanted(&node.op) || node.inputs.iter().any(|n| has_op(n, wanted))
 }
 
 pub(crate) struct Lowering<'a> {
@@ -192,17 +214,17 @@ impl Lowering<'_> {
         }))
     }
 
-    /// Whether `plan` is a scan of a small table (through aliases, projections of columns and filters).
-    pub(crate) fn is_table(&self, plan: &LogicalPlan) -> bool {
+    /// The small table that `plan` scans (through aliases, projections of columns and filters).
+    pub(crate) fn table_of(&self, plan: &LogicalPlan) -> Option<Relation> {
         match plan {
             LogicalPlan::TableScan(scan) => self
                 .catalog
                 .relation(scan.table_name.table())
-                .is_some_and(|r| r.kind == RelationKind::Table),
-            LogicalPlan::SubqueryAlias(a) => self.is_table(&a.input),
-            LogicalPlan::Projection(p) => self.is_table(&p.input),
-            LogicalPlan::Filter(f) => self.is_table(&f.input),
-            _ => false,
+                .filter(|r| r.kind == RelationKind::Table),
+            LogicalPlan::SubqueryAlias(a) => self.table_of(&a.input),
+            LogicalPlan::Projection(p) => self.table_of(&p.input),
+            LogicalPlan::Filter(f) => self.table_of(&f.input),
+            _ => None,
         }
     }
 }

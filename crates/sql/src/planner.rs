@@ -8,13 +8,14 @@ use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::{TableReference, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionState;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::{
     ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
 };
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
+use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use sqlparser::ast::{Query, Statement};
 
@@ -27,6 +28,21 @@ use crate::window::{RunMode, WindowPlanner};
 pub trait Relations: Send + Sync {
     /// The relation called `name` in `schema` (`None`: written without one).
     fn get(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableSource>>;
+}
+
+/// DataFusion's functions, clickmill's own in place of some, and its defaults.
+pub fn session_state(target_partitions: usize) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(target_partitions)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    let builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features();
+    crate::checked::install(builder).build()
 }
 
 /// Plans `query` over `relations`. The plan is not optimised.

@@ -50,6 +50,7 @@ fn check(node: &impl Visit) -> Result<()> {
     match node.visit(&mut Refuser {
         queries: Vec::new(),
         subqueries: 0,
+        in_from: false,
     }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -61,6 +62,8 @@ struct Refuser {
     queries: Vec<Option<Location>>,
     /// How many of them are expressions.
     subqueries: usize,
+    /// The next expression is the call in `FROM TABLE(…)`.
+    in_from: bool,
 }
 
 impl Refuser {
@@ -100,6 +103,7 @@ impl Visitor for Refuser {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
+        self.in_from = matches!(factor, TableFactor::TableFunction { .. });
         self.place(relation::check_factor(factor).map_err(|error| error.at(location_of(factor))))
     }
 
@@ -110,7 +114,12 @@ impl Visitor for Refuser {
                 return self.place(Err(too_deep().at(location_of(expr))));
             }
         }
-        match expression::check(expr) {
+        let in_from = std::mem::take(&mut self.in_from);
+        let checked = expression::check(expr).and_then(|()| match expr {
+            Expr::Function(call) if !in_from => function::refuse_group_window(call),
+            _ => Ok(()),
+        });
+        match checked {
             Ok(()) => ControlFlow::Continue(()),
             error => self.place(error.map_err(|error| error.at(location_of(expr)))),
         }

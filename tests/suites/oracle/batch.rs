@@ -47,17 +47,22 @@ impl<'a> Batch<'a> {
             ("session_end", session(|(_, end)| end), true),
         ];
         let rows = RecordBatch::try_from_iter_with_nullable(columns).map_err(|e| e.to_string())?;
-        let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(|e| e.to_string())?;
+        let table =
+            MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(|e| e.to_string())?;
         let context = SessionContext::new_with_state(state.clone());
         // The state's catalog is that of the case before, too.
         context.deregister_table("log").map_err(|e| e.to_string())?;
-        context.register_table("log", Arc::new(table)).map_err(|e| e.to_string())?;
+        context
+            .register_table("log", Arc::new(table))
+            .map_err(|e| e.to_string())?;
         Ok(Self { runtime, context })
     }
 
     /// The rows of a query.
     pub(super) fn query(&self, sql: &str) -> Result<Rows, String> {
-        let batches = self.runtime.block_on(async { self.context.sql(sql).await?.collect().await });
+        let batches = self
+            .runtime
+            .block_on(async { self.context.sql(sql).await?.collect().await });
         rows_of(&batches.map_err(|e| format!("plain SQL failed: {e}\n{sql}"))?)
     }
 }

@@ -5,7 +5,9 @@ use std::fmt;
 
 use dataflow::DeltaBatch;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use datafusion::arrow::datatypes::{
+    DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
 
 /// Largest relative difference of equal floating-point numbers.
 const TOLERANCE: f64 = 1e-9;
@@ -47,7 +49,9 @@ impl Value {
 
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()),
+            (Self::Float(a), Self::Float(b)) => {
+                a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
+            }
             _ => self == other,
         }
     }
@@ -71,7 +75,10 @@ fn order(a: &[Value], b: &[Value]) -> Ordering {
         let pairs = a.iter().zip(b).filter(|(x, y)| {
             (matches!(x, Value::Float(_)) && matches!(y, Value::Float(_))) == floats
         });
-        pairs.map(|(x, y)| x.order(y)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+        pairs
+            .map(|(x, y)| x.order(y))
+            .find(|o| o.is_ne())
+            .unwrap_or(Ordering::Equal)
     };
     by(false).then_with(|| by(true))
 }
@@ -114,29 +121,48 @@ pub(super) fn difference(mut found: Rows, mut expected: Rows) -> Option<String> 
 
 /// A row on one line.
 pub(super) fn line(row: &[Value]) -> String {
-    row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+    row.iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" | ")
 }
 
 /// The rows of batches.
 pub(super) fn rows_of(batches: &[RecordBatch]) -> Result<Rows, String> {
     let mut rows = Vec::new();
     for batch in batches {
-        let columns = batch.columns().iter().map(|c| values(c.as_ref())).collect::<Result<Vec<_>, _>>()?;
-        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c[row].clone()).collect()));
+        let columns = batch
+            .columns()
+            .iter()
+            .map(|c| values(c.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        rows.extend(
+            (0..batch.num_rows()).map(|row| columns.iter().map(|c| c[row].clone()).collect()),
+        );
     }
     Ok(rows)
 }
 
 fn values(array: &dyn Array) -> Result<Vec<Value>, String> {
     let valued = |of: &dyn Fn(usize) -> Value| {
-        let value = |row| if array.is_null(row) { Value::Null } else { of(row) };
+        let value = |row| {
+            if array.is_null(row) {
+                Value::Null
+            } else {
+                of(row)
+            }
+        };
         Ok((0..array.len()).map(value).collect())
     };
     match array.data_type() {
         DataType::Boolean => valued(&|i| Value::Bool(array.as_boolean().value(i))),
         DataType::Int64 => valued(&|i| Value::Int(array.as_primitive::<Int64Type>().value(i))),
-        DataType::UInt64 => valued(&|i| Value::Int(array.as_primitive::<UInt64Type>().value(i) as i64)),
-        DataType::Float64 => valued(&|i| Value::Float(array.as_primitive::<Float64Type>().value(i))),
+        DataType::UInt64 => {
+            valued(&|i| Value::Int(array.as_primitive::<UInt64Type>().value(i) as i64))
+        }
+        DataType::Float64 => {
+            valued(&|i| Value::Float(array.as_primitive::<Float64Type>().value(i)))
+        }
         DataType::Utf8 => valued(&|i| Value::Text(array.as_string::<i32>().value(i).to_owned())),
         DataType::Utf8View => valued(&|i| Value::Text(array.as_string_view().value(i).to_owned())),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
@@ -157,21 +183,30 @@ pub(super) fn sum(log: &[(u64, DeltaBatch)], distinct: bool) -> Result<Rows, Str
         let mut signs: BTreeMap<String, i8> = BTreeMap::new();
         while at < log.len() && log[at].0 == version {
             let batch = &log[at].1;
-            for (row, values) in rows_of(std::slice::from_ref(&batch.rows))?.into_iter().enumerate() {
+            for (row, values) in rows_of(std::slice::from_ref(&batch.rows))?
+                .into_iter()
+                .enumerate()
+            {
                 let weight = batch.weights.get(row);
                 let shown = line(&values);
                 if distinct && *signs.entry(shown.clone()).or_insert(weight) != weight {
-                    return Err(format!("version {version} both inserts and takes back {shown}"));
+                    return Err(format!(
+                        "version {version} both inserts and takes back {shown}"
+                    ));
                 }
                 counts.entry(shown).or_insert((0, values)).0 += i64::from(weight);
             }
             at += 1;
         }
         if let Some((shown, _)) = counts.iter().find(|(_, (count, _))| *count < 0) {
-            return Err(format!("version {version} takes back {shown}, which is not there"));
+            return Err(format!(
+                "version {version} takes back {shown}, which is not there"
+            ));
         }
         counts.retain(|_, (count, _)| *count != 0);
     }
-    let times = |(count, values): (i64, Vec<Value>)| std::iter::repeat_n(values, usize::try_from(count).unwrap_or(0));
+    let times = |(count, values): (i64, Vec<Value>)| {
+        std::iter::repeat_n(values, usize::try_from(count).unwrap_or(0))
+    };
     Ok(counts.into_values().flat_map(times).collect())
 }

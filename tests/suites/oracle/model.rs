@@ -54,10 +54,20 @@ impl Model {
         }
     }
 
-    /// A tick that began and ended at these times of the clock.
-    pub(super) fn tick(&mut self, stream: &Stream, begun: i64, ended: i64, deliveries: &[Delivery], at_end: &[bool]) {
+    /// A tick that ended at this time of the clock.
+    pub(super) fn tick(
+        &mut self,
+        stream: &Stream,
+        ended: i64,
+        deliveries: &[Delivery],
+        at_end: &[bool],
+    ) {
         self.tick += 1;
-        let new = PartitionTime { highest: None, since: begun, idle: false };
+        let new = PartitionTime {
+            highest: None,
+            since: ended,
+            idle: false,
+        };
         self.partitions.resize(at_end.len(), new);
         for delivery in deliveries {
             let time = &mut self.partitions[delivery.partition];
@@ -65,9 +75,13 @@ impl Model {
                 let record = &stream.partitions[delivery.partition][offset as usize];
                 if let Some(row) = &record.row {
                     time.highest = Some(time.highest.map_or(row.ts, |h| h.max(row.ts)));
-                    time.since = begun;
+                    time.since = ended;
                     let (row, tick, watermark) = (row.clone(), self.tick, self.watermark);
-                    self.placed.push(Placed { row, tick, watermark });
+                    self.placed.push(Placed {
+                        row,
+                        tick,
+                        watermark,
+                    });
                 }
             }
         }
@@ -108,7 +122,10 @@ impl Sessions {
             _ => query.window,
         };
         let Window::Session { gap } = window else {
-            return Self { of: Vec::new(), late: 0 };
+            return Self {
+                of: Vec::new(),
+                late: 0,
+            };
         };
         let mut of = vec![None; placed.len()];
         let near = gap + i64::from(mistake == Mistake::Gap);
@@ -119,7 +136,11 @@ impl Sessions {
         };
         let mut late = 0;
         let mut by_key: HashMap<Vec<Option<String>>, Vec<usize>> = HashMap::new();
-        for (at, p) in placed.iter().enumerate().filter(|(_, p)| query.reaches_window(&p.row)) {
+        for (at, p) in placed
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| query.reaches_window(&p.row))
+        {
             let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
             by_key.entry(key).or_default().push(at);
         }
@@ -181,7 +202,11 @@ pub(super) fn late_rows(query: &Windowed, placed: &[Placed]) -> u64 {
         let starts = query.window.starts(p.row.ts);
         starts.iter().all(|start| start + size - 1 <= p.watermark)
     };
-    placed.iter().filter(|p| query.reaches_window(&p.row)).filter(late).count() as u64
+    placed
+        .iter()
+        .filter(|p| query.reaches_window(&p.row))
+        .filter(late)
+        .count() as u64
 }
 
 /// Windows that got rows, by how many ticks the rows came in: all of them, and those of three ticks or more.
@@ -195,7 +220,11 @@ pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
     };
     let sessions = Sessions::assign(query, placed, Mistake::None);
     let size = query.window.size();
-    for (at, p) in placed.iter().enumerate().filter(|(_, p)| query.reaches_window(&p.row)) {
+    for (at, p) in placed
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| query.reaches_window(&p.row))
+    {
         if let Some(Some((start, end))) = sessions.of.get(at) {
             let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
             note((key, *start, *end), p.tick);

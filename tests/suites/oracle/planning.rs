@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use dataflow::{Error, Result};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
-use datafusion::prelude::SessionConfig;
 use engine::{Change, SourceSpec, Store, StoreOptions, ViewSpec};
 use plan::{Emit, Mode, Node, Relation, RelationKind, TimeColumn, ViewShape};
 use sql::ast::{self, Statement};
@@ -16,19 +15,6 @@ use sql::planner::{Relations, StreamSource, plan_query};
 use sql::window::RunMode;
 
 use super::sim::Brokers;
-
-/// Functions and defaults, as the database has them.
-pub(super) fn session_state() -> SessionState {
-    let mut config = SessionConfig::new().with_target_partitions(1);
-    let options = config.options_mut();
-    options.sql_parser.map_string_types_to_utf8view = false;
-    options.sql_parser.collect_spans = true;
-    options.execution.time_zone = Some("UTC".to_owned());
-    SessionStateBuilder::new()
-        .with_config(config)
-        .with_default_features()
-        .build()
-}
 
 /// What exists in one case.
 pub(super) struct Objects<'a> {
@@ -45,11 +31,20 @@ struct View {
 
 impl<'a> Objects<'a> {
     pub(super) fn new(state: &'a SessionState) -> Self {
-        Self { state, source: None, views: BTreeMap::new() }
+        Self {
+            state,
+            source: None,
+            views: BTreeMap::new(),
+        }
     }
 
     /// Carries out `CREATE SOURCE`; readers are the broker's.
-    pub(super) fn source(&mut self, text: &str, brokers: &Brokers, idle_after: i64) -> Result<Change> {
+    pub(super) fn source(
+        &mut self,
+        text: &str,
+        brokers: &Brokers,
+        idle_after: i64,
+    ) -> Result<Change> {
         let Statement::CreateSource(create) = one(text)? else {
             return Err(Error::internal("not CREATE SOURCE"));
         };
@@ -74,6 +69,7 @@ impl<'a> Objects<'a> {
         let names = sql::names::output_names(&create.query, logical.schema().as_arrow());
         let logical = sql::optimize::optimize(self.state, logical)?;
         let options = LowerOptions {
+            emit_location: None,
             emit: create.emit.map(emit),
             state_ttl: None,
             unbounded_state: create.options.iter().any(|o| o.name == "unbounded_state"),
@@ -98,14 +94,23 @@ impl<'a> Objects<'a> {
             time: None,
             ephemeral: false,
         };
-        self.views.insert(create.name.value, View { schema, node, logical });
+        self.views.insert(
+            create.name.value,
+            View {
+                schema,
+                node,
+                logical,
+            },
+        );
         Ok((Change::CreateView(spec), store))
     }
 }
 
 fn one(text: &str) -> Result<Statement> {
     let parsed = sql::parse::parse(text)?.pop();
-    parsed.map(|p| p.statement).ok_or_else(|| Error::internal("no statement"))
+    parsed
+        .map(|p| p.statement)
+        .ok_or_else(|| Error::internal("no statement"))
 }
 
 fn emit(emit: ast::Emit) -> Emit {
@@ -144,13 +149,21 @@ impl sql::lower::Catalog for Objects<'_> {
                 let watermark = self.source.as_ref()?.schema.watermark.as_ref()?;
                 let shape = ViewShape {
                     mode: Mode::Append,
-                    times: vec![TimeColumn { index: watermark.column, offset: 0 }],
+                    times: vec![TimeColumn {
+                        index: watermark.column,
+                        offset: 0,
+                    }],
                     window: Vec::new(),
                 };
                 (RelationKind::Source, shape)
             }
         };
-        Some(Relation { name: name.to_owned(), kind, schema: self.schema(name)?, shape })
+        Some(Relation {
+            name: name.to_owned(),
+            kind,
+            schema: self.schema(name)?,
+            shape,
+        })
     }
 
     fn view_plan(&self, name: &str) -> Option<LogicalPlan> {

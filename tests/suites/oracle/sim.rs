@@ -45,7 +45,11 @@ impl Broker {
         let grows = !stream.in_time && random.chance(15);
         Self {
             written: vec![0; partitions],
-            known: if grows { random.below(partitions + 1) } else { partitions },
+            known: if grows {
+                random.below(partitions + 1)
+            } else {
+                partitions
+            },
             deliveries: Vec::new(),
             at_end: Vec::new(),
             pauses: *random.pick(&[0, 10, 40]),
@@ -143,7 +147,10 @@ impl SourceReader for Reader {
             partition.position = offsets.end;
             self.look(broker);
             if self.first {
-                broker.deliveries.push(Delivery { partition: at, offsets });
+                broker.deliveries.push(Delivery {
+                    partition: at,
+                    offsets,
+                });
             }
             if broker.random.chance(5) {
                 let pause = *broker.random.pick(&[MILLI, 20 * MILLI, SECOND]);

@@ -102,7 +102,11 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
     };
     let style = style(random, interest.gap.is_some());
     let homes = homes(random, partitions, count, in_time);
-    let jitter = if in_time { *random.pick(&[0, 10, 50, 200]) } else { *random.pick(&[20, 50, 150, 300]) };
+    let jitter = if in_time {
+        *random.pick(&[0, 10, 50, 200])
+    } else {
+        *random.pick(&[20, 50, 150, 300])
+    };
     let jitter = interest.scale * jitter / 100;
     let event_times = event_times(random, interest, &style, jitter, count);
     let mut stream = Stream {
@@ -268,7 +272,9 @@ fn json(random: &mut Random, row: &Row, times: Times) -> Vec<u8> {
     let values = [
         (
             "k",
-            row.k.as_ref().map(|k| serde_json::Value::from(k.as_str()).to_string()),
+            row.k
+                .as_ref()
+                .map(|k| serde_json::Value::from(k.as_str()).to_string()),
         ),
         ("n", row.n.map(|n| n.to_string())),
         ("x", row.x.map(|x| format!("{x:?}"))),
@@ -313,7 +319,10 @@ impl Row {
 impl Stream {
     /// Rows of all partitions, in no order of time.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.partitions.iter().flatten().filter_map(|r| r.row.as_ref())
+        self.partitions
+            .iter()
+            .flatten()
+            .filter_map(|r| r.row.as_ref())
     }
 
     /// How far a row lies behind the highest before it in its partition, at most.
@@ -346,7 +355,11 @@ impl Stream {
         self.last.ts = ts - ts.rem_euclid(unit);
         for partition in 0..self.partitions.len() {
             let offset = self.partitions[partition].len() as i64;
-            let row = Row { partition, offset, ..self.last.clone() };
+            let row = Row {
+                partition,
+                offset,
+                ..self.last.clone()
+            };
             self.partitions[partition].push(Record {
                 payload: Some(json(random, &row, self.times)),
                 row: Some(row),

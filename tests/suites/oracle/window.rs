@@ -50,7 +50,10 @@ impl Window {
             _ => 7 * scale + 3 * MILLI,
         };
         match kind {
-            Kind::Tumble => Self::Tumble { size: scale, offset },
+            Kind::Tumble => Self::Tumble {
+                size: scale,
+                offset,
+            },
             Kind::Hop => {
                 // Tenths of a size per slide; some divide evenly, some do not.
                 let tenths = *random.pick(&[10, 20, 25, 30, 35, 50, 73, 100, 11]);
@@ -76,7 +79,11 @@ impl Window {
     fn aligned(self) -> Option<(i64, i64, i64)> {
         match self {
             Self::Tumble { size, offset } => Some((size, size, offset)),
-            Self::Hop { slide, size, offset } => Some((slide, size, offset)),
+            Self::Hop {
+                slide,
+                size,
+                offset,
+            } => Some((slide, size, offset)),
             Self::Session { .. } => None,
         }
     }
@@ -111,7 +118,11 @@ impl Window {
         };
         match self {
             Self::Tumble { size, offset } => format!("{}{}", length(size), shift(offset)),
-            Self::Hop { slide, size, offset } => {
+            Self::Hop {
+                slide,
+                size,
+                offset,
+            } => {
                 format!("{}, {}{}", length(slide), length(size), shift(offset))
             }
             Self::Session { gap } => length(gap),
@@ -128,7 +139,11 @@ impl Window {
                 "SELECT *, {ends} FROM (SELECT *, window_start + {size} AS window_end FROM (SELECT *, \
                  ts - ((ts - {offset}) % {size} + {size}) % {size} AS window_start FROM {input}))"
             ),
-            Self::Hop { slide, size, offset } => format!(
+            Self::Hop {
+                slide,
+                size,
+                offset,
+            } => format!(
                 "SELECT *, {ends} FROM (SELECT *, window_start + {size} AS window_end FROM (SELECT i.*, \
                  ts - ((ts - {offset}) % {slide} + {slide}) % {slide} - h.value * {slide} AS window_start \
                  FROM {input} AS i CROSS JOIN generate_series(0, {}) AS h)) WHERE window_end > ts",
@@ -169,8 +184,19 @@ impl Window {
     pub(super) fn longer(self) -> Self {
         let more = |length: i64| length + (length / 1000).max(MILLI);
         match self {
-            Self::Tumble { size, offset } => Self::Tumble { size: more(size), offset },
-            Self::Hop { slide, size, offset } => Self::Hop { slide, size: more(size), offset },
+            Self::Tumble { size, offset } => Self::Tumble {
+                size: more(size),
+                offset,
+            },
+            Self::Hop {
+                slide,
+                size,
+                offset,
+            } => Self::Hop {
+                slide,
+                size: more(size),
+                offset,
+            },
             Self::Session { gap } => Self::Session { gap: more(gap) },
         }
     }
@@ -178,7 +204,11 @@ impl Window {
 
 /// An interval of whole milliseconds.
 pub(super) fn interval(micros: i64, flink: bool) -> String {
-    let (sign, length) = if micros < 0 { ("-", -micros) } else { ("", micros) };
+    let (sign, length) = if micros < 0 {
+        ("-", -micros)
+    } else {
+        ("", micros)
+    };
     let (amount, unit) = match length {
         _ if length % MINUTE == 0 => (length / MINUTE, "MINUTE"),
         _ if length % SECOND == 0 => (length / SECOND, "SECOND"),

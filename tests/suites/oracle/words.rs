@@ -75,7 +75,10 @@ impl Condition {
 
     /// Whether a row fulfils the parts that concern one of `columns` alone.
     pub(super) fn holds_for(&self, columns: &[Key], row: &Row) -> bool {
-        let concerns = |p: &&Part| p.column.is_some_and(|c| columns.iter().any(|k| k.is_column() && k.sql == c));
+        let concerns = |p: &&Part| {
+            p.column
+                .is_some_and(|c| columns.iter().any(|k| k.is_column() && k.sql == c))
+        };
         self.parts.iter().filter(concerns).all(|p| (p.holds)(row))
     }
 }
@@ -83,34 +86,58 @@ impl Condition {
 const CONDITIONS: &[Condition] = &[
     Condition {
         sql: "n > 2",
-        parts: &[Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n > 2) }],
+        parts: &[Part {
+            column: Some("n"),
+            holds: |r| r.n.is_some_and(|n| n > 2),
+        }],
     },
     Condition {
         sql: "k IS NOT NULL",
-        parts: &[Part { column: Some("k"), holds: |r| r.k.is_some() }],
+        parts: &[Part {
+            column: Some("k"),
+            holds: |r| r.k.is_some(),
+        }],
     },
     Condition {
         sql: "k <> 'a'",
-        parts: &[Part { column: Some("k"), holds: |r| r.k.as_ref().is_some_and(|k| k != "a") }],
+        parts: &[Part {
+            column: Some("k"),
+            holds: |r| r.k.as_ref().is_some_and(|k| k != "a"),
+        }],
     },
     Condition {
         sql: "x < 50 OR n IS NULL",
-        parts: &[Part { column: None, holds: |r| r.x.is_some_and(|x| x < 50.0) || r.n.is_none() }],
+        parts: &[Part {
+            column: None,
+            holds: |r| r.x.is_some_and(|x| x < 50.0) || r.n.is_none(),
+        }],
     },
     Condition {
         sql: "k IN ('a', 'c', 'last') AND n <> 0",
         parts: &[
-            Part { column: Some("k"), holds: |r| matches!(r.k.as_deref(), Some("a" | "c" | "last")) },
-            Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n != 0) },
+            Part {
+                column: Some("k"),
+                holds: |r| matches!(r.k.as_deref(), Some("a" | "c" | "last")),
+            },
+            Part {
+                column: Some("n"),
+                holds: |r| r.n.is_some_and(|n| n != 0),
+            },
         ],
     },
     Condition {
         sql: "NOT (n % 2 = 0)",
-        parts: &[Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n % 2 != 0) }],
+        parts: &[Part {
+            column: Some("n"),
+            holds: |r| r.n.is_some_and(|n| n % 2 != 0),
+        }],
     },
     Condition {
         sql: "n > 1000",
-        parts: &[Part { column: Some("n"), holds: |r| r.n.is_some_and(|n| n > 1000) }],
+        parts: &[Part {
+            column: Some("n"),
+            holds: |r| r.n.is_some_and(|n| n > 1000),
+        }],
     },
 ];
 

@@ -64,9 +64,10 @@ fn viewdef(snapshot: &CatalogSnapshot, args: &[Value]) -> Value {
     let Some(relation) = oid.and_then(|oid| snapshot.relation(oid)) else {
         return Value::Null;
     };
-    view_definition(relation)
-        .unwrap_or_else(|| "Not a view".to_owned())
-        .into()
+    match view_definition(relation) {
+        None if !relation.kind.is_view() => "Not a view".into(),
+        definition => definition.into(),
+    }
 }
 
 fn description(snapshot: &CatalogSnapshot, args: &[Value]) -> Value {

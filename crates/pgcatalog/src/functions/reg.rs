@@ -7,7 +7,7 @@ use super::names::{quote_ident, user_name};
 use super::{Function, called_on_null, function};
 use crate::error::error;
 use crate::relations::{self, INFORMATION_SCHEMA, PG_CATALOG, oid};
-use crate::snapshot::CatalogSnapshot;
+use crate::snapshot::{CatalogSnapshot, UserSchema};
 use crate::tables;
 use crate::types::{self, OID, TEXT};
 use crate::value::Value;
@@ -189,7 +189,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-fn namespaces() -> [(u32, &'static str); 4] {
+fn namespaces() -> [(u32, &'static str); 5] {
     tables::NAMESPACES
 }
 
@@ -231,10 +231,16 @@ pub(super) fn class_named(snapshot: &CatalogSnapshot, text: &str) -> Option<u32>
         _ => return None,
     };
     let system = |schema| relations::find(schema, name).map(|relation| relation.oid);
-    let own = || snapshot.relation_named(name).map(|relation| relation.oid);
+    let own = |schema| {
+        snapshot
+            .relation_named(schema, name)
+            .map(|relation| relation.oid)
+    };
+    let public = || own(UserSchema::Public);
     match schema {
-        None => system(PG_CATALOG).or_else(own),
-        Some("public") => own(),
+        None => system(PG_CATALOG).or_else(public),
+        Some("public") => public(),
+        Some("clickmill") => own(UserSchema::Clickmill),
         Some(PG_CATALOG) => system(PG_CATALOG),
         Some(INFORMATION_SCHEMA) => system(INFORMATION_SCHEMA),
         Some(_) => None,
@@ -243,7 +249,11 @@ pub(super) fn class_named(snapshot: &CatalogSnapshot, text: &str) -> Option<u32>
 
 fn class_name(snapshot: &CatalogSnapshot, oid: u32) -> Option<String> {
     if let Some(relation) = snapshot.relation(oid) {
-        return Some(quote_ident(&relation.name));
+        let name = quote_ident(&relation.name);
+        return Some(match relation.schema {
+            UserSchema::Public => name,
+            UserSchema::Clickmill => format!("{}.{name}", relation.schema.name()),
+        });
     }
     let relation = relations::all()
         .iter()

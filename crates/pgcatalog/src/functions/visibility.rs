@@ -2,7 +2,7 @@
 
 use super::{Function, function};
 use crate::relations::{self, PG_CATALOG};
-use crate::snapshot::CatalogSnapshot;
+use crate::snapshot::{CatalogSnapshot, UserSchema};
 use crate::types::BOOL;
 use crate::value::Value;
 
@@ -57,8 +57,8 @@ fn table_is_visible(snapshot: &CatalogSnapshot, oid: Option<u32>) -> Value {
     let Some(oid) = oid else {
         return Value::Null;
     };
-    if snapshot.relation(oid).is_some() {
-        return Value::Bool(true);
+    if let Some(relation) = snapshot.relation(oid) {
+        return Value::Bool(relation.schema == UserSchema::Public);
     }
     let system = relations::all().iter().find(|relation| relation.oid == oid);
     system.map(|relation| relation.schema == PG_CATALOG).into()

@@ -29,7 +29,7 @@ pub(super) fn rows(snapshot: &CatalogSnapshot) -> Rows {
         let identity = if kind.is_stored() { 'd' } else { 'n' };
         let natts = relation.columns.len();
         class(
-            (relation.oid, &relation.name, oid::PUBLIC),
+            (relation.oid, &relation.name, relation.schema.oid()),
             kind.relkind(),
             natts,
             kind.is_view(),

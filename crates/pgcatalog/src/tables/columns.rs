@@ -41,7 +41,7 @@ pub(super) fn rows(snapshot: &CatalogSnapshot) -> Rows {
             let nullable = column.nullable || relation.kind.is_view();
             let names = [
                 snapshot.database.as_str(),
-                "public",
+                relation.schema.name(),
                 &relation.name,
                 &column.name,
             ];

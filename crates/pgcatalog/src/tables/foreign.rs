@@ -70,7 +70,7 @@ pub(super) fn standard(snapshot: &CatalogSnapshot) -> Rows {
         let name = relation.name.as_str();
         Some([
             database(),
-            "public".into(),
+            relation.schema.name().into(),
             name.into(),
             database(),
             foreign.server.as_str().into(),

@@ -17,8 +17,7 @@ pub(super) fn tables(snapshot: &CatalogSnapshot) -> Rows {
     ];
     let owner = snapshot.user.as_str();
     let no = || false.into();
-    let own =
-        of_kind(snapshot, RelationKind::Table).map(|relation| ("public", relation.name.as_str()));
+    let own = of_kind(snapshot, RelationKind::Table).map(|r| (r.schema.name(), r.name.as_str()));
     let system = relations::all()
         .iter()
         .filter(|relation| relation.kind == 'r' && relation.schema == PG_CATALOG);
@@ -42,7 +41,7 @@ pub(super) fn views(snapshot: &CatalogSnapshot) -> Rows {
     let owner = snapshot.user.as_str();
     let row = |view: &RelationInfo| {
         [
-            "public".into(),
+            view.schema.name().into(),
             view.name.as_str().into(),
             owner.into(),
             view_definition(view).into(),
@@ -64,7 +63,7 @@ pub(super) fn materialized_views(snapshot: &CatalogSnapshot) -> Rows {
     let row = |view: &RelationInfo| {
         let definition = view_definition(view).into();
         [
-            "public".into(),
+            view.schema.name().into(),
             view.name.as_str().into(),
             owner.into(),
             false.into(),

@@ -2,19 +2,34 @@
 
 use super::Rows;
 use crate::relations::{INFORMATION_SCHEMA, PG_CATALOG, oid};
-use crate::snapshot::CatalogSnapshot;
+use crate::snapshot::{CatalogSnapshot, UserSchema};
 
 /// Oid and name of every schema.
-pub(crate) const NAMESPACES: [(u32, &str); 4] = [
+pub(crate) const NAMESPACES: [(u32, &str); 5] = [
     (oid::PG_CATALOG, PG_CATALOG),
     (oid::PG_TOAST, "pg_toast"),
     (oid::PUBLIC, "public"),
     (oid::INFORMATION_SCHEMA, INFORMATION_SCHEMA),
+    (oid::CLICKMILL, "clickmill"),
 ];
 
-pub(super) fn rows(_: &CatalogSnapshot) -> Rows {
+/// The schemas that are shown: clickmill's own only with something in it.
+fn shown(snapshot: &CatalogSnapshot) -> impl Iterator<Item = (u32, &'static str)> {
+    let system = snapshot
+        .relations
+        .iter()
+        .any(|relation| relation.schema == UserSchema::Clickmill);
+    NAMESPACES
+        .into_iter()
+        .filter(move |(oid, _)| system || *oid != oid::CLICKMILL)
+}
+
+pub(super) fn rows(snapshot: &CatalogSnapshot) -> Rows {
     let namespace = |(oid, name): (u32, &str)| [oid.into(), name.into(), oid::OWNER.into()];
-    Rows::of(["oid", "nspname", "nspowner"], NAMESPACES.map(namespace))
+    Rows::of(
+        ["oid", "nspname", "nspowner"],
+        shown(snapshot).map(namespace),
+    )
 }
 
 pub(super) fn schemata(snapshot: &CatalogSnapshot) -> Rows {
@@ -26,5 +41,5 @@ pub(super) fn schemata(snapshot: &CatalogSnapshot) -> Rows {
             snapshot.user.as_str().into(),
         ]
     };
-    Rows::of(columns, NAMESPACES.map(schema))
+    Rows::of(columns, shown(snapshot).map(schema))
 }

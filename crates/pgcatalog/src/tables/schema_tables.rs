@@ -23,7 +23,12 @@ pub(super) fn tables(snapshot: &CatalogSnapshot) -> Rows {
             RelationKind::View => ("VIEW", false),
             RelationKind::MaterializedView => return None,
         };
-        Some(("public", relation.name.as_str(), kind, insertable))
+        Some((
+            relation.schema.name(),
+            relation.name.as_str(),
+            kind,
+            insertable,
+        ))
     });
     let system = relations::all().iter().map(|relation| {
         let kind = if relation.kind == 'v' {
@@ -68,7 +73,7 @@ pub(super) fn views(snapshot: &CatalogSnapshot) -> Rows {
     let rows = views.map(|view| {
         [
             snapshot.database.as_str().into(),
-            "public".into(),
+            view.schema.name().into(),
             view.name.as_str().into(),
             view_definition(view).into(),
             "NONE".into(),

@@ -16,6 +16,7 @@ pub(crate) fn column(name: &str, data_type: DataType, nullable: bool) -> ColumnI
 
 fn relation(oid: u32, name: &str, kind: RelationKind, columns: Vec<ColumnInfo>) -> RelationInfo {
     RelationInfo {
+        schema: crate::UserSchema::Public,
         oid,
         name: name.to_owned(),
         kind,

@@ -13,6 +13,7 @@ use super::windowed::{
     Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, result_times,
 };
 use super::{DEFAULT_EVERY, Lowering, properties, refused};
+use crate::location::location_in;
 
 pub(crate) fn lower(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
     if aggregate
@@ -61,7 +62,8 @@ fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
     if window.is_empty() {
         return Err(
             refused("an aggregation over a window that does not group by it")
-                .hint("add window_start, window_end to GROUP BY"),
+                .hint("add window_start, window_end to GROUP BY")
+                .at(place_of(aggregate)),
         );
     }
     Ok(Folded { spec, window })
@@ -81,7 +83,7 @@ fn windowed(
     let emit = lowering.options.emit.unwrap_or(Emit::OnWindowClose);
     let node = match (window.window.kind, emit) {
         (WindowKind::Session { gap }, _) => {
-            check_session_keys(chain, &spec)?;
+            check_session_keys(chain, &spec).map_err(|e| e.at(place_of(aggregate)))?;
             let mode = if emit == Emit::OnWindowClose {
                 Mode::Append
             } else {
@@ -246,19 +248,27 @@ fn reads_window(plan: &LogicalPlan) -> bool {
     }
 }
 
+/// Where the keys stand, or without keys the aggregates.
+fn place_of(aggregate: &Aggregate) -> Option<dataflow::Location> {
+    location_in(aggregate.group_expr.iter().chain(&aggregate.aggr_expr))
+}
+
 /// GROUP BY without a window.
 fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
     if reads_window(&aggregate.input) {
         return Err(
-            refused("an aggregation over a window with something between them").hint(
-                "put it inside the window function: TUMBLE((SELECT … FROM a JOIN b …), ts, …)",
-            ),
+            refused("an aggregation over a window with something between them")
+                .hint(
+                    "put it inside the window function: TUMBLE((SELECT … FROM a JOIN b …), ts, …)",
+                )
+                .at(place_of(aggregate)),
         );
     }
     let node = lowering.node(&aggregate.input)?;
     if node.mode == Mode::Updating {
         return Err(refused("an aggregation over rows that are updated")
-            .hint("aggregate the final rows: leave EMIT ON UPDATE out of the view below"));
+            .hint("aggregate the final rows: leave EMIT ON UPDATE out of the view below")
+            .at(place_of(aggregate)));
     }
     let options = lowering.options;
     let time_key = aggregate.group_expr.iter().position(|key| {
@@ -280,7 +290,8 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "GROUP BY without a window needs state that grows for ever",
             )
-            .hint("group by a window, or bound it: WITH (state_ttl = '1 day'), or accept it: WITH (unbounded_state = true)"));
+            .hint("group by a window, or bound it: WITH (state_ttl = '1 day'), or accept it: WITH (unbounded_state = true)")
+            .at(place_of(aggregate)));
         }
     };
     let keys: Vec<Expr> = aggregate

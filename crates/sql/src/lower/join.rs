@@ -6,7 +6,7 @@ use dataflow::Result;
 use datafusion::common::{DFSchemaRef, JoinType};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan};
-use plan::{Mode, Node, Op, StateRule, TimeColumn};
+use plan::{Mode, Node, Op, Relation, StateRule, TimeColumn};
 
 use super::{Lowering, refused};
 use crate::errors::from_datafusion;
@@ -24,16 +24,23 @@ struct TableSide {
 }
 
 pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
-    let (left_table, right_table) = (
-        lowering.is_table(&join.left),
-        lowering.is_table(&join.right),
-    );
+    let on = join.on.iter().flat_map(|(left, right)| [left, right]);
+    let place = crate::location::location_in(on.chain(&join.filter));
+    lower_join(lowering, join).map_err(|error| error.at(place))
+}
+
+fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
+    let (left_table, right_table) = table_sides(lowering, join);
     let (table_first, outer) = match (join.join_type, left_table, right_table) {
         (_, false, false) => {
             return Err(refused("a join of two streams")
                 .hint("one side of a join must be a table (CREATE TABLE)"));
         }
-        (_, true, true) => return Err(refused("a join of two tables")),
+        (_, true, true) => {
+            return Err(refused("a join of two tables").hint(
+                "one side must be a stream: a source, a view, or the one table with a watermark",
+            ));
+        }
         (JoinType::Inner, left, _) => (left, false),
         (JoinType::Left, false, true) => (false, true),
         (JoinType::Right, true, false) => (true, true),
@@ -97,6 +104,25 @@ pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
         window,
         state: StateRule::Fixed("the table"),
     }))
+}
+
+/// Which sides are tables. Of two tables, one with a watermark is the stream.
+fn table_sides(lowering: &Lowering<'_>, join: &Join) -> (bool, bool) {
+    let sides = (
+        lowering.table_of(&join.left),
+        lowering.table_of(&join.right),
+    );
+    match &sides {
+        (Some(left), Some(right)) => {
+            let streams = |table: &Relation| !table.shape.times.is_empty();
+            match (streams(left), streams(right)) {
+                (true, false) => (false, true),
+                (false, true) => (true, false),
+                _ => (true, true),
+            }
+        }
+        (left, right) => (left.is_some(), right.is_some()),
+    }
 }
 
 fn table_side(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<TableSide> {

@@ -13,6 +13,7 @@ use datafusion::scalar::ScalarValue;
 use plan::{Mode, Node, Op, StateRule};
 
 use super::{Lowering, column_index, properties, refused};
+use crate::location::location_in;
 
 /// Most rows that a Top-N keeps in one partition.
 const MAX_LIMIT: usize = 100_000;
@@ -105,6 +106,8 @@ fn top_n(
     limit: usize,
 ) -> Result<Arc<Node>> {
     let input = lowering.node(&window.input)?;
+    let order = params.order_by.iter().map(|o| &o.expr);
+    let place = location_in(params.partition_by.iter().chain(order));
     let mut expires = None;
     let mut windowed = false;
     for (at, expr) in params.partition_by.iter().enumerate() {
@@ -119,7 +122,8 @@ fn top_n(
     if input.mode == Mode::Append && !(windowed && expires.is_some()) {
         return Err(
             refused("ROW_NUMBER() whose PARTITION BY has no window column")
-                .hint("add window_start, window_end to PARTITION BY"),
+                .hint("add window_start, window_end to PARTITION BY")
+                .at(place),
         );
     }
     Ok(Arc::new(Node {

@@ -33,13 +33,13 @@ pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
             break;
         }
     }
-    let emit = clause.map(|(emit, _)| emit);
     Ok(Subscribe {
         query,
         name,
         snapshot,
         progress,
-        emit,
+        emit: clause.map(|(emit, _)| emit),
+        emit_location: clause.and_then(|(_, location)| location),
         location,
     })
 }

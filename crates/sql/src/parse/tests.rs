@@ -275,6 +275,7 @@ fn subscriptions() {
             snapshot,
             progress,
             emit: found_emit,
+            emit_location,
             location,
         } = subscribe;
         assert_eq!(found.to_string(), query, "{text}");
@@ -285,6 +286,7 @@ fn subscriptions() {
             "{text}"
         );
         assert!(location.is_some(), "{text}");
+        assert_eq!(emit_location.is_some(), emit.is_some(), "{text}");
     }
 }
 

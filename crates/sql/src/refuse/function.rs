@@ -99,6 +99,28 @@ pub(super) fn check_call(function: &Function) -> Result<()> {
     }
 }
 
+/// Flink's older form of windows: functions in GROUP BY and in the select list.
+const GROUP_WINDOWS: [&str; 5] = ["tumble", "hop", "session", "cumulate", "count_window"];
+
+/// Refuses window functions outside FROM.
+pub(super) fn refuse_group_window(call: &Function) -> Result<()> {
+    let name = call.name.to_string().to_ascii_lowercase();
+    let window = GROUP_WINDOWS.iter().find(|window| {
+        name.strip_prefix(**window)
+            .is_some_and(|rest| matches!(rest, "" | "_start" | "_end" | "_rowtime" | "_proctime"))
+    });
+    let Some(window) = window else {
+        return Ok(());
+    };
+    let window = window.to_uppercase();
+    let what = format!("{}() outside FROM", name.to_uppercase());
+    Err(Error::unsupported(what)
+        .at(location_of(&call.name))
+        .hint(format!(
+            "write FROM {window}(relation, time_column, …) and GROUP BY window_start, window_end"
+        )))
+}
+
 /// What was written around the arguments of a call.
 struct Given {
     distinct: bool,

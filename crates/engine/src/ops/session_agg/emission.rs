@@ -129,7 +129,9 @@ impl SessionAgg {
                 out.push(change);
             }
         }
-        out.push(DeltaBatch::inserts(after.slice(old.len(), changed.len() - old.len())));
+        out.push(DeltaBatch::inserts(
+            after.slice(old.len(), changed.len() - old.len()),
+        ));
         for slot in old {
             self.given.remove(slot);
         }
