@@ -238,7 +238,14 @@ impl Ddl<'_> {
     /// Tells when rows of a windowed view come out and how long they stay.
     fn announce(&mut self, create: &CreateView, node: &Node, options: &ViewOptions) {
         let name = &create.name.value;
-        let final_rows = node.mode == Mode::Append && !node.window.is_empty();
+        let closes = node.has_op(&|op| {
+            use plan::Op;
+            matches!(
+                op,
+                Op::PaneAgg { .. } | Op::SessionAgg { .. } | Op::TopN { .. }
+            )
+        });
+        let final_rows = node.mode == Mode::Append && !node.window.is_empty() && closes;
         if final_rows && create.emit != Some(Emit::OnWindowClose) {
             let notice = format!(
                 "view \"{name}\" gives the rows of a window once, when the watermark passes its end{}",
@@ -354,8 +361,8 @@ fn first_close(node: &Node) -> String {
             _ => node.inputs.iter().find_map(|n| window_of(n)),
         }
     }
-    match window_of(node).and_then(|w| w.aligned()) {
-        Some((slide, _)) => format!(", every {} of event time", plan::display::duration(slide)),
+    match window_of(node).and_then(|w| w.period()) {
+        Some(period) => format!(", every {} of event time", plan::display::duration(period)),
         None => String::new(),
     }
 }

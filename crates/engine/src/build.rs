@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataflow::{Error, Micros, Result};
+use dataflow::{Error, Result};
 use plan::{Node, Op};
 
 use crate::aggregates::Aggregates;
@@ -40,19 +40,10 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
                 schema,
             })
         }
-        Op::WindowAssign { window, time } => {
-            Box::new(WindowAssign::new(*window, aligned(window)?, *time, schema))
-        }
+        Op::WindowAssign { window, time } => Box::new(WindowAssign::new(*window, *time, schema)),
         Op::PaneAgg { window, time, spec } => {
             let aggregates = Aggregates::new(spec, &input(node)?.schema)?;
-            Box::new(PaneAgg::new(
-                *window,
-                aligned(window)?,
-                *time,
-                spec,
-                aggregates,
-                schema,
-            ))
+            Box::new(PaneAgg::new(*window, *time, spec, aggregates, schema))
         }
         Op::SessionAgg {
             gap,
@@ -169,10 +160,4 @@ fn input(node: &Node) -> Result<&Node> {
         .first()
         .map(AsRef::as_ref)
         .ok_or_else(|| Error::internal("an operator without input"))
-}
-
-fn aligned(window: &plan::Window) -> Result<(Micros, Micros)> {
-    window
-        .aligned()
-        .ok_or_else(|| Error::internal("a session among aligned windows"))
 }

@@ -1,4 +1,4 @@
-//! Window arithmetic shared by the operators: gcd panes, ends, and arrays of window columns.
+//! Window arithmetic shared by the operators: event times, and arrays of window columns.
 
 use std::sync::Arc;
 
@@ -7,11 +7,6 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
-
-/// Greatest common divisor of two positive lengths (Euclid).
-pub fn gcd(a: Micros, b: Micros) -> Micros {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
 
 /// The event times of a batch's time column.
 pub fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondType>> {

@@ -38,12 +38,20 @@ impl fmt::Display for Window {
             WindowKind::Hop { slide, size } => {
                 write!(f, "HOP slide {} size {}", duration(slide), duration(size))?
             }
+            WindowKind::Cumulate { step, size } => write!(
+                f,
+                "CUMULATE step {} size {}",
+                duration(step),
+                duration(size)
+            )?,
             WindowKind::Session { gap } => write!(f, "SESSION gap {}", duration(gap))?,
         }
-        if self.offset == 0 {
-            Ok(())
-        } else {
-            write!(f, " offset {}", duration(self.offset))
+        if self.offset != 0 {
+            write!(f, " offset {}", duration(self.offset))?;
+        }
+        match self.zone {
+            Some(zone) => write!(f, " in {zone}"),
+            None => Ok(()),
         }
     }
 }

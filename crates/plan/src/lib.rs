@@ -4,7 +4,9 @@ pub mod display;
 pub mod node;
 pub mod relation;
 pub mod window;
+pub mod zone;
 
 pub use node::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, Weight};
 pub use relation::{Relation, RelationKind, ViewShape};
 pub use window::{Window, WindowColumn, WindowKind};
+pub use zone::Zone;

@@ -214,6 +214,11 @@ impl Node {
         names
     }
 
+    /// Whether some node of the plan does what `wanted` says.
+    pub fn has_op(&self, wanted: &dyn Fn(&Op) -> bool) -> bool {
+        wanted(&self.op) || self.inputs.iter().any(|n| n.has_op(wanted))
+    }
+
     /// Whether some node of the plan keeps its state by `rule`.
     pub fn has_state(&self, rule: &dyn Fn(&StateRule) -> bool) -> bool {
         rule(&self.state) || self.inputs.iter().any(|n| n.has_state(rule))

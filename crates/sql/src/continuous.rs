@@ -134,15 +134,10 @@ fn check_select(select: &Select) -> ControlFlow<Error> {
     if let GroupByExpr::All(_) = &select.group_by {
         return refuse("GROUP BY ALL", select);
     }
-    if let GroupByExpr::Expressions(exprs, modifiers) = &select.group_by {
-        let grouping =
-            |e: &&Expr| matches!(e, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
-        if let Some(expr) = exprs.iter().find(grouping) {
-            return refuse("GROUPING SETS, ROLLUP or CUBE", expr);
-        }
-        if !modifiers.is_empty() {
-            return refuse("GROUP BY … WITH", select);
-        }
+    if let GroupByExpr::Expressions(_, modifiers) = &select.group_by
+        && !modifiers.is_empty()
+    {
+        return refuse("GROUP BY … WITH", select);
     }
     ControlFlow::Continue(())
 }

@@ -15,6 +15,8 @@ use sqlparser::tokenizer::Token;
 /// Name of the function that stands for a table as an argument: `TABLE clicks PARTITION BY user_id` and
 /// `clicks PARTITION BY user_id` become `__table(clicks, user_id)`. Read it with [`table_argument`].
 pub const TABLE_MARKER: &str = "__table";
+/// Name of the marker for `TIME ZONE 'name'`.
+pub const ZONE_MARKER: &str = "__time_zone";
 
 /// Words that begin no expression. sqlparser would take them for names of columns and complain about what follows.
 const CLAUSES: [Keyword; 21] = [
@@ -212,6 +214,12 @@ impl Dialect for ClickmillDialect {
             parser.next_token();
             return Some(parse_table(parser, named));
         }
+        if is_word(&first.token, "TIME") && is_word(&parser.peek_nth_token_ref(1).token, "ZONE") {
+            parser.next_token();
+            parser.next_token();
+            let name = parser.parse_value().map(Expr::Value);
+            return Some(name.map(|name| marker(ZONE_MARKER, vec![argument(name)])));
+        }
         let Token::Word(word) = &first.token else {
             return None;
         };
@@ -261,8 +269,13 @@ fn parse_table(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError
             args.push(argument(parser.parse_expr()?));
         }
     }
-    Ok(Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(TABLE_MARKER)]),
+    Ok(marker(TABLE_MARKER, args))
+}
+
+/// A call that no user can have written.
+fn marker(name: &str, args: Vec<FunctionArg>) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
@@ -274,7 +287,7 @@ fn parse_table(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError
         null_treatment: None,
         over: None,
         within_group: vec![],
-    }))
+    })
 }
 
 fn argument(expr: Expr) -> FunctionArg {

@@ -1,6 +1,7 @@
 //! From an optimised logical plan to a continuous plan: recognises windows, Top-N and table joins, refuses the rest.
 
 mod aggregate;
+mod grouping;
 mod join;
 mod properties;
 mod topn;
@@ -9,6 +10,7 @@ mod windowed;
 use std::sync::Arc;
 
 use dataflow::{Error, Location, Micros, Result, SqlState};
+use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use plan::{Emit, Mode, Node, Op, Relation, RelationKind, StateRule};
 
@@ -59,7 +61,7 @@ pub fn lower(
 fn check_emit(emit: Emit, root: &Node) -> Result<()> {
     let (obeyed, message, hint) = match emit {
         Emit::OnWindowClose => (
-            has_op(root, &|op| match op {
+            root.has_op(&|op| match op {
                 Op::PaneAgg { .. } | Op::SessionAgg { .. } => true,
                 Op::TopN { expires, .. } => expires.is_some(),
                 _ => false,
@@ -68,9 +70,7 @@ fn check_emit(emit: Emit, root: &Node) -> Result<()> {
             "leave EMIT out: rows that are not aggregated come out at once, and without a window they are corrected",
         ),
         Emit::OnUpdate { .. } => (
-            has_op(root, &|op| {
-                matches!(op, Op::UpdatingAgg { .. } | Op::SessionAgg { .. })
-            }),
+            root.has_op(&|op| matches!(op, Op::UpdatingAgg { .. } | Op::SessionAgg { .. })),
             "EMIT ON UPDATE needs an aggregation",
             "leave EMIT out: the rows of this query come out at once and are never corrected",
         ),
@@ -79,10 +79,6 @@ fn check_emit(emit: Emit, root: &Node) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint))
-}
-
-fn has_op(node: &Node, wanted: &dyn Fn(&Op) -> bool) -> bool {
-    wanted(&node.op) || node.inputs.iter().any(|n| has_op(n, wanted))
 }
 
 pub(crate) struct Lowering<'a> {
@@ -182,36 +178,7 @@ impl Lowering<'_> {
             .iter()
             .map(|i| self.node(i))
             .collect::<Result<Vec<_>>>()?;
-        let mode = if inputs.iter().all(|i| i.mode == Mode::Append) {
-            Mode::Append
-        } else {
-            Mode::Updating
-        };
-        let times = inputs[0]
-            .times
-            .iter()
-            .filter(|t| {
-                inputs
-                    .iter()
-                    .all(|i| i.time_offset(t.index) == Some(t.offset))
-            })
-            .copied()
-            .collect();
-        let window = inputs[0]
-            .window
-            .iter()
-            .filter(|w| inputs.iter().all(|i| i.window.contains(w)))
-            .copied()
-            .collect();
-        Ok(Arc::new(Node {
-            op: Op::Union,
-            inputs,
-            schema: Arc::clone(&union.schema),
-            mode,
-            times,
-            window,
-            state: StateRule::None,
-        }))
+        Ok(union_of(inputs, Arc::clone(&union.schema)))
     }
 
     /// The small table that `plan` scans (through aliases, projections of columns and filters).
@@ -227,6 +194,30 @@ impl Lowering<'_> {
             _ => None,
         }
     }
+}
+
+/// All rows of the inputs, of which there is at least one; a column has the roles that it has in all of them.
+pub(crate) fn union_of(inputs: Vec<Arc<Node>>, schema: DFSchemaRef) -> Arc<Node> {
+    let append = inputs.iter().all(|i| i.mode == Mode::Append);
+    let in_all = |t: &&plan::TimeColumn| {
+        let same = |i: &Arc<Node>| i.time_offset(t.index) == Some(t.offset);
+        inputs.iter().all(same)
+    };
+    let times = inputs[0].times.iter().filter(in_all).copied().collect();
+    let windows = inputs[0].window.iter();
+    let window = windows
+        .filter(|w| inputs.iter().all(|i| i.window.contains(w)))
+        .copied()
+        .collect();
+    Arc::new(Node {
+        op: Op::Union,
+        inputs,
+        schema,
+        mode: if append { Mode::Append } else { Mode::Updating },
+        times,
+        window,
+        state: StateRule::None,
+    })
 }
 
 pub(crate) fn refused(what: impl std::fmt::Display) -> Error {

@@ -21,6 +21,7 @@ use sqlparser::ast::{Query, Statement};
 
 use crate::errors::from_datafusion;
 use crate::types::cast_type;
+use crate::window::group_form::move_windows;
 use crate::window::partition::partition_sessions;
 use crate::window::{RunMode, WindowPlanner};
 
@@ -52,8 +53,9 @@ pub fn plan_query(
     mode: RunMode,
     query: &Query,
 ) -> Result<LogicalPlan> {
-    crate::refuse::check_query(query)?;
     let mut query = query.clone();
+    move_windows(&mut query)?;
+    crate::refuse::check_query(&query)?;
     partition_sessions(&mut query)?;
     let context = Context::new(state, relations, mode);
     let planner = SqlToRel::new_with_options(&context, parser_options());

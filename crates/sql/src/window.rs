@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod call;
+pub mod group_form;
 pub mod node;
 pub mod partition;
 pub mod planner;

@@ -1,19 +1,23 @@
-//! TUMBLE and HOP: partial aggregates per pane, shared by all windows over the pane, merged when a window closes.
+//! TUMBLE, HOP and CUMULATE: partial aggregates per pane, shared by all windows over the pane, merged when a window closes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dataflow::time::{MILLI, floor_to};
+use dataflow::time::MILLI;
 use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use plan::node::AggOutput;
-use plan::{AggSpec, Window, WindowColumn};
+use plan::window::{Pane, Span};
+use plan::{AggSpec, Window, WindowColumn, WindowKind};
 
 use crate::aggregates::{Aggregates, Arguments, HotTable, conform};
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::window::{gcd, times, timestamps};
+use crate::window::{times, timestamps};
+
+/// Keys and aggregates of a window's rows.
+type Results = (Vec<ArrayRef>, Vec<ArrayRef>);
 
 /// Runs of a pane beyond which they are merged into one.
 const MAX_RUNS: usize = 8;
@@ -21,28 +25,25 @@ const MAX_RUNS: usize = 8;
 /// Aggregation of aligned windows that gives each result once, when the window closes.
 pub struct PaneAgg {
     window: Window,
-    slide: Micros,
-    size: Micros,
-    pane: Micros,
     time: usize,
     aggregates: Aggregates,
     output: Vec<AggOutput>,
     schema: SchemaRef,
     /// By beginning.
-    panes: BTreeMap<Micros, Pane>,
-    /// Beginnings of windows with rows that have not closed.
-    open: BTreeSet<Micros>,
+    panes: BTreeMap<Micros, Partials>,
+    /// Ends and beginnings of windows with rows that have not closed.
+    open: BTreeSet<(Micros, Micros)>,
     watermark: Watermark,
     late: u64,
 }
 
 /// Partial aggregates of one pane: a hot table and immutable runs.
-struct Pane {
+struct Partials {
     hot: HotTable,
     runs: Vec<RecordBatch>,
 }
 
-impl Pane {
+impl Partials {
     /// Moves the hot table into a run; merges runs when there are many.
     fn flush(&mut self, aggregates: &Aggregates) -> Result<()> {
         self.runs.extend(self.hot.take_run(aggregates)?);
@@ -61,10 +62,9 @@ impl Pane {
 }
 
 impl PaneAgg {
-    /// Over the time column `time` of the input; `slide` and `size` are those of `window`.
+    /// An aligned window over the time column `time` of the input.
     pub fn new(
         window: Window,
-        (slide, size): (Micros, Micros),
         time: usize,
         spec: &AggSpec,
         aggregates: Aggregates,
@@ -72,9 +72,6 @@ impl PaneAgg {
     ) -> Self {
         Self {
             window,
-            slide,
-            size,
-            pane: gcd(slide, size),
             time,
             aggregates,
             output: spec.output.clone(),
@@ -84,16 +81,6 @@ impl PaneAgg {
             watermark: Watermark::MIN,
             late: 0,
         }
-    }
-
-    /// Whether a row at `at` is late: its last window has closed.
-    fn is_late(&self, at: Micros) -> bool {
-        self.watermark
-            .closes(self.window.last_start(at, self.slide) + self.size)
-    }
-
-    fn pane_of(&self, at: Micros) -> Micros {
-        floor_to(at, self.pane, self.window.offset)
     }
 
     fn add(
@@ -106,7 +93,7 @@ impl PaneAgg {
         if !self.panes.contains_key(&pane) {
             self.panes.insert(
                 pane,
-                Pane {
+                Partials {
                     hot: self.aggregates.table()?,
                     runs: Vec::new(),
                 },
@@ -121,55 +108,44 @@ impl PaneAgg {
     }
 
     fn open_windows_of(&mut self, pane: Micros) {
-        let mut start = self.window.last_start(pane, self.slide);
-        while start + self.size > pane {
-            if self.watermark.closes(start + self.size) {
-                break;
-            }
-            self.open.insert(start);
-            start -= self.slide;
-        }
+        let windows = self.window.windows_of(pane);
+        let open = windows.take_while(|(_, end)| !self.watermark.closes(*end));
+        self.open.extend(open.map(|(start, end)| (end, start)));
     }
 
-    /// Rows of the batch by pane, without the late ones.
+    /// Rows of the batch by the beginning of their pane, without the late ones.
     fn split(&mut self, at: &[Micros]) -> Vec<(Micros, Vec<u32>)> {
         let mut parts: Vec<(Micros, Vec<u32>)> = Vec::new();
+        let mut pane: Option<Pane> = None;
+        let mut late = false;
         let mut current = 0;
         for (row, at) in (0..).zip(at) {
-            if self.is_late(*at) {
-                self.late += 1;
-                continue;
-            }
-            let pane = self.pane_of(*at);
-            if parts.get(current).is_none_or(|(p, _)| *p != pane) {
-                current = match parts.iter().position(|(p, _)| *p == pane) {
-                    Some(found) => found,
-                    None => {
-                        parts.push((pane, Vec::new()));
-                        parts.len() - 1
+            if pane.is_none_or(|p| *at < p.start || p.end <= *at) {
+                let found = self.window.pane_of(*at);
+                late = self.watermark.closes(found.last_end);
+                if !late {
+                    let place = parts.iter().position(|(start, _)| *start == found.start);
+                    current = place.unwrap_or(parts.len());
+                    if place.is_none() {
+                        parts.push((found.start, Vec::new()));
                     }
-                };
+                }
+                pane = Some(found);
             }
-            parts[current].1.push(row);
+            if late {
+                self.late += 1;
+            } else {
+                parts[current].1.push(row);
+            }
         }
         parts
     }
 
-    fn fire(&mut self, start: Micros, out: &mut Out) -> Result<()> {
-        let end = start + self.size;
-        let single = self.pane == self.size;
-        let (keys, results) = match self.panes.get_mut(&start) {
-            Some(pane) if single && pane.runs.is_empty() => pane.hot.take_results()?,
-            _ => {
-                let mut merged = self.aggregates.table()?;
-                for (_, pane) in self.panes.range_mut(start..end) {
-                    pane.flush(&self.aggregates)?;
-                    for run in &pane.runs {
-                        merged.merge(run, self.aggregates.key_count())?;
-                    }
-                }
-                merged.take_results()?
-            }
+    fn fire(&mut self, (start, end): Span, out: &mut Out) -> Result<()> {
+        let (keys, results) = match self.window.kind {
+            WindowKind::Tumble { .. } => self.results_of_pane(start)?,
+            WindowKind::Cumulate { .. } => self.results_so_far(start, end)?,
+            _ => self.merged(start, end)?.take_results()?,
         };
         let rows = keys.first().or(results.first()).map_or(1, |a| a.len());
         let batch = assemble(
@@ -177,16 +153,55 @@ impl PaneAgg {
             &self.output,
             &keys,
             &results,
-            |column, data_type| timestamps(vec![column.value(start, end); rows], data_type),
+            |column, data_type| timestamps(vec![column.value((start, end)); rows], data_type),
         )?;
         out.push(DeltaBatch::inserts(batch));
         Ok(())
     }
 
+    /// All panes of a window in one table; the panes keep what they have.
+    fn merged(&mut self, start: Micros, end: Micros) -> Result<HotTable> {
+        let mut merged = self.aggregates.table()?;
+        for (_, pane) in self.panes.range_mut(start..end) {
+            pane.flush(&self.aggregates)?;
+            for run in &pane.runs {
+                merged.merge(run, self.aggregates.key_count())?;
+            }
+        }
+        Ok(merged)
+    }
+
+    /// A window that is one pane, which no other window needs.
+    fn results_of_pane(&mut self, start: Micros) -> Result<Results> {
+        let pane = self.panes.get_mut(&start);
+        let pane = pane.ok_or_else(|| Error::internal("a window without rows is not open"))?;
+        for run in std::mem::take(&mut pane.runs) {
+            pane.hot.merge(&run, self.aggregates.key_count())?;
+        }
+        pane.hot.take_results()
+    }
+
+    /// The panes of a CUMULATE up to `end` become one: all later windows of the same beginning hold them too.
+    fn results_so_far(&mut self, start: Micros, end: Micros) -> Result<Results> {
+        let run = self.merged(start, end)?.take_run(&self.aggregates)?;
+        let within: Vec<Micros> = self.panes.range(start..end).map(|(at, _)| *at).collect();
+        for at in within {
+            self.panes.remove(&at);
+        }
+        let mut results = self.aggregates.table()?;
+        if let Some(run) = run {
+            results.merge(&run, self.aggregates.key_count())?;
+            let hot = self.aggregates.table()?;
+            let runs = vec![run];
+            self.panes.insert(start, Partials { hot, runs });
+        }
+        results.take_results()
+    }
+
     /// Drops panes whose last window has closed.
     fn drop_closed(&mut self) {
         while let Some((start, _)) = self.panes.first_key_value() {
-            if !self.is_late(*start) {
+            if !self.watermark.closes(self.window.pane_of(*start).last_end) {
                 break;
             }
             self.panes.pop_first();
@@ -198,10 +213,8 @@ impl PaneAgg {
         match self.watermark {
             Watermark::MIN | Watermark::MAX => self.watermark,
             Watermark(at) => {
-                // The first aligned end at or after at + 2.
-                let origin = self.window.offset.saturating_add(self.size);
-                let next =
-                    floor_to(at.saturating_add(1), self.slide, origin).saturating_add(self.slide);
+                // The first end at or after at + 2.
+                let next = self.window.next_end(at.saturating_add(1));
                 Watermark(next.saturating_sub(MILLI + 1))
             }
         }
@@ -256,12 +269,12 @@ impl Operator for PaneAgg {
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
         self.watermark = self.watermark.max(tick.watermark);
-        while let Some(start) = self.open.first().copied() {
-            if !self.watermark.closes(start + self.size) {
+        while let Some((end, start)) = self.open.first().copied() {
+            if !self.watermark.closes(end) {
                 break;
             }
             self.open.pop_first();
-            self.fire(start, out)?;
+            self.fire((start, end), out)?;
         }
         self.drop_closed();
         Ok(self.output_watermark())
@@ -277,7 +290,7 @@ impl Operator for PaneAgg {
         Counters {
             late_rows: self.late,
             state_rows: self.panes.values().map(|p| p.rows() as u64).sum(),
-            next_close: self.open.first().map(|start| start + self.size),
+            next_close: self.open.first().map(|(end, _)| *end),
         }
     }
 }

@@ -7,6 +7,7 @@ use dataflow::{DeltaBatch, Micros, Result, Watermark};
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use plan::window::Span;
 use plan::{Window, WindowColumn};
 
 use crate::operator::{Counters, Operator, Out, Tick};
@@ -15,8 +16,6 @@ use crate::window::{times, timestamps};
 /// Assigns aligned windows.
 pub struct WindowAssign {
     window: Window,
-    slide: Micros,
-    size: Micros,
     time: usize,
     schema: SchemaRef,
     watermark: Watermark,
@@ -24,17 +23,10 @@ pub struct WindowAssign {
 }
 
 impl WindowAssign {
-    /// `slide` and `size` of `window`, over the time column `time`; `schema` is the output's.
-    pub fn new(
-        window: Window,
-        (slide, size): (Micros, Micros),
-        time: usize,
-        schema: SchemaRef,
-    ) -> Self {
+    /// An aligned window over the time column `time`; `schema` is the output's.
+    pub fn new(window: Window, time: usize, schema: SchemaRef) -> Self {
         Self {
             window,
-            slide,
-            size,
             time,
             schema,
             watermark: Watermark::MIN,
@@ -52,19 +44,13 @@ impl WindowAssign {
 impl Operator for WindowAssign {
     fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
         let mut rows: Vec<u32> = Vec::with_capacity(batch.len());
-        let mut starts: Vec<Micros> = Vec::with_capacity(batch.len());
+        let mut spans: Vec<Span> = Vec::with_capacity(batch.len());
         for (row, at) in (0..).zip(times(batch.rows.column(self.time))?.values()) {
-            let before = starts.len();
-            let mut start = self.window.last_start(*at, self.slide);
-            while start + self.size > *at {
-                if self.watermark.closes(start + self.size) {
-                    break;
-                }
-                starts.push(start);
-                rows.push(row);
-                start -= self.slide;
-            }
-            self.late += u64::from(starts.len() == before);
+            let before = spans.len();
+            let open = self.window.windows_of(*at);
+            spans.extend(open.take_while(|(_, end)| !self.watermark.closes(*end)));
+            rows.resize(spans.len(), row);
+            self.late += u64::from(spans.len() == before);
         }
         if rows.is_empty() {
             return Ok(());
@@ -77,10 +63,7 @@ impl Operator for WindowAssign {
             .columns()
             .to_vec();
         for column in WindowColumn::ALL {
-            let values: Vec<Micros> = starts
-                .iter()
-                .map(|s| column.value(*s, s + self.size))
-                .collect();
+            let values: Vec<Micros> = spans.iter().map(|s| column.value(*s)).collect();
             columns.push(timestamps(values, self.time_type()));
         }
         out.push(DeltaBatch {

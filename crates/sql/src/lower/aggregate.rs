@@ -10,7 +10,7 @@ use plan::node::AggOutput;
 use plan::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, WindowColumn, WindowKind};
 
 use super::windowed::{
-    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, result_times,
+    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, open_times, result_times,
 };
 use super::{DEFAULT_EVERY, Lowering, properties, refused};
 use crate::location::location_in;
@@ -21,7 +21,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Ar
         .iter()
         .any(|e| matches!(e, Expr::GroupingSet(_)))
     {
-        return Err(refused("GROUPING SETS, ROLLUP or CUBE"));
+        return super::grouping::lower(lowering, aggregate);
     }
     match Chain::fold(&aggregate.input)? {
         Some(chain) => windowed(lowering, aggregate, &chain),
@@ -161,18 +161,7 @@ fn update_windows(
             spec.keys.push(column(WindowColumn::End));
             spec.keys.len() - 1
         });
-    let size = chain.window.window.aligned().map_or(0, |(_, size)| size);
-    let times = outputs
-        .iter()
-        .map(|(index, which)| TimeColumn {
-            index: *index,
-            offset: match which {
-                WindowColumn::End => 1,
-                WindowColumn::Start => 1 - size,
-                WindowColumn::Time => 1 - dataflow::time::MILLI,
-            },
-        })
-        .collect();
+    let times = open_times(chain.window, outputs);
     Ok(Arc::new(Node {
         op: Op::UpdatingAgg {
             spec,

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, Filter, LogicalPlan, Operator, Window, WindowFunctionDefinition,
 };
 use datafusion::scalar::ScalarValue;
-use plan::{Mode, Node, Op, StateRule};
+use plan::{Mode, Node, Op, StateRule, WindowColumn};
 
 use super::{Lowering, column_index, properties, refused};
 use crate::location::location_in;
@@ -110,13 +110,20 @@ fn top_n(
     let place = location_in(params.partition_by.iter().chain(order));
     let mut expires = None;
     let mut windowed = false;
+    let mut by_end = false;
     for (at, expr) in params.partition_by.iter().enumerate() {
         let Some(index) = column_index(expr, &input.schema)? else {
             continue;
         };
         windowed |= input.window.iter().any(|(i, _)| *i == index);
-        if let Some(offset) = input.time_offset(index) {
-            expires = expires.or(Some((at, offset)));
+        if let Some(offset) = input.time_offset(index)
+            && !by_end
+        {
+            // The end says best when a window is final: windows of CUMULATE share their beginning.
+            by_end = input.window.contains(&(index, WindowColumn::End));
+            if by_end || expires.is_none() {
+                expires = Some((at, offset));
+            }
         }
     }
     if input.mode == Mode::Append && !(windowed && expires.is_some()) {

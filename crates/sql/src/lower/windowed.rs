@@ -109,7 +109,7 @@ fn final_rows(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<Option<Arc<
 
 /// A window function without aggregation: each row once for each of its windows.
 pub(crate) fn assign(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Arc<Node>> {
-    if window.window.aligned().is_none() {
+    if !window.window.is_aligned() {
         return Err(super::refused("SESSION without GROUP BY")
             .hint("group by the session's key, window_start, window_end"));
     }
@@ -152,6 +152,10 @@ pub(crate) fn assign_node(
     }
     let schema =
         DFSchema::new_with_metadata(fields, Default::default()).map_err(from_datafusion)?;
+    let first = input.schema.fields().len();
+    let outputs: Vec<_> = (first..).zip(WindowColumn::ALL).collect();
+    let mut times = input.times.clone();
+    times.extend(open_times(window, &outputs));
     Ok(Arc::new(Node {
         op: Op::WindowAssign {
             window: window.window,
@@ -159,8 +163,8 @@ pub(crate) fn assign_node(
         },
         schema: Arc::new(schema),
         mode: input.mode,
-        times: input.times.clone(),
-        window: Vec::new(),
+        times,
+        window: outputs,
         inputs: vec![Arc::clone(input)],
         state: StateRule::None,
     }))
@@ -332,12 +336,31 @@ fn window_in_expression(column: WindowColumn) -> Error {
     .hint("group by window_start, window_end as they are and compute above the aggregation")
 }
 
+/// Event-time columns of rows of windows that are open, relative to the watermark of the input: no row comes any more
+/// for a window that has ended.
+pub(crate) fn open_times(
+    window: &WindowNode,
+    outputs: &[(usize, WindowColumn)],
+) -> Vec<TimeColumn> {
+    let longest = window.window.longest().unwrap_or(0);
+    let offset = |column: &WindowColumn| match column {
+        WindowColumn::End => 1,
+        WindowColumn::Start => 1 - longest,
+        WindowColumn::Time => 1 - dataflow::time::MILLI,
+    };
+    let column = |(index, c): &(usize, WindowColumn)| TimeColumn {
+        index: *index,
+        offset: offset(c),
+    };
+    outputs.iter().map(column).collect()
+}
+
 /// Event-time columns of a windowed result, relative to a watermark in terms of `window_time`.
 pub(crate) fn result_times(
     window: &WindowNode,
     outputs: &[(usize, WindowColumn)],
 ) -> Vec<TimeColumn> {
-    let size = window.window.aligned().map(|(_, size)| size);
+    let size = window.window.longest();
     let offset = |column: &WindowColumn| match column {
         WindowColumn::Time => Some(0),
         WindowColumn::End => Some(dataflow::time::MILLI),

@@ -8,7 +8,7 @@ use datafusion::arrow::array::{Array, ArrayRef, ListArray, TimestampMicrosecondA
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::cast::as_timestamp_microsecond_array;
-use datafusion::common::{Column, Result, internal_err};
+use datafusion::common::{Column, Result, UnnestOptions};
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_window::expr_fn::lag;
@@ -41,24 +41,23 @@ fn passed(node: &WindowNode) -> Vec<Expr> {
 }
 
 fn aligned(node: WindowNode) -> Result<LogicalPlan> {
-    let starts = ScalarUDF::new_from_impl(WindowStarts::new(node.window));
     let mut exprs = passed(&node);
-    let rest = exprs.clone();
-    exprs.push(
-        starts
-            .call(vec![Expr::Column(node.time.clone())])
-            .alias(WindowColumn::Start.name()),
-    );
-    let size = node.window.aligned().map_or(0, |(_, size)| size);
-    let start = || Expr::Column(WindowColumn::Start.name().into());
-    let builder = LogicalPlanBuilder::from(node.input)
+    let mut out = exprs.clone();
+    let columns = WindowColumn::ALL.map(WindowColumn::name);
+    for column in WindowColumn::ALL {
+        let values = ScalarUDF::new_from_impl(WindowValues::new(node.window, column));
+        let list = values.call(vec![Expr::Column(node.time.clone())]);
+        exprs.push(list.alias(column.name()));
+        out.push(Expr::Column(column.name().into()));
+    }
+    LogicalPlanBuilder::from(node.input)
         .project(exprs)?
-        .unnest_column(WindowColumn::Start.name())?;
-    let mut out = rest;
-    out.push(start());
-    out.push(shift(start(), size).alias(WindowColumn::End.name()));
-    out.push(shift(start(), size - MILLI).alias(WindowColumn::Time.name()));
-    builder.project(out)?.build()
+        .unnest_columns_with_options(
+            columns.map(Column::from_name).to_vec(),
+            UnnestOptions::new(),
+        )?
+        .project(out)?
+        .build()
 }
 
 /// Sessions by a gap to the row before and a running sum of beginnings (the usual "islands" query).
@@ -179,17 +178,19 @@ impl ScalarUDFImpl for Shift {
     }
 }
 
-/// The beginnings of all aligned windows that hold a time, as a list; NULL for NULL.
+/// A column of all aligned windows that hold a time, as a list; NULL for NULL.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct WindowStarts {
+struct WindowValues {
     window: Window,
+    column: WindowColumn,
     signature: Signature,
 }
 
-impl WindowStarts {
-    fn new(window: Window) -> Self {
+impl WindowValues {
+    fn new(window: Window, column: WindowColumn) -> Self {
         Self {
             window,
+            column,
             signature: Signature::any(1, Volatility::Immutable),
         }
     }
@@ -199,9 +200,13 @@ impl WindowStarts {
     }
 }
 
-impl ScalarUDFImpl for WindowStarts {
+impl ScalarUDFImpl for WindowValues {
     fn name(&self) -> &str {
-        "window_starts"
+        match self.column {
+            WindowColumn::Start => "window_starts",
+            WindowColumn::End => "window_ends",
+            WindowColumn::Time => "window_times",
+        }
     }
     fn signature(&self) -> &Signature {
         &self.signature
@@ -210,31 +215,23 @@ impl ScalarUDFImpl for WindowStarts {
         Ok(DataType::List(Self::item(&args[0])))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Some((slide, size)) = self.window.aligned() else {
-            return internal_err!("sessions have no fixed beginnings");
-        };
         let array = args.args[0].to_array(args.number_rows)?;
         let times = as_timestamp_microsecond_array(&array)?;
-        let mut starts = Vec::with_capacity(times.len());
+        let mut found = Vec::with_capacity(times.len());
         let mut lengths = Vec::with_capacity(times.len());
         for time in times {
-            let before = starts.len();
+            let before = found.len();
             if let Some(time) = time {
-                let last = self.window.last_start(time, slide);
-                starts.extend(
-                    (0..)
-                        .map(|i| last - i * slide)
-                        .take_while(|start| start + size > time),
-                );
+                found.extend(self.window.windows_of(time).map(|w| self.column.value(w)));
             }
-            lengths.push(starts.len() - before);
+            lengths.push(found.len() - before);
         }
         let zone = match times.data_type() {
             DataType::Timestamp(TimeUnit::Microsecond, zone) => zone.clone(),
             _ => None,
         };
         let values: ArrayRef =
-            Arc::new(TimestampMicrosecondArray::from(starts).with_timezone_opt(zone));
+            Arc::new(TimestampMicrosecondArray::from(found).with_timezone_opt(zone));
         let list = ListArray::try_new(
             Self::item(values.data_type()),
             OffsetBuffer::from_lengths(lengths),

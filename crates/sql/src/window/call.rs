@@ -1,12 +1,14 @@
 //! A window function in FROM, read out of the syntax tree: `HOP(clicks, ts, slide, size)` and Flink's forms.
 
 use dataflow::{Error, Location, Micros, Result, SqlState};
-use plan::{Window, WindowKind};
+use plan::window::DAY;
+use plan::{Window, WindowKind, Zone};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Spanned,
-    TableFactor,
+    TableFactor, Value, ValueWithSpan,
 };
 
+use crate::dialect::ZONE_MARKER;
 use crate::interval::interval_micros;
 
 /// Name of the marker function that the dialect makes of `TABLE x PARTITION BY …`.
@@ -82,13 +84,14 @@ pub fn window_call(factor: &TableFactor) -> Result<Option<WindowCall>> {
         return Ok(None);
     };
     let parameters: &[&'static str] = match name.as_str() {
-        "TUMBLE" => &["data", "timecol", "size", "offset"],
-        "HOP" => &["data", "timecol", "slide", "size", "offset"],
+        "TUMBLE" => &["data", "timecol", "size", "offset", "time_zone"],
+        "HOP" => &["data", "timecol", "slide", "size", "offset", "time_zone"],
+        "CUMULATE" => &["data", "timecol", "step", "size", "offset", "time_zone"],
         "SESSION" => &["data", "timecol", "gap"],
-        "CUMULATE" | "COUNT_WINDOW" => {
+        "COUNT_WINDOW" => {
             return Err(Error::unsupported(format!("{name} window"))
                 .at(at)
-                .hint("use TUMBLE, HOP or SESSION"));
+                .hint("use TUMBLE, HOP, CUMULATE or SESSION"));
         }
         _ => return Ok(None),
     };
@@ -128,16 +131,27 @@ impl<'a> Arguments<'a> {
         let mut found: Vec<(&'static str, &'a Expr)> = Vec::new();
         for (i, arg) in args.iter().enumerate() {
             let (parameter, value) = match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value))
+                    if parameters.contains(&"time_zone") && zone_name(value).is_some() =>
+                {
+                    if found.iter().any(|(name, _)| *name == "time_zone") {
+                        return Err(twice(function, "time_zone").at(location(arg)));
+                    }
+                    found.push(("time_zone", value));
+                    continue;
+                }
                 FunctionArg::Unnamed(value) => {
+                    // The time zone is named, or written out.
+                    let most = parameters.iter().filter(|p| **p != "time_zone").count();
                     let too_many = || {
                         Error::new(
                             SqlState::SYNTAX_ERROR,
-                            format!("{function} takes at most {} arguments", parameters.len()),
+                            format!("{function} takes at most {most} arguments"),
                         )
                         .at(location(arg))
                         .hint(usage(function))
                     };
-                    (*parameters.get(i).ok_or_else(too_many)?, value)
+                    (*parameters[..most].get(i).ok_or_else(too_many)?, value)
                 }
                 FunctionArg::Named { name, arg, .. } => (named(function, parameters, name)?, arg),
                 FunctionArg::ExprNamed {
@@ -156,8 +170,7 @@ impl<'a> Arguments<'a> {
                 );
             };
             if found.iter().any(|(name, _)| *name == parameter) {
-                let message = format!("argument {parameter} of {function} is given twice");
-                return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(location(arg)));
+                return Err(twice(function, parameter).at(location(arg)));
             }
             found.push((parameter, value));
         }
@@ -202,10 +215,34 @@ impl<'a> Arguments<'a> {
     }
 }
 
+fn twice(function: &str, parameter: &str) -> Error {
+    let message = format!("argument {parameter} of {function} is given twice");
+    Error::new(SqlState::SYNTAX_ERROR, message)
+}
+
+/// The name in `TIME ZONE 'name'`, which the dialect makes a call of its marker.
+fn zone_name(expr: &Expr) -> Option<&Expr> {
+    let Expr::Function(call) = expr else {
+        return None;
+    };
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(name))]
+            if call.name.to_string() == ZONE_MARKER =>
+        {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
 fn usage(function: &str) -> &'static str {
     match function {
         "TUMBLE" => "write TUMBLE(relation, time_column, INTERVAL '1 minute' [, offset])",
         "HOP" => "write HOP(relation, time_column, slide, size [, offset])",
+        "CUMULATE" => "write CUMULATE(relation, time_column, step, size [, offset])",
         _ => "write SESSION(relation PARTITION BY key, time_column, INTERVAL '15 minutes')",
     }
 }
@@ -319,11 +356,82 @@ fn window_of(function: &str, args: &Arguments<'_>) -> Result<Window> {
             }
             WindowKind::Hop { slide, size }
         }
+        "CUMULATE" => cumulate_of(args)?,
         _ => WindowKind::Session {
             gap: args.positive("gap")?,
         },
     };
-    Ok(Window { kind, offset })
+    let zone = zone_of(args, kind, offset)?;
+    Ok(Window { kind, offset, zone })
+}
+
+fn cumulate_of(args: &Arguments<'_>) -> Result<WindowKind> {
+    let (step, size) = (args.positive("step")?, args.positive("size")?);
+    let at = location(args.require("step")?);
+    if step > size {
+        let message = "the step of CUMULATE is longer than its size";
+        return Err(Error::new(SqlState::INVALID_PARAMETER, message)
+            .at(at)
+            .hint("the step comes before the size; they look swapped"));
+    }
+    if size % step != 0 {
+        let message = "the size of CUMULATE must be a multiple of its step";
+        return Err(Error::new(SqlState::INVALID_PARAMETER, message).at(at));
+    }
+    if size / step > MAX_OVERLAP {
+        let message = format!(
+            "CUMULATE puts a row in up to {} windows; the limit is {MAX_OVERLAP}",
+            size / step
+        );
+        return Err(Error::new(SqlState::PROGRAM_LIMIT, message).at(at));
+    }
+    Ok(WindowKind::Cumulate { step, size })
+}
+
+/// The time zone of windows of whole days.
+fn zone_of(args: &Arguments<'_>, kind: WindowKind, offset: Micros) -> Result<Option<Zone>> {
+    let Some(expr) = args.get("time_zone") else {
+        return Ok(None);
+    };
+    let name = zone_name(expr).unwrap_or(expr);
+    let Expr::Value(ValueWithSpan {
+        value: Value::SingleQuotedString(text),
+        ..
+    }) = name
+    else {
+        let message = "the time zone of a window is a string";
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(location(name)));
+    };
+    let lengths = match kind {
+        WindowKind::Tumble { size } => [size, size],
+        WindowKind::Hop { slide, size } => [slide, size],
+        WindowKind::Cumulate { step, size } => [step, size],
+        WindowKind::Session { .. } => [DAY, DAY],
+    };
+    if lengths.iter().any(|length| length % DAY != 0) {
+        return Err(Error::unsupported(format!(
+            "a time zone for windows of {} that are not whole days",
+            args.function
+        ))
+        .at(location(name))
+        .hint(
+            "shorter windows are the same in zones that differ by whole windows; use the offset",
+        ));
+    }
+    if offset.abs() >= DAY {
+        let message = "with a time zone the offset must be less than a day";
+        return Err(Error::new(SqlState::INVALID_PARAMETER, message)
+            .at(args.get("offset").and_then(location)));
+    }
+    match Zone::named(text) {
+        Some(zone) => Ok(Some(zone)),
+        None => {
+            let message = format!("time zone \"{text}\" not recognized");
+            Err(Error::new(SqlState::INVALID_PARAMETER, message)
+                .at(location(name))
+                .hint("names are those of the IANA database, such as 'Europe/Berlin'"))
+        }
+    }
 }
 
 /// Most windows that one row may belong to.

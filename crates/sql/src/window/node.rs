@@ -110,7 +110,7 @@ impl UserDefinedLogicalNodeCore for WindowNode {
     }
 
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        if self.window.aligned().is_some() {
+        if self.window.is_aligned() {
             return WindowColumn::ALL
                 .iter()
                 .map(|c| c.name().to_owned())

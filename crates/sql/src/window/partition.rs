@@ -7,7 +7,7 @@ use plan::WindowColumn;
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
     GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableFactor, Value,
-    VisitMut, VisitorMut,
+    VisitMut, VisitorMut, visit_expressions_mut,
 };
 
 use super::call::{TABLE_MARKER, function_of, location, window_call};
@@ -58,6 +58,12 @@ fn partition_select(select: &mut Select) -> Result<()> {
                 Some(keys) => keys,
                 none => none.insert(group_keys(&select.group_by, &select.projection)?),
             };
+            if let TableFactor::Table {
+                alias: Some(alias), ..
+            } = factor
+            {
+                without_qualifier(keys, &alias.name);
+            }
             if keys.is_empty() || joined > 1 {
                 return Err(Error::new(
                     SqlState::SYNTAX_ERROR,
@@ -70,6 +76,20 @@ fn partition_select(select: &mut Select) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The keys as the relation inside of the window function knows them.
+fn without_qualifier(keys: &mut Vec<Expr>, alias: &Ident) {
+    // The closure never breaks.
+    let _: ControlFlow<()> = visit_expressions_mut(keys, |expr| {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [qualifier, name] = parts.as_slice()
+            && qualifier.value.eq_ignore_ascii_case(&alias.value)
+        {
+            *expr = Expr::Identifier(name.clone());
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 fn needs_partition(factor: &TableFactor) -> Result<bool> {

@@ -63,7 +63,7 @@ impl SessionAgg {
             |column, data_type| {
                 let values: Vec<Micros> = sessions
                     .iter()
-                    .map(|(_, s)| column.value(s.first, s.last + self.gap))
+                    .map(|(_, s)| column.value((s.first, s.last + self.gap)))
                     .collect();
                 timestamps(values, data_type)
             },
