@@ -47,7 +47,14 @@ pub(super) fn trials() -> Vec<Trial> {
         println!("{report}");
         Ok(())
     })];
-    const ALIGNED: [&str; 4] = ["tumble", "hop", "tumble, updating", "hop, updating"];
+    const ALIGNED: [&str; 6] = [
+        "tumble",
+        "hop",
+        "cumulate",
+        "tumble, updating",
+        "hop, updating",
+        "cumulate, updating",
+    ];
     const SESSIONS: [&str; 2] = ["session", "session, updating"];
     let all = [ALIGNED.as_slice(), &SESSIONS, &["top-n", "cascade"]].concat();
     let windows = [ALIGNED.as_slice(), &SESSIONS].concat();

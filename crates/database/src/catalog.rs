@@ -36,6 +36,11 @@ pub(crate) enum Body {
         store: Arc<Store>,
         declared: SourceSchema,
     },
+    /// What a source sets aside: its bad records or its late rows.
+    Aside {
+        store: Arc<Store>,
+        source: String,
+    },
     View {
         query: Box<Query>,
         text: String,
@@ -58,7 +63,7 @@ impl Object {
     pub(crate) fn kind(&self) -> ObjectKind {
         match self.body {
             Body::Source(_) => ObjectKind::Source,
-            Body::Table { .. } => ObjectKind::Table,
+            Body::Table { .. } | Body::Aside { .. } => ObjectKind::Table,
             Body::View { .. } => ObjectKind::View,
             Body::Materialized(_) => ObjectKind::MaterializedView,
         }
@@ -67,7 +72,7 @@ impl Object {
     /// The rows, where the object keeps any.
     pub(crate) fn store(&self) -> Option<&Arc<Store>> {
         match &self.body {
-            Body::Table { store, .. } => Some(store),
+            Body::Table { store, .. } | Body::Aside { store, .. } => Some(store),
             Body::Materialized(view) => Some(&view.store),
             _ => None,
         }
@@ -134,6 +139,13 @@ impl Catalog {
         Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
             .at(name.location)
             .hint(hint))
+    }
+
+    /// The tables of what a source sets aside.
+    pub(crate) fn asides(&self, name: &str) -> Vec<Arc<Object>> {
+        let of_source =
+            |o: &&Arc<Object>| matches!(&o.body, Body::Aside { source, .. } if source == name);
+        self.iter().filter(of_source).cloned().collect()
     }
 
     /// Objects that read `name`, directly or through others, nearest first.

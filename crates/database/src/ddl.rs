@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataflow::options::Options;
 use dataflow::{Error, Result, SqlState};
-use engine::{Change, SourceSpec, Store, StoreOptions, TableSpec, ViewSpec};
+use engine::{AsideSpec, Change, SourceSpec, Store, StoreOptions, TableSpec, TimeRules, ViewSpec};
 use plan::{Mode, Node};
 use sql::ast::{CreateSource, CreateTable, CreateView, Drop, Emit, Name, ObjectKind};
 
@@ -13,6 +13,9 @@ use crate::continuous::{Manner, Planned, check_distinct, named, plan_continuous,
 use crate::database::Shared;
 use crate::options::{ViewOptions, source_options, view_options};
 use crate::outcome::Notice;
+
+/// Rows that a table of bad records or late rows keeps.
+const ASIDE_ROWS: usize = 100_000;
 
 /// What a DDL statement does: to the catalog at once, to the engine later.
 pub(crate) struct Ddl<'a> {
@@ -58,12 +61,19 @@ impl Ddl<'_> {
         let own = source_options(&mut options)?;
         let factory = connector.source(&mut options)?;
         options.finish()?;
+        let delay = create.schema.watermark.as_ref().map_or(0, |w| w.delay);
+        let aside = AsideSpec {
+            errors: self.aside(create, statement, "errors", own.store_bad)?,
+            late: self.aside(create, statement, "late", own.store_late)?,
+        };
         let spec = Arc::new(SourceSpec {
             name: create.name.value.clone(),
             schema: create.schema.clone(),
             factory,
-            idle_after: own.idle_after,
+            time: TimeRules { delay, ..own.time },
+            max_ahead: Some(own.max_ahead),
             fail_on_bad: own.fail_on_bad,
+            aside,
         });
         let schema = create.schema.arrow();
         self.add(
@@ -77,6 +87,46 @@ impl Ddl<'_> {
         Ok(())
     }
 
+    /// The table `source_what` of what a source sets aside, when that is kept.
+    fn aside(
+        &mut self,
+        create: &CreateSource,
+        statement: &str,
+        what: &str,
+        kept: bool,
+    ) -> Result<Option<Arc<Store>>> {
+        if !kept {
+            return Ok(None);
+        }
+        let name = Name {
+            value: format!("{}_{what}", create.name.value),
+            location: create.name.location,
+        };
+        self.exists(&name, false)?;
+        let schema = match what {
+            "late" => engine::aside::late_schema(),
+            _ => engine::aside::errors_schema(),
+        };
+        let store = Arc::new(Store::new(StoreOptions {
+            schema: Arc::clone(&schema),
+            mode: Mode::Append,
+            retention: None,
+            max_rows: Some(ASIDE_ROWS),
+            log_only: false,
+            log_bytes: engine::store::DEFAULT_LOG_BYTES,
+        })?);
+        let body = Body::Aside {
+            store: Arc::clone(&store),
+            source: create.name.value.clone(),
+        };
+        self.notices.push(Notice::plain(format!(
+            "table \"{}\" keeps the newest {ASIDE_ROWS} of them",
+            name.value
+        )));
+        self.add(&name, statement, schema, Vec::new(), body);
+        Ok(Some(store))
+    }
+
     pub(crate) fn create_table(&mut self, create: &CreateTable, statement: &str) -> Result<()> {
         if self.exists(&create.name, create.if_not_exists)? {
             return Ok(());
@@ -86,6 +136,7 @@ impl Ddl<'_> {
             schema: Arc::clone(&schema),
             mode: Mode::Append,
             retention: None,
+            max_rows: None,
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
         })?);
@@ -195,6 +246,7 @@ impl Ddl<'_> {
             retention: time
                 .zip(options.retention)
                 .map(|((column, _), keep)| (column, keep)),
+            max_rows: None,
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
         })?);
@@ -288,7 +340,17 @@ impl Ddl<'_> {
     }
 
     fn drop_one(&mut self, name: &Name, drop: &Drop) -> Result<()> {
-        let dependents = self.catalog.dependents(&name.value);
+        let asides = self.catalog.asides(&name.value);
+        if let Some(Body::Aside { source, .. }) = self.catalog.get(&name.value).map(|o| &o.body) {
+            let message = format!("cannot drop table \"{}\" without its source", name.value);
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message)
+                .at(name.location)
+                .hint(format!("it goes with DROP SOURCE {source}")));
+        }
+        let mut dependents = self.catalog.dependents(&name.value);
+        for aside in &asides {
+            dependents.extend(self.catalog.dependents(&aside.name));
+        }
         let outside: Vec<String> = dependents
             .iter()
             .filter(|d| !drop.names.iter().any(|n| n.value == d.name))
@@ -313,6 +375,9 @@ impl Ddl<'_> {
         }
         for dependent in dependents.iter().rev() {
             self.forget(&dependent.name);
+        }
+        for aside in asides {
+            self.catalog.remove(&aside.name);
         }
         self.forget(&name.value);
         Ok(())

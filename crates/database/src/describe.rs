@@ -10,7 +10,7 @@ use crate::catalog::{Body, Object};
 pub(crate) fn relation_info(object: &Object) -> RelationInfo {
     let (kind, definition) = match &object.body {
         Body::Source(_) => (RelationKind::Source, None),
-        Body::Table { .. } => (RelationKind::Table, None),
+        Body::Table { .. } | Body::Aside { .. } => (RelationKind::Table, None),
         Body::View { text, .. } => (RelationKind::View, Some(text.clone())),
         Body::Materialized(view) => (RelationKind::MaterializedView, Some(view.text.clone())),
     };

@@ -23,7 +23,10 @@ pub(crate) fn rows_for(
     let catalog = shared.catalog.read();
     let object = catalog.expect(&insert.table, ObjectKind::Table)?;
     let Body::Table { declared, .. } = &object.body else {
-        return Err(Error::internal("a table without columns"));
+        let message = format!("cannot insert into \"{}\"", insert.table.value);
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+            .at(insert.table.location)
+            .hint("it has what its source sets aside"));
     };
     let targets = targets(insert, declared)?;
     batches

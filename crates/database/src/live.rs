@@ -64,7 +64,10 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
             )
             .at(name.location)
         })?;
-        let stored = matches!(object.body, Body::Table { .. } | Body::Materialized(_));
+        let stored = matches!(
+            object.body,
+            Body::Table { .. } | Body::Aside { .. } | Body::Materialized(_)
+        );
         if let (true, Some(store)) = (stored && subscribe.emit.is_none(), object.store()) {
             return Ok(Target::Stored(Arc::clone(store)));
         }
@@ -93,6 +96,7 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
         schema: planned.schema,
         mode: planned.node.mode,
         retention: None,
+        max_rows: None,
         log_only: true,
         log_bytes: engine::store::DEFAULT_LOG_BYTES,
     })?);

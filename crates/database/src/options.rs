@@ -2,28 +2,48 @@
 
 use dataflow::options::{OptionEntry, Options};
 use dataflow::{Micros, Result};
+use engine::TimeRules;
 
 /// Idle time of a source's partitions unless said otherwise, in microseconds.
 const DEFAULT_IDLE: Micros = 10 * dataflow::time::SECOND;
 /// How long append-only views keep rows behind their watermark unless said otherwise, in microseconds.
 const DEFAULT_RETENTION: Micros = 24 * 60 * dataflow::time::MINUTE;
 
+/// How far event times may be ahead of the clock unless said otherwise, in microseconds.
+const DEFAULT_AHEAD: Micros = 24 * 60 * dataflow::time::MINUTE;
+
 /// Options of a source that are not its connector's.
 pub(crate) struct SourceOptions {
-    /// `watermark.idle_timeout`.
-    pub(crate) idle_after: Micros,
+    /// `watermark.idle_timeout`, `watermark.idle_advance`, `watermark.max_drift`.
+    pub(crate) time: TimeRules,
+    /// `watermark.max_ahead`.
+    pub(crate) max_ahead: Micros,
     /// `bad_data = 'fail'`.
     pub(crate) fail_on_bad: bool,
+    /// `bad_data = 'store'`.
+    pub(crate) store_bad: bool,
+    /// `late = 'store'`.
+    pub(crate) store_late: bool,
 }
 
 pub(crate) fn source_options(options: &mut Options) -> Result<SourceOptions> {
     let idle = options.take_duration("watermark.idle_timeout", &["scan.watermark.idle-timeout"])?;
-    let bad = options.take_choice("bad_data", &["drop", "fail"])?;
+    let advance = options.take_choice("watermark.idle_advance", &["hold", "wall"])?;
+    let drift = options.take_duration("watermark.max_drift", &[])?;
+    let ahead = options.take_duration("watermark.max_ahead", &[])?;
+    let bad = options.take_choice("bad_data", &["drop", "fail", "store"])?;
     let ignore = options.take_bool("json.ignore-parse-errors")?;
-    // The only policy so far is to count late rows and drop them.
-    options.take_choice("late", &["drop"])?;
+    let late = options.take_choice("late", &["drop", "store"])?;
     Ok(SourceOptions {
-        idle_after: idle.map_or(DEFAULT_IDLE, micros),
+        time: TimeRules {
+            delay: 0,
+            idle_after: idle.map_or(DEFAULT_IDLE, micros),
+            idle_advance: advance.as_deref() == Some("wall"),
+            max_drift: drift.map(micros),
+        },
+        max_ahead: ahead.map_or(DEFAULT_AHEAD, micros),
+        store_bad: bad.as_deref() == Some("store"),
+        store_late: late.as_deref() == Some("store"),
         fail_on_bad: bad.as_deref() == Some("fail") || (bad.is_none() && ignore == Some(false)),
     })
 }

@@ -92,7 +92,7 @@ impl sql::lower::Catalog for Catalog {
                     window: view.node.window.clone(),
                 },
             ),
-            Body::View { .. } => return None,
+            Body::View { .. } | Body::Aside { .. } => return None,
         };
         Some(Relation {
             name: name.to_owned(),

@@ -12,6 +12,7 @@ use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use parking_lot::RwLock;
 use plan::RelationKind;
 
+use crate::aside::Aside;
 use crate::command::{Change, Reply, TableSpec};
 use crate::cut::{Cut, CutLog, SourceCut};
 use crate::feed::{Feed, SourceSpec};
@@ -62,6 +63,8 @@ pub struct Core {
     /// In the order of creation, which is an order of dependency.
     pub(crate) views: Vec<(u64, View)>,
     pub(crate) feeds: Vec<FeedSlot>,
+    /// What was set aside, by source.
+    pub(crate) aside: HashMap<String, Aside>,
     next_view: u64,
     pub(crate) version: u64,
     replies: Vec<(Reply<u64>, Result<()>)>,
@@ -106,6 +109,7 @@ impl Core {
             tables: HashMap::new(),
             views: Vec::new(),
             feeds: Vec::new(),
+            aside: HashMap::new(),
             next_view: 0,
             version: 0,
             replies: Vec::new(),
@@ -176,6 +180,7 @@ impl Core {
             flush: self.inserted,
         };
         self.run_views(tick);
+        self.note_late()?;
         let changed =
             records > 0 || self.inserted || self.views.iter().any(|(_, v)| !v.fresh.is_empty());
         if changed {
@@ -294,7 +299,31 @@ impl Core {
                 view.fail(error);
             }
         }
+        for (source, aside) in &mut self.aside {
+            let Some(spec) = self.sources.get(source) else {
+                continue;
+            };
+            let (errors, late) = aside.take();
+            for (store, rows) in [(&spec.aside.errors, errors), (&spec.aside.late, late)] {
+                if let Some(store) = store {
+                    let rows = rows.into_iter().map(DeltaBatch::inserts).collect();
+                    store.apply(self.version, rows, None)?;
+                }
+            }
+        }
         *published = self.version;
+        Ok(())
+    }
+
+    /// Hands the views' late rows to the sources that they came from.
+    fn note_late(&mut self) -> Result<()> {
+        for (_, view) in &mut self.views {
+            for late in view.pipeline.take_late() {
+                let source = view.pipeline.leaves()[late.leaf].relation.clone();
+                let aside = self.aside.entry(source).or_default();
+                aside.note_late(&view.spec.name, &late)?;
+            }
+        }
         Ok(())
     }
 
@@ -306,7 +335,9 @@ impl Core {
             .iter()
             .any(|(_, v)| v.is_alive() && v.pipeline.waits());
         let soon = waiting.then(|| self.clock.now().saturating_add(WAIT_MICROS));
-        idle.into_iter().chain(soon).min()
+        let follows = self.feeds.iter().any(|f| f.feed.needs_ticks());
+        let later = follows.then(|| self.clock.now().saturating_add(FOLLOW_MICROS));
+        idle.into_iter().chain(soon).chain(later).min()
     }
 
     /// Moves hot state into immutable runs (between ticks).
@@ -326,6 +357,9 @@ impl Core {
 
 /// How soon to tick again while gathered changes wait.
 const WAIT_MICROS: Micros = 50_000;
+
+/// How soon to tick again while the clock moves a watermark.
+const FOLLOW_MICROS: Micros = 200_000;
 
 /// The leaf's columns of a relation's rows.
 fn project(rows: &RecordBatch, leaf: &Leaf) -> Result<DeltaBatch> {

@@ -6,12 +6,15 @@ use dataflow::connector::{OpenRequest, PollLimits, SourceFactory, SourceReader, 
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::wake::Waker;
 use dataflow::{DeltaBatch, Error, Micros, Result, Slab, SqlState};
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
+};
 use datafusion::arrow::compute::{filter_record_batch, max};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use formats::Decoder;
 
-use crate::watermark::SourceTime;
+use crate::aside::{Aside, AsideSpec};
+use crate::watermark::{SourceTime, TimeRules};
 
 /// Most records of one poll.
 const POLL_RECORDS: usize = 8192;
@@ -27,8 +30,12 @@ pub struct SourceSpec {
     pub schema: SourceSchema,
     /// Opens readers.
     pub factory: Arc<dyn SourceFactory>,
-    /// A partition read to its end is idle after this long without rows, in microseconds.
-    pub idle_after: Micros,
+    /// How its watermark moves.
+    pub time: TimeRules,
+    /// Records with event times so far ahead of the clock are bad: they would close windows that are still to come.
+    pub max_ahead: Option<Micros>,
+    /// Where bad records and late rows go.
+    pub aside: AsideSpec,
     /// A bad record fails the views that read the source; otherwise it is counted and dropped.
     pub fail_on_bad: bool,
 }
@@ -86,6 +93,9 @@ pub struct Feed {
     pub consumers: Vec<Consumer>,
     counts: FeedCounts,
     partition_counts: Vec<PartitionCounts>,
+    /// The clock at the end of the last tick, as the cut has it.
+    last_wall: Micros,
+    paused: Vec<bool>,
 }
 
 /// Rows for one consumer.
@@ -111,8 +121,7 @@ impl Feed {
         };
         let reader = spec.factory.open(request)?;
         let decoder = decoder(&spec.schema, &wanted)?;
-        let delay = spec.schema.watermark.as_ref().map_or(0, |w| w.delay);
-        let time = SourceTime::new(delay, spec.idle_after);
+        let time = SourceTime::new(spec.time);
         Ok(Self {
             spec,
             reader,
@@ -124,6 +133,8 @@ impl Feed {
             consumers,
             counts: FeedCounts::default(),
             partition_counts: Vec::new(),
+            last_wall: Micros::MAX,
+            paused: Vec::new(),
         })
     }
 
@@ -179,8 +190,13 @@ impl Feed {
         Ok(())
     }
 
-    /// Reads what is there, at most one slab. Says how many records came; deliveries go to `out`.
-    pub fn poll(&mut self, wall: Micros, out: &mut Vec<Delivery>) -> Result<usize> {
+    /// Reads what is there, at most one slab. Says how many records came; deliveries go to `out`, bad records to `aside`.
+    pub(crate) fn poll(
+        &mut self,
+        wall: Micros,
+        out: &mut Vec<Delivery>,
+        aside: &mut Aside,
+    ) -> Result<usize> {
         let limits = PollLimits {
             max_records: POLL_RECORDS,
             max_bytes: POLL_BYTES,
@@ -199,9 +215,14 @@ impl Feed {
         self.counts.bytes += self.slab.data.len() as u64;
         self.partition_counts[partition].records += records as u64;
         let id = self.reader.partitions()[partition].id;
-        let decoded = self.decoder.decode(&self.slab, 0..records, id);
+        let mut decoded = self.decoder.decode(&self.slab, 0..records, id);
+        self.refuse_future(&mut decoded)?;
         self.counts.tombstones += decoded.tombstones;
         let failure = self.note_bad(partition, &decoded);
+        if self.spec.aside.errors.is_some() {
+            let topic = self.spec.factory.topic();
+            aside.note_errors(&topic, id, &self.slab, &decoded.bad)?;
+        }
         if let Some(highest) = self.highest(&decoded.batch) {
             self.time.observe(partition, highest, wall);
         }
@@ -217,6 +238,38 @@ impl Feed {
             });
         }
         Ok(records)
+    }
+
+    /// Makes bad records of rows whose event time is too far ahead of the clock.
+    fn refuse_future(&self, decoded: &mut formats::Decoded) -> Result<()> {
+        let (Some(ahead), Some(times)) = (self.spec.max_ahead, self.event_times(&decoded.batch))
+        else {
+            return Ok(());
+        };
+        let limit = self.last_wall.saturating_add(ahead);
+        if max(times).is_none_or(|highest| highest <= limit) {
+            return Ok(());
+        }
+        let keep: Vec<bool> = times.values().iter().map(|at| *at <= limit).collect();
+        let message = |at: Micros| {
+            let at = dataflow::time::format_utc(at);
+            format!("the event time {at} is more than watermark.max_ahead ahead of the clock")
+        };
+        let future = times.values().iter().zip(&keep).enumerate();
+        let future: Vec<(usize, String)> = future
+            .filter(|(_, (_, keep))| !**keep)
+            .map(|(row, (at, _))| (row, message(*at)))
+            .collect();
+        decoded.refuse(keep, future)
+    }
+
+    fn event_times<'a>(
+        &self,
+        batch: &'a RecordBatch,
+    ) -> Option<&'a PrimitiveArray<TimestampMicrosecondType>> {
+        let time = self.spec.schema.watermark.as_ref()?.column;
+        let at = self.wanted.iter().position(|c| *c == time)?;
+        batch.column(at).as_primitive_opt()
     }
 
     /// Counts bad records; gives the error when they must fail the views.
@@ -238,11 +291,7 @@ impl Feed {
     }
 
     fn highest(&self, batch: &RecordBatch) -> Option<Micros> {
-        let time = self.spec.schema.watermark.as_ref()?.column;
-        let at = self.wanted.iter().position(|c| *c == time)?;
-        max(batch
-            .column(at)
-            .as_primitive_opt::<TimestampMicrosecondType>()?)
+        max(self.event_times(batch)?)
     }
 
     fn rows_for(&self, consumer: &Consumer, decoded: &formats::Decoded) -> Result<DeltaBatch> {
@@ -271,11 +320,25 @@ impl Feed {
         Ok(DeltaBatch::inserts(rows))
     }
 
-    /// Ends a tick: moves the watermark.
+    /// Ends a tick: moves the watermark, and lets partitions wait that are too far ahead of others.
     pub fn end_tick(&mut self, wall: Micros) {
         let partitions = self.reader.partitions();
         self.time.grow(partitions.len(), wall);
         self.time.advance(wall, |i| partitions[i].at_end);
+        self.last_wall = wall;
+        let ahead = self.time.too_far_ahead(|i| partitions[i].at_end);
+        self.paused.resize(ahead.len(), false);
+        for (partition, ahead) in ahead.into_iter().enumerate() {
+            if self.paused[partition] != ahead {
+                self.reader.set_paused(partition, ahead);
+                self.paused[partition] = ahead;
+            }
+        }
+    }
+
+    /// Whether ticks are needed though nothing comes.
+    pub fn needs_ticks(&self) -> bool {
+        self.time.needs_ticks()
     }
 
     /// When a tick is needed without new rows, because a partition becomes idle.

@@ -3,6 +3,7 @@
 //! It knows no SQL text, no connector and no wire protocol. It is told the time and never asks for it.
 
 pub mod aggregates;
+pub mod aside;
 pub mod build;
 pub mod calendar;
 pub mod changes;
@@ -24,6 +25,7 @@ pub mod view;
 pub mod watermark;
 pub mod window;
 
+pub use aside::AsideSpec;
 pub use command::{Change, TableSpec};
 pub use core::{Core, Limits, Publication};
 pub use cut::{Cut, CutLog, MemoryCuts};
@@ -32,3 +34,4 @@ pub use feed::SourceSpec;
 pub use status::Status;
 pub use store::{Store, StoreOptions};
 pub use view::{ViewSpec, ViewState};
+pub use watermark::TimeRules;

@@ -1,14 +1,75 @@
 //! What an operator is: a synchronous piece of state that takes batches and ticks and gives batches.
 
 use dataflow::{DeltaBatch, Micros, Result, Watermark};
+use datafusion::arrow::array::{RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
+
+/// Rows that came when every window they belong to had closed.
+#[derive(Clone, Debug)]
+pub struct Late {
+    /// The place where they came into the pipeline.
+    pub leaf: usize,
+    /// The rows as they reached the window.
+    pub rows: RecordBatch,
+    /// Their event times.
+    pub times: Vec<Micros>,
+    /// The watermark that they missed.
+    pub watermark: Watermark,
+}
 
 /// What an operator gives.
 #[derive(Debug, Default)]
 pub struct Out {
     batches: Vec<DeltaBatch>,
+    late: Vec<Late>,
+    /// The leaf that the rows at hand came in by, when late rows of it are kept.
+    kept_leaf: Option<usize>,
 }
 
 impl Out {
+    /// For rows that came in by a leaf whose late rows are kept, or not.
+    pub fn of_leaf(kept_leaf: Option<usize>) -> Self {
+        Self {
+            kept_leaf,
+            ..Self::default()
+        }
+    }
+
+    /// The leaf that late rows are to be told of, if they are.
+    pub fn kept_leaf(&self) -> Option<usize> {
+        self.kept_leaf
+    }
+
+    /// Sets late rows aside.
+    pub fn set_aside(&mut self, late: Late) {
+        self.late.push(late);
+    }
+
+    /// Sets rows `rows` of a batch, whose event times are `times`, aside if that is wanted.
+    pub fn set_rows_aside(
+        &mut self,
+        batch: &RecordBatch,
+        times: &[Micros],
+        rows: Vec<u32>,
+        watermark: Watermark,
+    ) -> Result<()> {
+        let Some(leaf) = self.kept_leaf.filter(|_| !rows.is_empty()) else {
+            return Ok(());
+        };
+        self.late.push(Late {
+            leaf,
+            times: rows.iter().map(|row| times[*row as usize]).collect(),
+            rows: take_record_batch(batch, &UInt32Array::from(rows))?,
+            watermark,
+        });
+        Ok(())
+    }
+
+    /// Takes what was set aside.
+    pub fn take_late(&mut self) -> Vec<Late> {
+        std::mem::take(&mut self.late)
+    }
+
     /// Gives a batch; empty ones are dropped.
     pub fn push(&mut self, batch: DeltaBatch) {
         if !batch.is_empty() {

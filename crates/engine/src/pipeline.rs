@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use plan::{Node, Op, RelationKind};
 
 use crate::build::{Tables, operator};
-use crate::operator::{Counters, Operator, Out, Tick};
+use crate::operator::{Counters, Late, Operator, Out, Tick};
 
 /// Where a node's rows go: the parent's index and input port; `None` at the root.
 type Target = Option<(usize, usize)>;
@@ -18,6 +18,7 @@ pub struct Pipeline {
     leaves: Vec<Leaf>,
     schema: SchemaRef,
     output: Vec<DeltaBatch>,
+    late: Vec<Late>,
     root_leaf_watermark: Watermark,
 }
 
@@ -45,6 +46,8 @@ pub struct Leaf {
     pub columns: Vec<usize>,
     /// Schema of what is pushed.
     pub schema: SchemaRef,
+    /// Rows of it that are late are kept.
+    pub keeps_late: bool,
     target: Target,
 }
 
@@ -56,6 +59,7 @@ impl Pipeline {
             leaves: Vec::new(),
             schema: Arc::clone(root.schema.inner()),
             output: Vec::new(),
+            late: Vec::new(),
             root_leaf_watermark: Watermark::MIN,
         };
         pipeline.add(root, tables)?;
@@ -74,6 +78,7 @@ impl Pipeline {
                 kind: *kind,
                 columns: columns.clone(),
                 schema: Arc::clone(node.schema.inner()),
+                keeps_late: false,
                 target: None,
             });
             return Ok(Input::Leaf(self.leaves.len() - 1));
@@ -114,20 +119,37 @@ impl Pipeline {
     /// Pushes rows into a leaf; the batch has the leaf's columns.
     pub fn push(&mut self, leaf: usize, batch: DeltaBatch) -> Result<()> {
         let target = self.leaves[leaf].target;
-        self.deliver(target, vec![batch])
+        let kept_leaf = self.leaves[leaf].keeps_late.then_some(leaf);
+        self.deliver(target, vec![batch], kept_leaf)
     }
 
-    fn deliver(&mut self, target: Target, batches: Vec<DeltaBatch>) -> Result<()> {
+    /// Says that late rows of a leaf are kept.
+    pub fn keep_late(&mut self, leaf: usize) {
+        self.leaves[leaf].keeps_late = true;
+    }
+
+    /// The late rows since the last call.
+    pub fn take_late(&mut self) -> Vec<Late> {
+        std::mem::take(&mut self.late)
+    }
+
+    fn deliver(
+        &mut self,
+        target: Target,
+        batches: Vec<DeltaBatch>,
+        kept_leaf: Option<usize>,
+    ) -> Result<()> {
         let Some((step, port)) = target else {
             self.output.extend(batches);
             return Ok(());
         };
         for batch in batches {
-            let mut out = Out::default();
+            let mut out = Out::of_leaf(kept_leaf);
             self.steps[step].operator.on_batch(port, batch, &mut out)?;
+            self.late.append(&mut out.take_late());
             let given = out.take();
             if !given.is_empty() {
-                self.deliver(self.steps[step].target, given)?;
+                self.deliver(self.steps[step].target, given, kept_leaf)?;
             }
         }
         Ok(())
@@ -151,9 +173,10 @@ impl Pipeline {
                 .operator
                 .on_tick(Tick { watermark, ..tick }, &mut out)?;
             step.watermark = step.watermark.max(given);
+            self.late.append(&mut out.take_late());
             let batches = out.take();
             if !batches.is_empty() {
-                self.deliver(self.steps[index].target, batches)?;
+                self.deliver(self.steps[index].target, batches, None)?;
             }
         }
         if self.steps.is_empty() {

@@ -1,6 +1,7 @@
 //! The rows of a view or table, by version, for snapshots and for followers.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,6 +23,8 @@ pub struct StoreOptions {
     pub mode: Mode,
     /// Index of an event-time column and how far behind its watermark rows are kept, in microseconds.
     pub retention: Option<(usize, Micros)>,
+    /// Keep about so many rows, the newest, of an append-only relation.
+    pub max_rows: Option<usize>,
     /// Keep only the log of changes, no rows (a SUBSCRIBE to a query).
     pub log_only: bool,
     /// Bytes of changes kept for followers.
@@ -93,6 +96,14 @@ pub struct Changes {
     pub version: u64,
     /// Nothing further will come, for this reason.
     pub ended: Option<Error>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -404,6 +415,15 @@ fn append(runs: &mut Vec<Run>, batch: &DeltaBatch, options: &StoreOptions) -> Re
         let rows = concat_batches(&options.schema, [&before.rows, &last.rows])?;
         runs.truncate(runs.len() - 2);
         runs.push(Run::new(rows, options));
+    }
+    if let Some(most) = options.max_rows {
+        let mut kept: usize = runs.iter().map(|run| run.rows.num_rows()).sum();
+        while let Some(first) = runs.first().map(|run| run.rows.num_rows())
+            && kept - first >= most
+        {
+            runs.remove(0);
+            kept -= first;
+        }
     }
     Ok(())
 }

@@ -18,19 +18,29 @@ pub struct PartitionTime {
 /// Event time of a source.
 #[derive(Debug)]
 pub struct SourceTime {
-    delay: Micros,
-    idle_after: Micros,
+    rules: TimeRules,
     partitions: Vec<PartitionTime>,
     watermark: Watermark,
 }
 
+/// How a source's watermark moves; lengths in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeRules {
+    /// Rows may come so long after the highest time seen.
+    pub delay: Micros,
+    /// A partition read to its end is idle after so long without rows.
+    pub idle_after: Micros,
+    /// When all partitions are idle the watermark follows the wall clock, `delay` behind it, so that last windows close.
+    pub idle_advance: bool,
+    /// While history is read, no partition goes farther ahead of the one that is farthest behind.
+    pub max_drift: Option<Micros>,
+}
+
 impl SourceTime {
-    /// Rows may come `delay` after the highest time; a partition read to its end is idle after `idle_after`. Both in
-    /// microseconds.
-    pub fn new(delay: Micros, idle_after: Micros) -> Self {
+    /// Without partitions.
+    pub fn new(rules: TimeRules) -> Self {
         Self {
-            delay,
-            idle_after,
+            rules,
             partitions: Vec::new(),
             watermark: Watermark::MIN,
         }
@@ -64,7 +74,7 @@ impl SourceTime {
             if std::mem::take(&mut time.fresh) {
                 time.last_row = wall;
             }
-            time.idle = at_end(i) && wall.saturating_sub(time.last_row) >= self.idle_after;
+            time.idle = at_end(i) && wall.saturating_sub(time.last_row) >= self.rules.idle_after;
         }
         let least = self
             .partitions
@@ -74,15 +84,46 @@ impl SourceTime {
             .min();
         if let Some(least) = least {
             self.watermark = self.watermark.max(least);
+        } else if self.follows_clock() {
+            self.watermark = self.watermark.max(self.below(wall));
         }
         self.watermark
     }
 
+    /// Whether the wall clock moves the watermark now.
+    fn follows_clock(&self) -> bool {
+        self.rules.idle_advance
+            && self.partitions.iter().all(|t| t.idle)
+            && self.partitions.iter().any(|t| t.highest.is_some())
+    }
+
+    /// Which partitions are to wait until others have come closer; `at_end` has one entry a partition. Partitions that have
+    /// been read to their end hold nobody.
+    pub fn too_far_ahead(&self, at_end: impl Fn(usize) -> bool) -> Vec<bool> {
+        let Some(drift) = self.rules.max_drift else {
+            return Vec::new();
+        };
+        let reading = || {
+            self.partitions
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| !at_end(*i))
+        };
+        let least = reading()
+            .map(|(_, t)| t.highest.unwrap_or(Micros::MIN))
+            .min();
+        let limit = least.map_or(Micros::MAX, |least| least.saturating_add(drift));
+        let ahead = |t: &PartitionTime| t.highest.is_some_and(|highest| highest > limit);
+        self.partitions.iter().map(ahead).collect()
+    }
+
     /// The partition's own watermark: just below its highest time less the delay, so equal times are not late.
     pub fn watermark_of(&self, time: &PartitionTime) -> Watermark {
-        time.highest.map_or(Watermark::MIN, |h| {
-            Watermark(h.saturating_sub(self.delay).saturating_sub(1))
-        })
+        time.highest.map_or(Watermark::MIN, |h| self.below(h))
+    }
+
+    fn below(&self, time: Micros) -> Watermark {
+        Watermark(time.saturating_sub(self.rules.delay).saturating_sub(1))
     }
 
     /// The source's watermark.
@@ -106,8 +147,13 @@ impl SourceTime {
             .iter()
             .enumerate()
             .filter(|(i, t)| !t.idle && at_end(*i))
-            .map(|(_, t)| t.last_row.saturating_add(self.idle_after))
+            .map(|(_, t)| t.last_row.saturating_add(self.rules.idle_after))
             .min()
+    }
+
+    /// Whether ticks are needed without rows because the wall clock moves the watermark.
+    pub fn needs_ticks(&self) -> bool {
+        self.follows_clock()
     }
 }
 
@@ -115,9 +161,17 @@ impl SourceTime {
 mod tests {
     use super::*;
 
+    fn rules(delay: Micros, idle_after: Micros) -> TimeRules {
+        TimeRules {
+            delay,
+            idle_after,
+            ..TimeRules::default()
+        }
+    }
+
     #[test]
     fn the_slowest_partition_holds_until_it_is_idle() {
-        let mut time = SourceTime::new(5, 100);
+        let mut time = SourceTime::new(rules(5, 100));
         time.grow(2, 0);
         time.observe(0, 50, 0);
         assert_eq!(time.advance(0, |_| true), Watermark::MIN);
@@ -140,7 +194,7 @@ mod tests {
 
     #[test]
     fn rows_count_however_long_their_tick_took() {
-        let mut time = SourceTime::new(0, 10);
+        let mut time = SourceTime::new(rules(0, 10));
         time.grow(1, 0);
         time.observe(0, 7, 0);
         assert_eq!(time.advance(500, |_| true), Watermark(6));
@@ -151,10 +205,51 @@ mod tests {
 
     #[test]
     fn all_idle_holds() {
-        let mut time = SourceTime::new(0, 10);
+        let mut time = SourceTime::new(rules(0, 10));
         time.grow(1, 0);
         time.observe(0, 7, 0);
         assert_eq!(time.advance(0, |_| true), Watermark(6));
         assert_eq!(time.advance(1000, |_| true), Watermark(6));
+    }
+
+    #[test]
+    fn the_clock_moves_the_watermark_of_idle_partitions_if_told_so() {
+        let mut time = SourceTime::new(TimeRules {
+            idle_advance: true,
+            ..rules(5, 10)
+        });
+        time.grow(2, 0);
+        time.observe(0, 7, 0);
+        assert_eq!(time.advance(0, |_| true), Watermark::MIN);
+        assert!(!time.needs_ticks());
+        assert_eq!(time.advance(100, |_| true), Watermark(94));
+        assert!(time.needs_ticks());
+        // A clock that goes back moves nothing.
+        assert_eq!(time.advance(50, |_| true), Watermark(94));
+        time.observe(1, 300, 101);
+        assert_eq!(time.advance(101, |_| true), Watermark(294));
+    }
+
+    #[test]
+    fn partitions_wait_for_those_that_are_behind() {
+        let mut time = SourceTime::new(TimeRules {
+            max_drift: Some(10),
+            ..rules(0, 10)
+        });
+        time.grow(3, 0);
+        time.observe(0, 100, 0);
+        time.observe(1, 111, 0);
+        // The third has not begun.
+        assert_eq!(time.too_far_ahead(|_| false), [true, true, false]);
+        time.observe(2, 105, 0);
+        assert_eq!(time.too_far_ahead(|_| false), [false, true, false]);
+        // The first has nothing more to read.
+        assert_eq!(time.too_far_ahead(|i| i == 0), [false, false, false]);
+        assert_eq!(time.too_far_ahead(|_| true), [false, false, false]);
+        assert!(
+            SourceTime::new(rules(0, 10))
+                .too_far_ahead(|_| false)
+                .is_empty()
+        );
     }
 }

@@ -31,13 +31,15 @@ pub enum BadReason {
     OutOfRange,
     /// A text that is not a date or time.
     InvalidDatetime,
+    /// An event time too far ahead of the clock.
+    FarFuture,
     /// A text with the character U+0000, which PostgreSQL's text types cannot hold.
     NulCharacter,
 }
 
 impl BadReason {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TooLarge,
         Self::NotUtf8,
         Self::NotJson,
@@ -46,6 +48,7 @@ impl BadReason {
         Self::Missing,
         Self::OutOfRange,
         Self::InvalidDatetime,
+        Self::FarFuture,
         Self::NulCharacter,
     ];
 
@@ -60,6 +63,7 @@ impl BadReason {
             Self::Missing => "missing",
             Self::OutOfRange => "out_of_range",
             Self::InvalidDatetime => "invalid_datetime",
+            Self::FarFuture => "far_future",
             Self::NulCharacter => "nul_character",
         }
     }

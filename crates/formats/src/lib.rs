@@ -47,6 +47,29 @@ impl Decoded {
             .as_ref()
             .map_or(first + index, |good| good[index] as usize)
     }
+
+    /// Makes bad records of the rows of `batch` that `keep` has as false, with their messages by index in the batch. The
+    /// decoded range began at the slab's first record.
+    ///
+    /// # Errors
+    /// When `keep` has not one entry for each row.
+    pub fn refuse(&mut self, keep: Vec<bool>, refused: Vec<(usize, String)>) -> Result<()> {
+        for (index, message) in refused {
+            self.bad.push(BadRecord {
+                row: payloads::as_u32(self.slab_row(index, 0)),
+                reason: BadReason::FarFuture,
+                message,
+            });
+        }
+        self.bad.sort_by_key(|bad| bad.row);
+        let kept = (0..keep.len()).filter(|index| keep[*index]);
+        self.good = Some(
+            kept.map(|i| payloads::as_u32(self.slab_row(i, 0)))
+                .collect(),
+        );
+        self.batch = arrow::compute::filter_record_batch(&self.batch, &keep.into())?;
+        Ok(())
+    }
 }
 
 /// Bounds of one record; a record beyond them is a bad record.

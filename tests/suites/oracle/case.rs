@@ -205,7 +205,13 @@ impl Case {
 
     fn cascade(seed: u64, mut random: Random, kind: Kind) -> Self {
         let inner = Windowed::inner(&mut random, kind);
-        let second = *random.pick(&[Kind::Hop, Kind::Hop, Kind::Tumble, Kind::Session]);
+        let second = *random.pick(&[
+            Kind::Hop,
+            Kind::Hop,
+            Kind::Tumble,
+            Kind::Cumulate,
+            Kind::Session,
+        ]);
         let outer = Windowed::outer(&mut random, second, &inner);
         let (below, above) = (inner.interest(), outer.interest());
         let interest = Interest {
@@ -303,6 +309,8 @@ fn name_of(kind: Kind, updating: bool) -> &'static str {
         (Kind::Tumble, true) => "tumble, updating",
         (Kind::Hop, false) => "hop",
         (Kind::Hop, true) => "hop, updating",
+        (Kind::Cumulate, false) => "cumulate",
+        (Kind::Cumulate, true) => "cumulate, updating",
         (Kind::Session, false) => "session",
         (Kind::Session, true) => "session, updating",
     }

@@ -10,8 +10,9 @@ use super::batch::Batch;
 use super::case::{Case, View, What, top_sql};
 use super::compare::{Rows, Value, difference, line, rows_of, sum};
 use super::drive::{self, Job, Outcome, Run};
-use super::model::{Placed, Sessions, late_rows, spread};
+use super::model::{Placed, Sessions, late_rows, late_times, spread};
 use super::query::{Cut, Mistake, Windowed};
+use super::stream::Record;
 use super::window::Kind;
 
 /// What a case tells about itself.
@@ -41,7 +42,8 @@ impl View {
     fn rows_are_distinct(&self) -> bool {
         match &self.what {
             What::Windowed(query) | What::Cascade { outer: query, .. } => query.rows_are_distinct(),
-            What::Top { .. } => true,
+            // A row shows its window's beginning and its number.
+            What::Top { of, .. } => of.window.kind() != Kind::Cumulate,
             What::Assigned(_) => false,
             What::Plain { groups, .. } => *groups,
         }
@@ -193,13 +195,13 @@ impl Case {
         let last = &self.stream.last;
         let windows = |q: &Windowed| {
             if q.reaches_window(last) {
-                q.window.starts(last.ts).len() as u64
+                q.window.spans(last.ts).len() as u64
             } else {
                 0
             }
         };
         let state = |q: &Windowed, updating: bool| match q.window.kind() {
-            Kind::Tumble | Kind::Hop if updating => windows(q),
+            Kind::Tumble | Kind::Hop | Kind::Cumulate if updating => windows(q),
             _ => u64::from(q.reaches_window(last)),
         };
         let updating = view.every.is_some();
@@ -228,14 +230,21 @@ impl Case {
             ));
         }
         // A condition of HAVING on keys alone would be pushed below the window; there is none.
-        let late = query.map_or(0, |q| late_rows(q, placed));
-        if counters.late_rows != late {
+        let mut late = query.map_or_else(Vec::new, |q| late_times(q, placed));
+        if counters.late_rows != late.len() as u64 {
             return Err(format!(
-                "counts {} late rows, expected {late}",
-                counters.late_rows
+                "counts {} late rows, expected {}",
+                counters.late_rows,
+                late.len()
             ));
         }
-        Ok(())
+        let mut kept = outcome.late.clone();
+        (late.sort_unstable(), kept.sort_unstable());
+        if kept == late {
+            Ok(())
+        } else {
+            Err(format!("keeps late rows of {kept:?}, expected {late:?}"))
+        }
     }
 
     /// Of TUMBLE: rows in windows and late rows together are the good rows.
@@ -275,11 +284,25 @@ impl Case {
         let expected = (records.count() as u64, bad, tombstones);
         let counts = &run.source.counts;
         let found = (counts.records, counts.bad, counts.tombstones);
-        if found == expected {
+        if found != expected {
+            return Err(format!(
+                "{found:?} records, bad ones and tombstones, expected {expected:?}"
+            ));
+        }
+        let partitions = (0..).zip(&self.stream.partitions);
+        let is_bad = |r: &Record| r.row.is_none() && r.payload.is_some();
+        let bad: Vec<(i32, i64)> = partitions
+            .flat_map(|(id, records)| {
+                let places = (0..).zip(records).filter(|(_, r)| is_bad(r));
+                places.map(move |(offset, _)| (id, offset))
+            })
+            .collect();
+        if run.bad == bad {
             Ok(())
         } else {
             Err(format!(
-                "{found:?} records, bad ones and tombstones, expected {expected:?}"
+                "keeps the bad records {:?}, expected {bad:?}",
+                run.bad
             ))
         }
     }

@@ -1,10 +1,13 @@
 //! Runs one case through the engine's core, step by step, under a clock that only the test moves.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::time::{MILLI, MINUTE, SECOND};
 use dataflow::wake::Waker;
 use dataflow::{Clock, DeltaBatch, ManualClock, Watermark};
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::execution::SessionState;
 use engine::status::{SourceStatus, ViewStatus};
 use engine::{Change, Core, Cut, CutLog, Limits, Store, ViewState};
@@ -26,6 +29,8 @@ pub(super) struct Outcome {
     /// All changes from the first version on.
     pub(super) log: Vec<(u64, DeltaBatch)>,
     pub(super) status: ViewStatus,
+    /// Event times of the rows that the source's table of late rows has for it.
+    pub(super) late: Vec<i64>,
 }
 
 /// The views in the middle of a run: the tick, the watermark behind it, the rows of each view.
@@ -41,6 +46,8 @@ pub(super) struct Run {
     pub(super) source: SourceStatus,
     pub(super) views: Vec<Outcome>,
     pub(super) middle: Option<Middle>,
+    /// Partition and offset of the records that the source's table of bad records has.
+    pub(super) bad: Vec<(i32, i64)>,
 }
 
 /// How a case is run.
@@ -119,6 +126,35 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
     driver.write_all(job)?;
     driver.end()?;
     driver.finish(job)
+}
+
+/// Event times of late rows by view.
+fn late_times(batches: &[RecordBatch]) -> HashMap<String, Vec<i64>> {
+    let mut times: HashMap<String, Vec<i64>> = HashMap::new();
+    for batch in batches {
+        let views = batch.column(0).as_string::<i32>();
+        let at = batch.column(1).as_primitive::<TimestampMicrosecondType>();
+        for (view, at) in views.iter().flatten().zip(at.values()) {
+            times.entry(view.to_owned()).or_default().push(*at);
+        }
+    }
+    times
+}
+
+/// Partition and offset of bad records.
+fn places(batches: &[RecordBatch]) -> Vec<(i32, i64)> {
+    let of = |batch: &RecordBatch| -> Vec<(i32, i64)> {
+        let partitions = batch.column(1).as_primitive::<Int32Type>().values();
+        let offsets = batch.column(2).as_primitive::<Int64Type>().values();
+        partitions
+            .iter()
+            .copied()
+            .zip(offsets.iter().copied())
+            .collect()
+    };
+    let mut places: Vec<(i32, i64)> = batches.iter().flat_map(of).collect();
+    places.sort_unstable();
+    places
 }
 
 fn text(error: impl std::fmt::Debug) -> String {
@@ -314,6 +350,8 @@ impl Driver<'_> {
 
     fn finish(self, job: &Job<'_>) -> Result<Run, String> {
         let status = self.core.status();
+        let (errors, late) = self.objects.aside().ok_or("there is no source")?;
+        let mut late_of = late_times(&late.snapshot().map_err(text)?);
         let mut views = Vec::new();
         for ((store, status), sql) in self.stores.iter().zip(status.views).zip(job.views) {
             if status.state != ViewState::Running {
@@ -322,6 +360,7 @@ impl Driver<'_> {
             views.push(Outcome {
                 rows: rows_of(&store.snapshot().map_err(text)?)?,
                 log: store.changes_after(0, usize::MAX).map_err(text)?.batches,
+                late: late_of.remove(&status.name).unwrap_or_default(),
                 status,
             });
         }
@@ -335,6 +374,7 @@ impl Driver<'_> {
             source,
             views,
             middle: self.middle,
+            bad: places(&errors.snapshot().map_err(text)?),
         })
     }
 }

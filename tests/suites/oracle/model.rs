@@ -103,7 +103,6 @@ impl Model {
 /// by the watermark before the tick.
 pub(super) struct Sessions {
     pub(super) of: Vec<Option<(i64, i64)>>,
-    pub(super) late: u64,
 }
 
 /// A session, or some rows that may become one.
@@ -122,10 +121,7 @@ impl Sessions {
             _ => query.window,
         };
         let Window::Session { gap } = window else {
-            return Self {
-                of: Vec::new(),
-                late: 0,
-            };
+            return Self { of: Vec::new() };
         };
         let mut of = vec![None; placed.len()];
         let near = gap + i64::from(mistake == Mistake::Gap);
@@ -134,7 +130,6 @@ impl Sessions {
             Mistake::NoLateness => i64::MIN / 2,
             _ => 1,
         };
-        let mut late = 0;
         let mut by_key: HashMap<Vec<Option<String>>, Vec<usize>> = HashMap::new();
         for (at, p) in placed
             .iter()
@@ -158,9 +153,8 @@ impl Sessions {
                     open: false,
                 }));
                 while join_two(&mut open, near) {}
-                for session in open.extract_if(.., |s| !s.open && closes(s)) {
-                    late += session.rows.len() as u64;
-                }
+                // What ended before it began is late.
+                open.retain(|s| s.open || !closes(s));
                 open.iter_mut().for_each(|s| s.open = true);
             }
             for session in ended.into_iter().chain(open) {
@@ -169,7 +163,7 @@ impl Sessions {
                 }
             }
         }
-        Self { of, late }
+        Self { of }
     }
 }
 
@@ -194,19 +188,27 @@ fn join_two(sessions: &mut Vec<Session>, gap: i64) -> bool {
 
 /// How many placed rows reach the query's window too late for all windows that hold them.
 pub(super) fn late_rows(query: &Windowed, placed: &[Placed]) -> u64 {
+    late_times(query, placed).len() as u64
+}
+
+/// Their event times.
+pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
     if let Window::Session { .. } = query.window {
-        return Sessions::assign(query, placed, Mistake::None).late;
+        let sessions = Sessions::assign(query, placed, Mistake::None);
+        let rows = placed.iter().zip(&sessions.of);
+        let late = rows.filter(|(p, of)| of.is_none() && query.reaches_window(&p.row));
+        return late.map(|(p, _)| p.row.ts).collect();
     }
-    let size = query.window.size();
     let late = |p: &&Placed| {
-        let starts = query.window.starts(p.row.ts);
-        starts.iter().all(|start| start + size - 1 <= p.watermark)
+        let spans = query.window.spans(p.row.ts);
+        spans.iter().all(|(_, end)| end - 1 <= p.watermark)
     };
     placed
         .iter()
         .filter(|p| query.reaches_window(&p.row))
         .filter(late)
-        .count() as u64
+        .map(|p| p.row.ts)
+        .collect()
 }
 
 /// Windows that got rows, by how many ticks the rows came in: all of them, and those of three ticks or more.
@@ -219,7 +221,6 @@ pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
         }
     };
     let sessions = Sessions::assign(query, placed, Mistake::None);
-    let size = query.window.size();
     for (at, p) in placed
         .iter()
         .enumerate()
@@ -229,9 +230,9 @@ pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
             let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
             note((key, *start, *end), p.tick);
         }
-        for start in query.window.starts(p.row.ts) {
-            if start + size - 1 > p.watermark {
-                note((Vec::new(), start, start + size), p.tick);
+        for (start, end) in query.window.spans(p.row.ts) {
+            if end - 1 > p.watermark {
+                note((Vec::new(), start, end), p.tick);
             }
         }
     }

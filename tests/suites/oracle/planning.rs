@@ -16,6 +16,18 @@ use sql::window::RunMode;
 
 use super::sim::Brokers;
 
+/// A table of what a source sets aside.
+fn aside(schema: SchemaRef) -> Result<Arc<Store>> {
+    Ok(Arc::new(Store::new(StoreOptions {
+        schema,
+        mode: Mode::Append,
+        retention: None,
+        max_rows: None,
+        log_only: false,
+        log_bytes: engine::store::DEFAULT_LOG_BYTES,
+    })?))
+}
+
 /// What exists in one case.
 pub(super) struct Objects<'a> {
     state: &'a SessionState,
@@ -48,15 +60,31 @@ impl<'a> Objects<'a> {
         let Statement::CreateSource(create) = one(text)? else {
             return Err(Error::internal("not CREATE SOURCE"));
         };
+        let delay = create.schema.watermark.as_ref().map_or(0, |w| w.delay);
         let spec = Arc::new(SourceSpec {
             name: create.name.value,
             schema: create.schema,
             factory: Arc::new(brokers.clone()),
-            idle_after,
+            time: engine::TimeRules {
+                delay,
+                idle_after,
+                ..engine::TimeRules::default()
+            },
+            max_ahead: None,
             fail_on_bad: false,
+            aside: engine::AsideSpec {
+                errors: Some(aside(engine::aside::errors_schema())?),
+                late: Some(aside(engine::aside::late_schema())?),
+            },
         });
         self.source = Some(Arc::clone(&spec));
         Ok(Change::CreateSource(spec))
+    }
+
+    /// The source's tables of bad records and late rows.
+    pub(super) fn aside(&self) -> Option<(Arc<Store>, Arc<Store>)> {
+        let aside = &self.source.as_ref()?.aside;
+        aside.errors.clone().zip(aside.late.clone())
     }
 
     /// Carries out `CREATE MATERIALIZED VIEW`.
@@ -84,6 +112,7 @@ impl<'a> Objects<'a> {
             schema: Arc::clone(&schema),
             mode: node.mode,
             retention: None,
+            max_rows: None,
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
         })?);

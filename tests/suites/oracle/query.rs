@@ -75,8 +75,8 @@ impl Windowed {
         let grouped: &[&str] = match (window.kind(), random.below(10)) {
             (Kind::Session, 0..3) => &["window_end", "window_start", "window_time"],
             (Kind::Session, _) => &["window_start", "window_end"],
-            (_, 0) => &["window_start"],
-            (_, 1) => &["window_end"],
+            (Kind::Tumble | Kind::Hop, 0) => &["window_start"],
+            (_, 0 | 1) => &["window_end"],
             (_, 2 | 3) => &["window_start", "window_end", "window_time"],
             _ => &["window_start", "window_end"],
         };
@@ -151,6 +151,7 @@ impl Windowed {
         let below = match inner.window {
             Window::Tumble { size, .. } => size,
             Window::Hop { slide, .. } => slide,
+            Window::Cumulate { step, .. } => step,
             Window::Session { gap } => gap,
         };
         let scale = below * *random.pick(&[1, 2, 5]);
@@ -184,7 +185,7 @@ impl Windowed {
     pub(super) fn reaches_window(&self, row: &Row) -> bool {
         let early = |c: &Condition| match self.window.kind() {
             Kind::Session => c.holds_for(&self.keys, row),
-            Kind::Tumble | Kind::Hop => c.holds(row),
+            Kind::Tumble | Kind::Hop | Kind::Cumulate => c.holds(row),
         };
         self.input.is_none_or(|c| c.holds(row)) && self.filter.as_ref().is_none_or(early)
     }
@@ -210,10 +211,10 @@ impl Windowed {
             shows("window_start"),
             shows("window_end") || shows("window_time"),
         );
-        if self.window.kind() == Kind::Session {
-            start && end
-        } else {
-            start || end
+        match self.window.kind() {
+            Kind::Session => start && end,
+            Kind::Cumulate => end,
+            Kind::Tumble | Kind::Hop => start || end,
         }
     }
 

@@ -10,6 +10,7 @@ use super::stream::Interest;
 pub(super) enum Window {
     Tumble { size: i64, offset: i64 },
     Hop { slide: i64, size: i64, offset: i64 },
+    Cumulate { step: i64, size: i64, offset: i64 },
     Session { gap: i64 },
 }
 
@@ -18,10 +19,11 @@ pub(super) enum Window {
 pub(super) enum Kind {
     Tumble,
     Hop,
+    Cumulate,
     Session,
 }
 
-pub(super) const KINDS: [Kind; 3] = [Kind::Tumble, Kind::Hop, Kind::Session];
+pub(super) const KINDS: [Kind; 4] = [Kind::Tumble, Kind::Hop, Kind::Cumulate, Kind::Session];
 
 /// Lengths from which windows are made.
 const SCALES: [i64; 6] = [
@@ -63,6 +65,11 @@ impl Window {
                     offset,
                 }
             }
+            Kind::Cumulate => Self::Cumulate {
+                step: scale,
+                size: scale * *random.pick(&[1, 2, 3, 5, 12]),
+                offset,
+            },
             Kind::Session => Self::Session { gap: scale },
         }
     }
@@ -71,6 +78,7 @@ impl Window {
         match self {
             Self::Tumble { .. } => Kind::Tumble,
             Self::Hop { .. } => Kind::Hop,
+            Self::Cumulate { .. } => Kind::Cumulate,
             Self::Session { .. } => Kind::Session,
         }
     }
@@ -78,6 +86,7 @@ impl Window {
     /// Distance between beginnings, length and origin; `None` for sessions.
     fn aligned(self) -> Option<(i64, i64, i64)> {
         match self {
+            Self::Cumulate { size, offset, .. } => Some((size, size, offset)),
             Self::Tumble { size, offset } => Some((size, size, offset)),
             Self::Hop {
                 slide,
@@ -97,8 +106,11 @@ impl Window {
                 gap: Some(gap),
                 tail: 10 * gap,
             },
-            Self::Tumble { .. } | Self::Hop { .. } => {
-                let (slide, size, offset) = self.aligned().unwrap_or((1, 1, 0));
+            Self::Tumble { .. } | Self::Hop { .. } | Self::Cumulate { .. } => {
+                let (mut slide, size, offset) = self.aligned().unwrap_or((1, 1, 0));
+                if let Self::Cumulate { step, .. } = self {
+                    slide = step;
+                }
                 Interest {
                     scale: size,
                     borders: vec![(slide, offset), (slide, offset + size)],
@@ -125,6 +137,9 @@ impl Window {
             } => {
                 format!("{}, {}{}", length(slide), length(size), shift(offset))
             }
+            Self::Cumulate { step, size, offset } => {
+                format!("{}, {}{}", length(step), length(size), shift(offset))
+            }
             Self::Session { gap } => length(gap),
         }
     }
@@ -149,6 +164,12 @@ impl Window {
                  FROM {input} AS i CROSS JOIN generate_series(0, {}) AS h)) WHERE window_end > ts",
                 size / slide
             ),
+            Self::Cumulate { step, size, offset } => format!(
+                "SELECT *, {ends} FROM (SELECT i.*, i.window_start + h.value * {step} AS window_end FROM (SELECT *, \
+                 ts - ((ts - {offset}) % {size} + {size}) % {size} AS window_start FROM {input}) AS i \
+                 CROSS JOIN generate_series(1, {}) AS h) WHERE window_end > ts",
+                size / step
+            ),
             Self::Session { gap } => {
                 let over = format!("OVER (PARTITION BY {partition} ORDER BY ts, o, p");
                 let number = format!("PARTITION BY {partition}, session_number");
@@ -162,22 +183,22 @@ impl Window {
         }
     }
 
-    /// Beginnings of the aligned windows that hold `ts`, by trying all that could.
-    pub(super) fn starts(self, ts: i64) -> Vec<i64> {
+    /// Beginnings and ends of the aligned windows that hold `ts`, by trying all that could.
+    pub(super) fn spans(self, ts: i64) -> Vec<(i64, i64)> {
         let Some((slide, size, offset)) = self.aligned() else {
             return Vec::new();
         };
         let first = (ts - size - offset).div_euclid(slide);
         let tried = (first..).map(|i| i * slide + offset);
+        let lengths = match self {
+            Self::Cumulate { step, .. } => (1..=size / step).map(|i| i * step).collect(),
+            _ => vec![size],
+        };
         tried
             .take_while(|start| *start <= ts)
-            .filter(|start| ts < start + size)
+            .flat_map(|start| lengths.iter().map(move |length| (start, start + length)))
+            .filter(|(_, end)| ts < *end)
             .collect()
-    }
-
-    /// The length of aligned windows.
-    pub(super) fn size(self) -> i64 {
-        self.aligned().map_or(0, |(_, size, _)| size)
     }
 
     /// The same window, a little wrong: longer by a thousandth.
@@ -195,6 +216,11 @@ impl Window {
             } => Self::Hop {
                 slide,
                 size: more(size),
+                offset,
+            },
+            Self::Cumulate { step, size, offset } => Self::Cumulate {
+                step: more(step),
+                size: size / step * more(step),
                 offset,
             },
             Self::Session { gap } => Self::Session { gap: more(gap) },

@@ -84,6 +84,7 @@ impl Core {
         let id = self.next_view;
         self.next_view += 1;
         let mut view = View::new(spec, pipeline);
+        self.keep_late(&mut view);
         let leaves: Vec<Leaf> = view.pipeline.leaves().to_vec();
         for (at, leaf) in leaves.iter().enumerate() {
             for rows in self.history(leaf)? {
@@ -104,6 +105,22 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Says which late rows of the view are kept: those of sources that keep them. SUBSCRIBEs tell of none.
+    fn keep_late(&self, view: &mut View) {
+        if view.spec.ephemeral {
+            return;
+        }
+        let sources = &self.sources;
+        let keeps = |leaf: &Leaf| {
+            let source = sources.get(&leaf.relation);
+            leaf.kind == RelationKind::Source && source.is_some_and(|s| s.aside.late.is_some())
+        };
+        let leaves = view.pipeline.leaves().iter().enumerate();
+        let kept: Vec<usize> = leaves.filter(|(_, l)| keeps(l)).map(|(at, _)| at).collect();
+        kept.into_iter()
+            .for_each(|leaf| view.pipeline.keep_late(leaf));
     }
 
     /// The rows that a table or view has now, including those of this tick that are not published yet.
@@ -184,7 +201,14 @@ impl Core {
     }
 
     fn drop_relation(&mut self, name: &str) -> Result<()> {
-        self.sources.remove(name);
+        self.aside.remove(name);
+        if let Some(source) = self.sources.remove(name) {
+            let stores = [&source.aside.errors, &source.aside.late];
+            stores
+                .into_iter()
+                .flatten()
+                .for_each(|store| store.end(dropped(name)));
+        }
         if let Some(table) = self.tables.remove(name) {
             table.spec.store.end(dropped(name));
         }

@@ -14,7 +14,9 @@ impl Core {
             if self.feeds[at].failed || self.must_wait(at) {
                 continue;
             }
-            match self.feeds[at].feed.poll(wall, &mut deliveries) {
+            let feed = &mut self.feeds[at].feed;
+            let aside = self.aside.entry(feed.spec().name.clone()).or_default();
+            match feed.poll(wall, &mut deliveries, aside) {
                 Ok(read) => records += read,
                 Err(error) => self.fail_feed(at, &error),
             }
@@ -104,7 +106,9 @@ impl Core {
     fn try_join(&mut self, private: usize, shared: usize, wall: Micros) {
         let mut deliveries = Vec::new();
         while self.behind(private, shared).is_some_and(|b| b > 0) && !self.must_wait(private) {
-            match self.feeds[private].feed.poll(wall, &mut deliveries) {
+            let feed = &mut self.feeds[private].feed;
+            let aside = self.aside.entry(feed.spec().name.clone()).or_default();
+            match feed.poll(wall, &mut deliveries, aside) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {

@@ -113,9 +113,10 @@ impl PaneAgg {
         self.open.extend(open.map(|(start, end)| (end, start)));
     }
 
-    /// Rows of the batch by the beginning of their pane, without the late ones.
-    fn split(&mut self, at: &[Micros]) -> Vec<(Micros, Vec<u32>)> {
+    /// Rows of the batch by the beginning of their pane, and the late ones.
+    fn split(&mut self, at: &[Micros]) -> (Vec<(Micros, Vec<u32>)>, Vec<u32>) {
         let mut parts: Vec<(Micros, Vec<u32>)> = Vec::new();
+        let mut late_rows = Vec::new();
         let mut pane: Option<Pane> = None;
         let mut late = false;
         let mut current = 0;
@@ -133,12 +134,13 @@ impl PaneAgg {
                 pane = Some(found);
             }
             if late {
-                self.late += 1;
+                late_rows.push(row);
             } else {
                 parts[current].1.push(row);
             }
         }
-        parts
+        self.late += late_rows.len() as u64;
+        (parts, late_rows)
     }
 
     fn fire(&mut self, (start, end): Span, out: &mut Out) -> Result<()> {
@@ -242,9 +244,11 @@ pub fn assemble(
 }
 
 impl Operator for PaneAgg {
-    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, _out: &mut Out) -> Result<()> {
+    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
         let column = Arc::clone(batch.rows.column(self.time));
-        let parts = self.split(times(&column)?.values());
+        let at = times(&column)?.values();
+        let (parts, late) = self.split(at);
+        out.set_rows_aside(&batch.rows, at, late, self.watermark)?;
         if parts.is_empty() {
             return Ok(());
         }

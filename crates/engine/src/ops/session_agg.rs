@@ -21,7 +21,7 @@ use plan::{AggSpec, Emit};
 use crate::aggregates::{Aggregates, Arguments};
 use crate::calendar::Calendar;
 use crate::expr::{Compiled, evaluate_filter};
-use crate::operator::{Counters, Operator, Out, Tick};
+use crate::operator::{Counters, Late, Operator, Out, Tick};
 use crate::ops::updating_agg::{batch_of, state_columns};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
@@ -71,6 +71,8 @@ struct Pending {
     arguments: Arguments,
     at: Vec<Micros>,
     keep: Option<BooleanArray>,
+    /// Where the rows came in, and they themselves, when late ones are kept.
+    whole: Option<(usize, RecordBatch)>,
 }
 
 /// A row of a pending batch, in the order of (key, time).
@@ -157,7 +159,7 @@ impl SessionAgg {
     }
 
     /// Folds the tick's rows into sessions.
-    fn absorb(&mut self) -> Result<()> {
+    fn absorb(&mut self, out: &mut Out) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let (rows, keys) = sorted_rows(&pending);
         let mut segments = Vec::new();
@@ -180,8 +182,34 @@ impl SessionAgg {
                 groups[row.batch as usize][row.row as usize] = group;
             }
         }
+        self.set_late_aside(&pending, &groups, out)?;
         let states = self.aggregate(&pending, &segments, &groups)?;
         self.store(segments, &keys, states)
+    }
+
+    /// Rows that are in no segment are late.
+    fn set_late_aside(
+        &self,
+        pending: &[Pending],
+        groups: &[Vec<usize>],
+        out: &mut Out,
+    ) -> Result<()> {
+        for (batch, groups) in pending.iter().zip(groups) {
+            let Some((leaf, rows)) = &batch.whole else {
+                continue;
+            };
+            let late = (0..).zip(groups).filter(|(_, group)| **group == LATE);
+            let late: Vec<u32> = late.map(|(row, _)| row).collect();
+            if !late.is_empty() {
+                out.set_aside(Late {
+                    leaf: *leaf,
+                    times: late.iter().map(|row| batch.at[*row as usize]).collect(),
+                    rows: take_record_batch(rows, &UInt32Array::from(late))?,
+                    watermark: self.watermark,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Cuts one key's open sessions and new rows at the gaps.
@@ -393,7 +421,7 @@ fn sorted_rows(pending: &[Pending]) -> (Vec<Row>, Vec<Box<[u8]>>) {
 }
 
 impl Operator for SessionAgg {
-    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, _out: &mut Out) -> Result<()> {
+    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
         if batch.weights != Weights::Ones {
             return Err(Error::internal("a session got rows that are taken back"));
         }
@@ -411,13 +439,14 @@ impl Operator for SessionAgg {
             arguments,
             at,
             keep,
+            whole: out.kept_leaf().map(|leaf| (leaf, batch.rows)),
         });
         Ok(())
     }
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
         if !self.pending.is_empty() {
-            self.absorb()?;
+            self.absorb(out)?;
         }
         self.watermark = self.watermark.max(tick.watermark);
         let closed = self.close();

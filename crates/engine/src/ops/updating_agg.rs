@@ -104,6 +104,26 @@ impl UpdatingAgg {
         Some(times.values().iter().map(|t| Some(!late(t))).collect())
     }
 
+    /// Late rows of a group by event time. (Rows of windows are late where their windows are assigned.)
+    fn set_late_aside(
+        &self,
+        batch: &DeltaBatch,
+        keys: &[ArrayRef],
+        keep: &BooleanArray,
+        out: &mut Out,
+    ) -> Result<()> {
+        let times = self
+            .rules
+            .expires
+            .and_then(|(key, _)| keys[key].as_primitive_opt::<TimestampMicrosecondType>());
+        let late = (0..).zip(keep.values()).filter(|(_, keep)| !keep);
+        let late: Vec<u32> = late.map(|(row, _)| row).collect();
+        match times {
+            Some(times) => out.set_rows_aside(&batch.rows, times.values(), late, self.watermark),
+            None => Ok(()),
+        }
+    }
+
     /// Merges the hot table into the stored groups and gives the corrections.
     fn emit(&mut self, wall: Micros, out: &mut Out) -> Result<()> {
         let Some(run) = self.hot.take_run(&self.aggregates)? else {
@@ -314,7 +334,7 @@ pub fn batch_of(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Resul
 }
 
 impl Operator for UpdatingAgg {
-    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, _out: &mut Out) -> Result<()> {
+    fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
         if batch.weights != Weights::Ones {
             return Err(Error::internal(
                 "an aggregation got rows that are taken back",
@@ -323,6 +343,7 @@ impl Operator for UpdatingAgg {
         let keys = self.aggregates.eval_keys(&batch.rows)?;
         if let Some(keep) = self.in_time(&keys) {
             self.late += keep.false_count() as u64;
+            self.set_late_aside(&batch, &keys, &keep, out)?;
             let batch = batch.filter(&keep)?;
             return if batch.is_empty() {
                 Ok(())

@@ -45,13 +45,19 @@ impl Operator for WindowAssign {
     fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
         let mut rows: Vec<u32> = Vec::with_capacity(batch.len());
         let mut spans: Vec<Span> = Vec::with_capacity(batch.len());
-        for (row, at) in (0..).zip(times(batch.rows.column(self.time))?.values()) {
+        let mut late = Vec::new();
+        let at = times(batch.rows.column(self.time))?.values();
+        for (row, at) in (0..).zip(at) {
             let before = spans.len();
             let open = self.window.windows_of(*at);
             spans.extend(open.take_while(|(_, end)| !self.watermark.closes(*end)));
             rows.resize(spans.len(), row);
-            self.late += u64::from(spans.len() == before);
+            if spans.len() == before {
+                late.push(row);
+            }
         }
+        self.late += late.len() as u64;
+        out.set_rows_aside(&batch.rows, at, late, self.watermark)?;
         if rows.is_empty() {
             return Ok(());
         }

@@ -66,6 +66,14 @@ fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
                 .at(place_of(aggregate)),
         );
     }
+    let by_start_alone = window.iter().all(|(_, c)| *c == WindowColumn::Start);
+    if by_start_alone && matches!(chain.window.window.kind, WindowKind::Cumulate { .. }) {
+        return Err(
+            refused("an aggregation over CUMULATE that groups by window_start alone")
+                .hint("windows that begin together differ by their end: add window_end to GROUP BY")
+                .at(place_of(aggregate)),
+        );
+    }
     Ok(Folded { spec, window })
 }
 

@@ -1,0 +1,158 @@
+//! What a source sets aside, as rows that can be asked: bad records, and rows that came too late for a view.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dataflow::{Result, Slab, Watermark};
+use datafusion::arrow::array::{
+    ArrayRef, BinaryArray, DurationMicrosecondArray, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::json::LineDelimitedWriter;
+use formats::BadRecord;
+
+use crate::operator::Late;
+use crate::store::Store;
+
+/// Where a source's bad records and late rows go, if they are kept.
+#[derive(Clone, Debug, Default)]
+pub struct AsideSpec {
+    /// Rows of [`errors_schema`].
+    pub errors: Option<Arc<Store>>,
+    /// Rows of [`late_schema`].
+    pub late: Option<Arc<Store>>,
+}
+
+fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Columns of a table of bad records.
+pub fn errors_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("topic", DataType::Utf8, false),
+        Field::new("partition", DataType::Int32, false),
+        Field::new("offset", DataType::Int64, false),
+        Field::new("timestamp", time_type(), true),
+        Field::new("reason", DataType::Utf8, false),
+        Field::new("error", DataType::Utf8, false),
+        Field::new("payload", DataType::Binary, true),
+    ]))
+}
+
+/// Columns of a table of late rows.
+pub fn late_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("view", DataType::Utf8, false),
+        Field::new("event_time", time_type(), false),
+        Field::new("watermark", time_type(), false),
+        Field::new("late_by", DataType::Duration(TimeUnit::Microsecond), false),
+        Field::new("row", DataType::Utf8, false),
+    ]))
+}
+
+/// Rows set aside that are not published yet, and how far bad records have been noted: a view that reads history again
+/// meets them again.
+#[derive(Default)]
+pub(crate) struct Aside {
+    errors: Vec<RecordBatch>,
+    late: Vec<RecordBatch>,
+    noted: HashMap<i32, i64>,
+}
+
+impl Aside {
+    /// Notes the bad records of a slab, each once however often it is read.
+    pub(crate) fn note_errors(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        slab: &Slab,
+        bad: &[BadRecord],
+    ) -> Result<()> {
+        let noted = self.noted.entry(partition).or_insert(i64::MIN);
+        let new: Vec<&BadRecord> = bad
+            .iter()
+            .filter(|b| slab.offsets[b.row as usize] >= *noted)
+            .collect();
+        if let Some(last) = slab.offsets.last() {
+            *noted = (*noted).max(last + 1);
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let at = |b: &&BadRecord| b.row as usize;
+        let times = new.iter().map(at).map(|row| slab.timestamp_micros(row));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec![topic; new.len()])),
+            Arc::new(Int32Array::from(vec![partition; new.len()])),
+            Arc::new(
+                new.iter()
+                    .map(at)
+                    .map(|row| Some(slab.offsets[row]))
+                    .collect::<Int64Array>(),
+            ),
+            Arc::new(
+                times
+                    .collect::<TimestampMicrosecondArray>()
+                    .with_timezone("UTC"),
+            ),
+            Arc::new(
+                new.iter()
+                    .map(|b| Some(b.reason.code()))
+                    .collect::<StringArray>(),
+            ),
+            Arc::new(
+                new.iter()
+                    .map(|b| Some(b.message.as_str()))
+                    .collect::<StringArray>(),
+            ),
+            Arc::new(
+                new.iter()
+                    .map(at)
+                    .map(|row| slab.value(row))
+                    .collect::<BinaryArray>(),
+            ),
+        ];
+        self.errors
+            .push(RecordBatch::try_new(errors_schema(), columns)?);
+        Ok(())
+    }
+
+    /// Notes rows that were late for a view.
+    pub(crate) fn note_late(&mut self, view: &str, late: &Late) -> Result<()> {
+        let rows = late.times.len();
+        let Watermark(watermark) = late.watermark;
+        let by = late.times.iter().map(|at| watermark.saturating_sub(*at));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec![view; rows])),
+            Arc::new(TimestampMicrosecondArray::from(late.times.clone()).with_timezone("UTC")),
+            Arc::new(TimestampMicrosecondArray::from(vec![watermark; rows]).with_timezone("UTC")),
+            Arc::new(DurationMicrosecondArray::from(by.collect::<Vec<_>>())),
+            Arc::new(StringArray::from(json_rows(&late.rows)?)),
+        ];
+        self.late
+            .push(RecordBatch::try_new(late_schema(), columns)?);
+        Ok(())
+    }
+
+    /// Bad records and late rows since the last call.
+    pub(crate) fn take(&mut self) -> (Vec<RecordBatch>, Vec<RecordBatch>) {
+        (
+            std::mem::take(&mut self.errors),
+            std::mem::take(&mut self.late),
+        )
+    }
+}
+
+/// Each row as a JSON object.
+fn json_rows(rows: &RecordBatch) -> Result<Vec<String>> {
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    writer.write(rows)?;
+    writer.finish()?;
+    let text = String::from_utf8_lossy(&writer.into_inner()).into_owned();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // Rows without a value have no line of their own.
+    lines.resize(rows.num_rows(), "{}".to_owned());
+    Ok(lines)
+}
