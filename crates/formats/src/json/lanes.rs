@@ -50,7 +50,7 @@ pub struct LaneCounts {
 #[derive(Clone, Copy, Default)]
 struct Surprise {
     step: usize,
-    at: usize,
+    at: u32,
 }
 
 impl Lanes {
@@ -193,9 +193,9 @@ impl Pass<'_> {
 
     /// Whether a record that left the lockstep fits; its values are scanned strictly from there.
     #[inline(never)]
-    fn alone(&mut self, surprise: Surprise, row: usize, end: usize) -> bool {
-        let mut scan = Scan::new(&self.data[..end], self.max_depth);
-        scan.at = surprise.at;
+    fn alone(&mut self, surprise: Surprise, row: usize, end: u32) -> bool {
+        let mut scan = Scan::new(&self.data[..end as usize], self.max_depth);
+        scan.at = surprise.at as usize;
         let first = surprise.step.saturating_sub(1);
         for (number, step) in self.template.steps.iter_mut().enumerate().skip(first) {
             if number >= surprise.step && !pass_literal(&mut scan, &step.literal) {
@@ -208,7 +208,7 @@ impl Pass<'_> {
             step.saw(kind);
             self.tokens[step.slot][row] = scan.token(kind, start);
         }
-        pass_literal(&mut scan, &self.template.tail) && scan.at == end
+        pass_literal(&mut scan, &self.template.tail) && scan.at == end as usize
     }
 }
 
@@ -225,11 +225,11 @@ struct Group<'a> {
     data: &'a [u8],
     rows: [usize; LANES],
     /// The ends of the records. They are looked at when all else is done, since cursors only go up.
-    ends: [usize; LANES],
+    ends: [u32; LANES],
     /// The cursors.
-    at: [usize; LANES],
+    at: [u32; LANES],
     /// Where the last values began, with their quotes.
-    value: [usize; LANES],
+    value: [u32; LANES],
     /// Bits of the lanes without surprise.
     alive: u32,
     surprises: [Surprise; LANES],
@@ -237,11 +237,11 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn new(data: &'a [u8], spans: &[Span], rows: [usize; LANES]) -> Self {
-        let starts = rows.map(|row| spans[row].start as usize);
+        let starts = rows.map(|row| spans[row].start);
         Self {
             data,
             rows,
-            ends: rows.map(|row| spans[row].end as usize),
+            ends: rows.map(|row| spans[row].end),
             at: starts,
             value: starts,
             alive: ALL_LANES,
@@ -281,7 +281,12 @@ impl<'a> Group<'a> {
     fn literals(&mut self, number: usize, literal: &Literal) -> bool {
         let mut hits = 0;
         for lane in 0..LANES {
-            hits |= u32::from(literal.matches(self.data, self.at[lane])) << lane;
+            hits |= u32::from(literal.begins(self.data, self.at[lane])) << lane;
+        }
+        if literal.is_long() {
+            for lane in 0..LANES {
+                hits &= !(u32::from(!literal.matches(self.data, self.at[lane])) << lane);
+            }
         }
         if hits & self.alive != self.alive {
             self.surprised(!hits, number);
@@ -319,7 +324,7 @@ impl<'a> Group<'a> {
             let end = if stops[lane] == 0 {
                 long_text(self.data, start, self.ends[lane])
             } else {
-                start + stops[lane].trailing_zeros() as usize
+                start + stops[lane].trailing_zeros()
             };
             self.value[lane] = start - 1;
             self.at[lane] = end;
@@ -332,13 +337,12 @@ impl<'a> Group<'a> {
     fn digits(&mut self, tokens: &mut Tokens) {
         for lane in 0..LANES {
             let start = self.at[lane];
-            // The next literal does not stand at the end of all bytes.
-            let mut end = self.data.len();
+            let mut end = self.nowhere();
             if let Some(bytes) = block(self.data, start) {
-                let minus = usize::from(bytes[0] == b'-');
-                let digits = (not_digit(bytes) >> minus).trailing_zeros() as usize;
-                let zero = (bytes[minus] == b'0') & (digits > 1);
-                if (digits > 0) & (digits < WIDTH) & !zero {
+                let minus = u32::from(bytes[0] == b'-');
+                let digits = (not_digit(bytes) >> minus).trailing_zeros();
+                let zero = (bytes[minus as usize] == b'0') & (digits > 1);
+                if (digits > 0) & (digits < WIDTH as u32) & !zero {
                     end = start + minus + digits;
                 }
             }
@@ -357,41 +361,43 @@ impl<'a> Group<'a> {
         max_depth: usize,
     ) -> Option<Kind> {
         let start = self.at[lane];
-        let mut scan = Scan::new(&self.data[..self.ends[lane]], max_depth);
-        scan.at = start;
+        let mut scan = Scan::new(&self.data[..self.ends[lane] as usize], max_depth);
+        scan.at = start as usize;
         let kind = scan.value(depth).ok();
         self.value[lane] = start;
-        self.at[lane] = self.data.len();
+        self.at[lane] = self.nowhere();
         if let Some(kind) = kind {
-            self.at[lane] = scan.at;
-            tokens[self.rows[lane]] = scan.token(kind, start);
+            self.at[lane] = scan.at as u32;
+            tokens[self.rows[lane]] = scan.token(kind, start as usize);
         }
         kind
     }
 
+    /// A place where no literal stands: the end of all bytes.
     #[inline(always)]
-    fn put(&self, tokens: &mut Tokens, lane: usize, kind: Kind, start: usize, end: usize) {
-        tokens[self.rows[lane] % BLOCK] = Token {
-            kind,
-            start: start as u32,
-            end: end as u32,
-        };
+    fn nowhere(&self) -> u32 {
+        self.data.len() as u32
+    }
+
+    #[inline(always)]
+    fn put(&self, tokens: &mut Tokens, lane: usize, kind: Kind, start: u32, end: u32) {
+        tokens[self.rows[lane] % BLOCK] = Token { kind, start, end };
     }
 }
 
 /// Where a string ends whose first [`WIDTH`] bytes are plain; when it does not end within the record, a place where no
 /// literal can match within it.
 #[inline(never)]
-fn long_text(data: &[u8], start: usize, end: usize) -> usize {
-    let mut at = start + WIDTH;
+fn long_text(data: &[u8], start: u32, end: u32) -> u32 {
+    let mut at = start + WIDTH as u32;
     while at < end
         && let Some(bytes) = block(data, at)
     {
         let stops = special(bytes);
         if stops != 0 {
-            return at + stops.trailing_zeros() as usize;
+            return at + stops.trailing_zeros();
         }
-        at += WIDTH;
+        at += WIDTH as u32;
     }
     at
 }

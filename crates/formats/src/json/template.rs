@@ -76,21 +76,25 @@ pub(super) struct Literal {
     /// The beginning of `text`, and bits for the bytes of a block that do not belong to it.
     head: Block,
     ignored: u32,
+    length: u32,
 }
 
 impl Literal {
     fn new(core: &[u8], quote_before: bool, quote_after: bool) -> Self {
         let quote = |there: bool| if there { &b"\""[..] } else { b"" };
         let text = [quote(quote_before), core, quote(quote_after)].concat();
-        let length = text.len().min(WIDTH);
+        let begin = text.len().min(WIDTH);
         let mut head = [0; WIDTH];
-        head[..length].copy_from_slice(&text[..length]);
+        head[..begin].copy_from_slice(&text[..begin]);
+        let text_length =
+            u32::try_from(text.len()).expect("records are parts of slabs below 4 GiB");
         Self {
             text: text.into(),
             quote_before,
             quote_after,
             head,
-            ignored: u32::MAX.checked_shl(length as u32).unwrap_or(0),
+            ignored: u32::MAX.checked_shl(begin as u32).unwrap_or(0),
+            length: text_length,
         }
     }
 
@@ -102,18 +106,27 @@ impl Literal {
 
     /// The length with quotes.
     #[inline(always)]
-    pub(super) fn length(&self) -> usize {
-        self.text.len()
+    pub(super) fn length(&self) -> u32 {
+        self.length
     }
 
-    /// Whether it stands at `at`; false also when less than a whole block of bytes is left there.
+    /// Whether it, or its first [`WIDTH`] bytes, stand at `at`; false also when less than a whole block of bytes is left
+    /// there.
     #[inline(always)]
-    pub(super) fn matches(&self, data: &[u8], at: usize) -> bool {
-        let Some(bytes) = block(data, at) else {
-            return false;
-        };
-        equal(bytes, &self.head) | self.ignored == u32::MAX
-            && (self.text.len() <= WIDTH || data[at..].starts_with(&self.text))
+    pub(super) fn begins(&self, data: &[u8], at: u32) -> bool {
+        block(data, at).is_some_and(|bytes| equal(bytes, &self.head) | self.ignored == u32::MAX)
+    }
+
+    /// Whether [`Literal::begins`] does not look at all of it.
+    #[inline(always)]
+    pub(super) fn is_long(&self) -> bool {
+        self.length > WIDTH as u32
+    }
+
+    /// Whether all of it stands at `at`.
+    pub(super) fn matches(&self, data: &[u8], at: u32) -> bool {
+        let rest = data.get(at as usize..);
+        rest.is_some_and(|rest| rest.starts_with(&self.text))
     }
 }
 
