@@ -5,6 +5,7 @@
 
 mod bad;
 mod columns;
+pub mod fuzzing;
 mod json;
 mod payloads;
 

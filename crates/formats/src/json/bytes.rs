@@ -1,4 +1,4 @@
-//! Looks at 32 bytes at once: where two blocks are equal, where a string may end, where a number ends.
+//! Looks at 32 bytes at once: whether they begin with a literal, where a string may end, where a number ends.
 
 /// As many bytes as are looked at in one step.
 pub(super) const WIDTH: usize = 32;
@@ -13,84 +13,102 @@ pub(super) fn block(text: &[u8], at: u32) -> Option<&Block> {
     text.get(at..at + WIDTH)?.first_chunk()
 }
 
-/// Bit n is set when byte n is the same in both blocks.
-#[inline(always)]
-pub(super) fn equal(a: &Block, b: &Block) -> u32 {
-    imp::equal(a, b)
+/// Up to [`WIDTH`] bytes to compare with.
+pub(super) struct Pattern {
+    bytes: Block,
+    /// 0xff for the bytes that count, 0 for the others, which are 0 in `bytes`.
+    kept: Block,
 }
 
-/// Bit n is set when byte n is a quote, a backslash or a control character.
-#[inline(always)]
-pub(super) fn special(bytes: &Block) -> u32 {
-    imp::special(bytes)
+impl Pattern {
+    /// The first bytes of `text`.
+    pub(super) fn new(text: &[u8]) -> Self {
+        let (mut bytes, mut kept) = ([0; WIDTH], [0; WIDTH]);
+        let length = text.len().min(WIDTH);
+        bytes[..length].copy_from_slice(&text[..length]);
+        kept[..length].fill(0xff);
+        Self { bytes, kept }
+    }
+
+    /// Whether `bytes` begin with the pattern.
+    #[inline(always)]
+    pub(super) fn begins(&self, bytes: &Block) -> bool {
+        imp::same(bytes, &self.kept, &self.bytes)
+    }
 }
 
-/// Bit n is set when byte n is no digit.
+/// The place of the first quote, backslash or control character; [`WIDTH`] when there is none.
 #[inline(always)]
-pub(super) fn not_digit(bytes: &Block) -> u32 {
-    imp::not_digit(bytes)
+pub(super) fn plain(bytes: &Block) -> u32 {
+    imp::plain(bytes)
 }
 
-/// SSE2, which every x86-64 processor has.
+/// The number of digits before anything else.
+#[inline(always)]
+pub(super) fn digits(bytes: &Block) -> u32 {
+    imp::digits(bytes)
+}
+
+/// SSE2, which every x86-64 processor has. The lanes take half as long again with the portable functions.
 #[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
-    reason = "the compiler makes no masks of comparisons in portable code"
+    reason = "portable code cannot say to take one bit of each byte"
 )]
 mod imp {
     use std::arch::x86_64::{
-        __m128i, _mm_add_epi8, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_loadu_si128, _mm_min_epu8,
-        _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+        __m128i, _mm_add_epi8, _mm_and_si128, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_loadu_si128,
+        _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
 
     use super::Block;
 
     #[inline(always)]
-    pub(super) fn equal(a: &Block, b: &Block) -> u32 {
+    pub(super) fn same(bytes: &Block, kept: &Block, expected: &Block) -> bool {
         // SAFETY: SSE2 is part of x86-64.
-        unsafe { equal_sse2(a, b) }
+        unsafe { same_sse2(bytes, kept, expected) }
     }
 
     #[inline(always)]
-    pub(super) fn special(bytes: &Block) -> u32 {
+    pub(super) fn plain(bytes: &Block) -> u32 {
         // SAFETY: SSE2 is part of x86-64.
-        unsafe { special_sse2(bytes) }
+        unsafe { plain_sse2(bytes) }
     }
 
     #[inline(always)]
-    pub(super) fn not_digit(bytes: &Block) -> u32 {
+    pub(super) fn digits(bytes: &Block) -> u32 {
         // SAFETY: SSE2 is part of x86-64.
-        unsafe { not_digit_sse2(bytes) }
+        unsafe { digits_sse2(bytes) }
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn equal_sse2(a: &Block, b: &Block) -> u32 {
-        let (a, b) = (halves(a), halves(b));
-        mask(_mm_cmpeq_epi8(a[0], b[0]), _mm_cmpeq_epi8(a[1], b[1]))
+    fn same_sse2(bytes: &Block, kept: &Block, expected: &Block) -> bool {
+        let (bytes, kept, expected) = (halves(bytes), halves(kept), halves(expected));
+        let low = _mm_cmpeq_epi8(_mm_and_si128(bytes[0], kept[0]), expected[0]);
+        let high = _mm_cmpeq_epi8(_mm_and_si128(bytes[1], kept[1]), expected[1]);
+        _mm_movemask_epi8(_mm_and_si128(low, high)) == 0xffff
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn special_sse2(bytes: &Block) -> u32 {
-        let [low, high] = halves(bytes).map(|half| {
+    fn plain_sse2(bytes: &Block) -> u32 {
+        first(halves(bytes).map(|half| {
             let quote = _mm_cmpeq_epi8(half, all(b'"'));
             let backslash = _mm_cmpeq_epi8(half, all(b'\\'));
             let control = _mm_cmpeq_epi8(_mm_min_epu8(half, all(0x1f)), half);
             _mm_or_si128(_mm_or_si128(quote, backslash), control)
-        });
-        mask(low, high)
+        }))
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn not_digit_sse2(bytes: &Block) -> u32 {
-        // The digits become the ten least numbers of eight bits with sign.
-        let [low, high] = halves(bytes).map(|half| {
+    fn digits_sse2(bytes: &Block) -> u32 {
+        first(halves(bytes).map(|half| {
+            // The digits become the ten least numbers of eight bits with sign.
             let moved = _mm_add_epi8(half, all(0x80 - b'0'));
             _mm_cmpgt_epi8(moved, all(0x80 + 9))
-        });
-        mask(low, high)
+        }))
     }
 
     #[inline]
@@ -112,40 +130,49 @@ mod imp {
         _mm_set1_epi8(byte.cast_signed())
     }
 
+    /// The place of the first byte that is not 0.
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn mask(low: __m128i, high: __m128i) -> u32 {
-        let low = _mm_movemask_epi8(low).cast_unsigned();
-        low | _mm_movemask_epi8(high).cast_unsigned() << 16
+    fn first([low, high]: [__m128i; 2]) -> u32 {
+        let bits = |half| _mm_movemask_epi8(half).cast_unsigned();
+        (bits(low) | bits(high) << 16).trailing_zeros()
     }
 }
 
-/// Byte by byte, for the compiler to make of it what it can.
 #[cfg(not(target_arch = "x86_64"))]
 use portable as imp;
 
+/// The same for all processors; the compiler makes vector instructions of it.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod portable {
     use super::{Block, WIDTH};
 
     #[inline(always)]
-    pub(super) fn equal(a: &Block, b: &Block) -> u32 {
-        mask(|n| a[n] == b[n])
+    pub(super) fn same(bytes: &Block, kept: &Block, expected: &Block) -> bool {
+        let differs = |n: usize| bytes[n] & kept[n] ^ expected[n];
+        (0..WIDTH).fold(0, |found, n| found | differs(n)) == 0
     }
 
     #[inline(always)]
-    pub(super) fn special(bytes: &Block) -> u32 {
-        mask(|n| (bytes[n] == b'"') | (bytes[n] == b'\\') | (bytes[n] < 0x20))
+    pub(super) fn plain(bytes: &Block) -> u32 {
+        first(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20))
     }
 
     #[inline(always)]
-    pub(super) fn not_digit(bytes: &Block) -> u32 {
-        mask(|n| bytes[n].wrapping_sub(b'0') > 9)
+    pub(super) fn digits(bytes: &Block) -> u32 {
+        first(bytes, |b| b.wrapping_sub(b'0') > 9)
     }
 
     #[inline(always)]
-    fn mask(bit: impl Fn(usize) -> bool) -> u32 {
-        (0..WIDTH).fold(0, |mask, n| mask | u32::from(bit(n)) << n)
+    fn first(bytes: &Block, is: impl Fn(u8) -> bool) -> u32 {
+        let hits = bytes.map(|b| if is(b) { 0xff } else { 0 });
+        let (halves, _) = hits.as_chunks::<16>();
+        let [low, high] = [halves[0], halves[1]].map(u128::from_le_bytes);
+        if low != 0 {
+            low.trailing_zeros() / 8
+        } else {
+            16 + high.trailing_zeros() / 8
+        }
     }
 }
 
@@ -153,26 +180,49 @@ mod portable {
 mod tests {
     use super::*;
 
+    fn check(bytes: &Block) {
+        let place = |is: &dyn Fn(u8) -> bool| bytes.iter().position(|b| is(*b));
+        let stop = place(&|b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(WIDTH) as u32;
+        assert_eq!(plain(bytes), stop, "{bytes:?}");
+        assert_eq!(portable::plain(bytes), stop, "{bytes:?}");
+        let stop = place(&|b| !b.is_ascii_digit()).unwrap_or(WIDTH) as u32;
+        assert_eq!(digits(bytes), stop, "{bytes:?}");
+        assert_eq!(portable::digits(bytes), stop, "{bytes:?}");
+    }
+
     #[test]
     fn every_byte_in_every_place() {
         for fill in [b'a', b'5', b'"', 0, 0xff] {
+            check(&[fill; WIDTH]);
             for place in 0..WIDTH {
                 for byte in 0..=255 {
-                    let (mut bytes, other) = ([fill; WIDTH], [fill; WIDTH]);
+                    let mut bytes = [fill; WIDTH];
                     bytes[place] = byte;
-                    let shown = format!("{byte:#x} at {place} among {fill:#x}");
-                    let bits = |is: &dyn Fn(u8) -> bool| {
-                        (0..WIDTH).fold(0, |mask, n| mask | u32::from(is(bytes[n])) << n)
-                    };
-                    let stops = bits(&|b| matches!(b, b'"' | b'\\' | 0..0x20));
-                    let others = bits(&|b| !b.is_ascii_digit());
-                    let same = bits(&|b| b == fill);
-                    assert_eq!(special(&bytes), stops, "{shown}");
-                    assert_eq!(portable::special(&bytes), stops, "{shown}");
-                    assert_eq!(not_digit(&bytes), others, "{shown}");
-                    assert_eq!(portable::not_digit(&bytes), others, "{shown}");
-                    assert_eq!(equal(&bytes, &other), same, "{shown}");
-                    assert_eq!(portable::equal(&bytes, &other), same, "{shown}");
+                    check(&bytes);
+                    // Not only the first one.
+                    bytes[WIDTH - 1 - place / 2] = b'"';
+                    check(&bytes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_of_every_length() {
+        for length in 0..WIDTH + 3 {
+            let text: Vec<u8> = (0..length).map(|n| 100 + n as u8).collect();
+            let pattern = Pattern::new(&text);
+            let mut bytes = [0xa5; WIDTH];
+            let counts = length.min(WIDTH);
+            bytes[..counts].copy_from_slice(&text[..counts]);
+            for place in 0..WIDTH {
+                for bit in 0..8 {
+                    let mut other = bytes;
+                    other[place] ^= 1 << bit;
+                    let begins = place >= counts;
+                    assert_eq!(pattern.begins(&other), begins, "{length} {place}");
+                    let portable = portable::same(&other, &pattern.kept, &pattern.bytes);
+                    assert_eq!(portable, begins, "{length} {place}");
                 }
             }
         }

@@ -7,7 +7,7 @@
 
 use dataflow::Span;
 
-use super::bytes::{WIDTH, block, not_digit, special};
+use super::bytes::{WIDTH, block, digits, plain};
 use super::scan::{Kind, Scan, Token};
 use super::shape::Shapes;
 use super::template::{Guess, Literal, Template};
@@ -23,14 +23,28 @@ const MAX_TEMPLATES: usize = 4;
 const FIRST_MISSES: u32 = 16;
 const MORE_MISSES: u32 = 256;
 
-/// One token for each record of a block.
-pub(super) type Tokens = [Token; BLOCK];
+/// What was found for one slot.
+#[derive(Clone)]
+pub(super) struct Column {
+    /// One token for each record of a block.
+    pub(super) tokens: [Token; BLOCK],
+    /// The records whose token may be something else than a string without escapes.
+    pub(super) odd: u64,
+}
+
+impl Column {
+    #[inline(always)]
+    fn put(&mut self, row: usize, token: Token) {
+        self.tokens[row % BLOCK] = token;
+        self.odd |= u64::from(token.kind != Kind::Plain) << row;
+    }
+}
 
 /// Templates, and the tokens that they found in the last block.
 pub(super) struct Lanes {
     templates: Vec<Template>,
     /// By slot; the last are those that nobody wants.
-    tokens: Vec<Tokens>,
+    columns: Vec<Column>,
     max_depth: usize,
     /// Records to be left to the general path before one of them is learned.
     patience: u32,
@@ -56,23 +70,30 @@ struct Surprise {
 impl Lanes {
     /// Lanes that know nothing yet, for records with so many wanted fields.
     pub(super) fn new(slots: usize, max_depth: usize) -> Self {
+        let nothing = Column {
+            tokens: [Token::MISSING; BLOCK],
+            odd: 0,
+        };
         Self {
             templates: Vec::new(),
-            tokens: vec![[Token::MISSING; BLOCK]; slots + 1],
+            columns: vec![nothing; slots + 1],
             max_depth,
             patience: 0,
             counts: LaneCounts::default(),
         }
     }
 
-    /// The tokens of a slot for the records found by the last scan, as ranges of the slab's bytes.
-    pub(super) fn tokens(&self, slot: usize) -> &Tokens {
-        &self.tokens[slot]
+    /// What the last scan has found for a slot; the tokens are ranges of the slab's bytes.
+    pub(super) fn column(&self, slot: usize) -> &Column {
+        &self.columns[slot]
     }
 
     /// Looks for the fields of the records `todo` among `spans`, whose bytes are UTF-8, and gives the records whose fields
     /// were found: these are good JSON objects.
     pub(super) fn scan(&mut self, data: &[u8], spans: &[Span], todo: u64) -> u64 {
+        for column in &mut self.columns {
+            column.odd = 0;
+        }
         let mut left = todo;
         for template in &mut self.templates {
             if left == 0 || template.rests() {
@@ -83,7 +104,7 @@ impl Lanes {
                 data,
                 spans,
                 template,
-                tokens: &mut self.tokens,
+                columns: &mut self.columns,
                 max_depth: self.max_depth,
                 counts: &mut self.counts,
             };
@@ -140,7 +161,7 @@ struct Pass<'a> {
     data: &'a [u8],
     spans: &'a [Span],
     template: &'a mut Template,
-    tokens: &'a mut [Tokens],
+    columns: &'a mut [Column],
     max_depth: usize,
     counts: &'a mut LaneCounts,
 }
@@ -164,8 +185,10 @@ impl Pass<'_> {
         }
         if found != 0 {
             for slot in &self.template.missing {
+                let column = &mut self.columns[*slot];
+                column.odd |= found;
                 for row in (0..BLOCK).filter(|row| found >> row & 1 == 1) {
-                    self.tokens[*slot][row] = Token::MISSING;
+                    column.tokens[row] = Token::MISSING;
                 }
             }
         }
@@ -175,7 +198,7 @@ impl Pass<'_> {
     /// Gives those of four records that fit.
     fn group(&mut self, rows: [usize; LANES]) -> u64 {
         let mut group = Group::new(self.data, self.spans, rows);
-        group.run(self.template, self.tokens, self.max_depth);
+        group.run(self.template, self.columns, self.max_depth);
         let mut found = 0u64;
         for lane in (0..LANES).filter(|lane| group.alive >> lane & 1 == 1) {
             found |= 1 << rows[lane];
@@ -206,7 +229,7 @@ impl Pass<'_> {
                 return false;
             };
             step.saw(kind);
-            self.tokens[step.slot][row] = scan.token(kind, start);
+            self.columns[step.slot].put(row, scan.token(kind, start));
         }
         pass_literal(&mut scan, &self.template.tail) && scan.at == end as usize
     }
@@ -249,19 +272,19 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn run(&mut self, template: &mut Template, tokens: &mut [Tokens], max_depth: usize) {
+    fn run(&mut self, template: &mut Template, columns: &mut [Column], max_depth: usize) {
         for (number, step) in template.steps.iter_mut().enumerate() {
             if !self.literals(number, &step.literal) {
                 return;
             }
-            let tokens = &mut tokens[step.slot];
+            let column = &mut columns[step.slot];
             match step.guess {
-                Guess::Text => self.texts(tokens),
-                Guess::Digits => self.digits(tokens),
+                Guess::Text => self.texts(column),
+                Guess::Digits => self.digits(column),
                 Guess::Any => {
                     for lane in 0..LANES {
                         if self.alive >> lane & 1 == 1
-                            && let Some(kind) = self.any(lane, tokens, step.depth, max_depth)
+                            && let Some(kind) = self.any(lane, column, step.depth, max_depth)
                         {
                             step.saw(kind);
                         }
@@ -313,42 +336,45 @@ impl<'a> Group<'a> {
 
     /// Passes strings up to the closing quote, or whatever the next literal will stumble over.
     #[inline(always)]
-    fn texts(&mut self, tokens: &mut Tokens) {
+    fn texts(&mut self, column: &mut Column) {
         let mut stops = [0; LANES];
         for lane in 0..LANES {
             // Without a whole block of bytes the next literal is a surprise, as it should be.
-            stops[lane] = block(self.data, self.at[lane]).map_or(1, special);
+            stops[lane] = block(self.data, self.at[lane]).map_or(0, plain);
         }
         for lane in 0..LANES {
             let start = self.at[lane];
-            let end = if stops[lane] == 0 {
+            let end = if stops[lane] == WIDTH as u32 {
                 long_text(self.data, start, self.ends[lane])
             } else {
-                start + stops[lane].trailing_zeros()
+                start + stops[lane]
             };
             self.value[lane] = start - 1;
             self.at[lane] = end;
-            self.put(tokens, lane, Kind::Plain, start, end);
+            let kind = Kind::Plain;
+            column.tokens[self.rows[lane] % BLOCK] = Token { kind, start, end };
         }
     }
 
     /// Passes numbers that are digits, perhaps behind a minus.
     #[inline(always)]
-    fn digits(&mut self, tokens: &mut Tokens) {
+    fn digits(&mut self, column: &mut Column) {
         for lane in 0..LANES {
             let start = self.at[lane];
             let mut end = self.nowhere();
-            if let Some(bytes) = block(self.data, start) {
-                let minus = u32::from(bytes[0] == b'-');
-                let digits = (not_digit(bytes) >> minus).trailing_zeros();
-                let zero = (bytes[minus as usize] == b'0') & (digits > 1);
-                if (digits > 0) & (digits < WIDTH as u32) & !zero {
-                    end = start + minus + digits;
+            let minus = self.data.get(start as usize) == Some(&b'-');
+            let first = start + u32::from(minus);
+            if let Some(bytes) = block(self.data, first) {
+                let count = digits(bytes);
+                let zeros = (bytes[0] == b'0') & (count > 1);
+                if (count > 0) & (count < WIDTH as u32) & !zeros {
+                    end = first + count;
                 }
             }
             self.value[lane] = start;
             self.at[lane] = end;
-            self.put(tokens, lane, Kind::Integer, start, end);
+            let kind = Kind::Integer;
+            column.put(self.rows[lane], Token { kind, start, end });
         }
     }
 
@@ -356,7 +382,7 @@ impl<'a> Group<'a> {
     fn any(
         &mut self,
         lane: usize,
-        tokens: &mut Tokens,
+        column: &mut Column,
         depth: usize,
         max_depth: usize,
     ) -> Option<Kind> {
@@ -368,7 +394,7 @@ impl<'a> Group<'a> {
         self.at[lane] = self.nowhere();
         if let Some(kind) = kind {
             self.at[lane] = scan.at as u32;
-            tokens[self.rows[lane]] = scan.token(kind, start as usize);
+            column.put(self.rows[lane], scan.token(kind, start as usize));
         }
         kind
     }
@@ -377,11 +403,6 @@ impl<'a> Group<'a> {
     #[inline(always)]
     fn nowhere(&self) -> u32 {
         self.data.len() as u32
-    }
-
-    #[inline(always)]
-    fn put(&self, tokens: &mut Tokens, lane: usize, kind: Kind, start: u32, end: u32) {
-        tokens[self.rows[lane] % BLOCK] = Token { kind, start, end };
     }
 }
 
@@ -393,9 +414,9 @@ fn long_text(data: &[u8], start: u32, end: u32) -> u32 {
     while at < end
         && let Some(bytes) = block(data, at)
     {
-        let stops = special(bytes);
-        if stops != 0 {
-            return at + stops.trailing_zeros();
+        let stop = plain(bytes);
+        if stop < WIDTH as u32 {
+            return at + stop;
         }
         at += WIDTH as u32;
     }

@@ -7,7 +7,7 @@ use dataflow::Slab;
 
 use super::convert::{Converter, may_have_nul};
 use super::field::{Field, From, Record};
-use super::lanes::{BLOCK, Lanes};
+use super::lanes::{BLOCK, Column, Lanes};
 use super::scan::{Kind, unescape};
 use crate::columns::Cells;
 
@@ -65,11 +65,7 @@ impl Field {
     }
 
     fn weigh_texts(&mut self, block: Block<'_>, found: u64, lanes: &Lanes, slot: usize) -> u64 {
-        let tokens = lanes.tokens(slot);
-        let mut odd = 0u64;
-        for (row, token) in tokens.iter().enumerate() {
-            odd |= u64::from(token.kind != Kind::Plain) << row;
-        }
+        let Column { tokens, odd } = lanes.column(slot);
         let mut good = found;
         self.weighed.nulls = 0;
         self.weighed.escaped = 0;
@@ -98,7 +94,7 @@ impl Field {
         let mut nulls = 0;
         let mut good = found;
         let rows = BLOCK - found.leading_zeros() as usize;
-        for (row, token) in lanes.tokens(slot)[..rows].iter().enumerate() {
+        for (row, token) in lanes.column(slot).tokens[..rows].iter().enumerate() {
             let bit = 1 << row;
             let put = if found & bit == 0 {
                 false
@@ -144,7 +140,7 @@ impl Field {
         let (nulls, escaped) = (self.weighed.nulls, self.weighed.escaped);
         match &mut self.column.cells {
             Cells::Text(texts) => {
-                let tokens = &lanes.tokens(slot)[rows.clone()];
+                let tokens = &lanes.column(slot).tokens[rows.clone()];
                 for (row, token) in rows.clone().zip(tokens) {
                     if (nulls | escaped) >> row & 1 == 0 {
                         let range = token.start as usize..token.end as usize;

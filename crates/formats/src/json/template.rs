@@ -1,6 +1,6 @@
 //! What a record looks like apart from its values, learned from a good one: keys and punctuation in their order.
 
-use super::bytes::{Block, WIDTH, block, equal};
+use super::bytes::{Pattern, WIDTH, block};
 use super::scan::{Failed, Kind, Scan, unescape};
 use super::shape::Shapes;
 
@@ -73,9 +73,8 @@ pub(super) struct Literal {
     text: Box<[u8]>,
     quote_before: bool,
     quote_after: bool,
-    /// The beginning of `text`, and bits for the bytes of a block that do not belong to it.
-    head: Block,
-    ignored: u32,
+    /// The beginning of `text`.
+    head: Pattern,
     length: u32,
 }
 
@@ -83,18 +82,13 @@ impl Literal {
     fn new(core: &[u8], quote_before: bool, quote_after: bool) -> Self {
         let quote = |there: bool| if there { &b"\""[..] } else { b"" };
         let text = [quote(quote_before), core, quote(quote_after)].concat();
-        let begin = text.len().min(WIDTH);
-        let mut head = [0; WIDTH];
-        head[..begin].copy_from_slice(&text[..begin]);
-        let text_length =
-            u32::try_from(text.len()).expect("records are parts of slabs below 4 GiB");
+        let length = u32::try_from(text.len()).expect("records are parts of slabs below 4 GiB");
         Self {
+            head: Pattern::new(&text),
             text: text.into(),
             quote_before,
             quote_after,
-            head,
-            ignored: u32::MAX.checked_shl(begin as u32).unwrap_or(0),
-            length: text_length,
+            length,
         }
     }
 
@@ -114,7 +108,7 @@ impl Literal {
     /// there.
     #[inline(always)]
     pub(super) fn begins(&self, data: &[u8], at: u32) -> bool {
-        block(data, at).is_some_and(|bytes| equal(bytes, &self.head) | self.ignored == u32::MAX)
+        block(data, at).is_some_and(|bytes| self.head.begins(bytes))
     }
 
     /// Whether [`Literal::begins`] does not look at all of it.
