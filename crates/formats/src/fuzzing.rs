@@ -3,6 +3,9 @@
 //! The targets in `fuzz/` call them with what cargo-fuzz invents; the crate's tests call them with the files of
 //! `fuzz/corpus/`, which needs no nightly compiler.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use arrow::datatypes::DataType;
@@ -11,7 +14,7 @@ use dataflow::schema::{
     Column, ColumnOrigin, SourceSchema, TimestampFormat, WatermarkDecl, timestamptz,
 };
 
-use crate::{Decoder, JsonDecoder, Limits};
+use crate::{Decoder, JsonDecoder, LaneCounts, Limits};
 
 /// Stands between two records: a control character, so that it is not needed within one.
 pub const SEPARATOR: u8 = 0x1e;
@@ -27,8 +30,13 @@ pub const TOMBSTONE: u8 = 0x00;
 /// # Panics
 /// When the two ways differ, or one of them panics.
 pub fn check_record_stream(bytes: &[u8]) {
+    record_stream(bytes);
+}
+
+/// Does what [`check_record_stream`] says, and gives how many records took the fast way.
+fn record_stream(bytes: &[u8]) -> LaneCounts {
     let Some(([columns, wanted, limits], records)) = bytes.split_first_chunk() else {
-        return;
+        return LaneCounts::default();
     };
     let schema = schema(*columns);
     let is_wanted = |at: &usize| wanted >> (at % 8) & 1 == 1;
@@ -47,6 +55,7 @@ pub fn check_record_stream(bytes: &[u8]) {
     for rows in [0..slab.len(), 0..slab.len(), from..slab.len()] {
         pair.check(&slab, rows);
     }
+    pair.fast.lane_counts()
 }
 
 /// The decoder, and the same one with the general way only.
@@ -66,25 +75,19 @@ impl Pair {
         }
     }
 
-    /// Asserts that both make the same of the records `rows`, and gives how many of them are good.
-    pub(crate) fn check(&mut self, slab: &Slab, rows: Range<usize>) -> usize {
+    /// Asserts that both make the same of the records `rows`.
+    pub(crate) fn check(&mut self, slab: &Slab, rows: Range<usize>) {
         let fast = self.fast.decode(slab, rows.clone(), 5);
         let general = self.general.decode(slab, rows, 5);
         assert_eq!(fast.bad, general.bad);
         assert_eq!(fast.good, general.good);
         assert_eq!(fast.tombstones, general.tombstones);
         assert_eq!(fast.batch, general.batch);
-        fast.batch.num_rows()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn counts(&self) -> crate::LaneCounts {
-        self.fast.lane_counts()
     }
 }
 
 /// One of a few schemas: click events, or a column of each type; with and without NOT NULL.
-pub(crate) fn schema(choice: u8) -> SourceSchema {
+fn schema(choice: u8) -> SourceSchema {
     let columns: &[(&str, DataType)] = if choice & 1 == 0 {
         &[
             ("userId", DataType::Utf8),

@@ -289,9 +289,7 @@ fn the_lanes_take_what_looks_alike() {
     // One in ten has an escape: the rest of its group stays in lockstep.
     let mut odd = records.clone();
     for (n, record) in odd.iter_mut().enumerate().filter(|(n, _)| n % 10 == 3) {
-        *record = record
-            .replace("text", "te\\u0078t")
-            .replace("00", "\\u0030");
+        *record = record.replace("text", "te\\u0078t");
         assert!(record.contains('\\'), "{n}");
     }
     let counts = counts_of(&slab_of(&odd));
