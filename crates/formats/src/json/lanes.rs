@@ -337,17 +337,14 @@ impl<'a> Group<'a> {
     /// Passes strings up to the closing quote, or whatever the next literal will stumble over.
     #[inline(always)]
     fn texts(&mut self, column: &mut Column) {
-        let mut stops = [0; LANES];
-        for lane in 0..LANES {
-            // Without a whole block of bytes the next literal is a surprise, as it should be.
-            stops[lane] = block(self.data, self.at[lane]).map_or(0, plain);
-        }
-        for lane in 0..LANES {
+        // Without a whole block of bytes the next literal is a surprise, as it should be.
+        let stops = self.at.map(|at| block(self.data, at).map_or(0, plain));
+        for (lane, stop) in stops.into_iter().enumerate() {
             let start = self.at[lane];
-            let end = if stops[lane] == WIDTH as u32 {
+            let end = if stop == WIDTH as u32 {
                 long_text(self.data, start, self.ends[lane])
             } else {
-                start + stops[lane]
+                start + stop
             };
             self.value[lane] = start - 1;
             self.at[lane] = end;

@@ -270,16 +270,16 @@ impl Random {
             text.push_str(&self.digits(length).replace('9', "0"));
         }
         if self.percent(20) {
-            text.push_str(*self.pick(&[
-                &"e0",
-                &"e2",
-                &"E+3",
-                &"e-2",
-                &"e-12",
-                &"e39",
-                &"e999",
-                &"e-400",
-                &"e99999999999999999999",
+            text.push_str(self.pick(&[
+                "e0",
+                "e2",
+                "E+3",
+                "e-2",
+                "e-12",
+                "e39",
+                "e999",
+                "e-400",
+                "e99999999999999999999",
             ]));
         }
         text
@@ -377,7 +377,7 @@ impl Random {
 
 fn random_slab(random: &mut Random, schema: &SourceSchema) -> Slab {
     let style = Style {
-        space: *random.pick(&[&"", &"", &" ", &"\n  "]),
+        space: random.pick(&["", "", " ", "\n  "]),
         shuffled: random.percent(10),
         odd: if random.percent(50) { 0 } else { 4 },
         format: schema.timestamps,
