@@ -42,7 +42,7 @@ fn record_stream(bytes: &[u8]) -> LaneCounts {
     let is_wanted = |at: &usize| wanted >> (at % 8) & 1 == 1;
     let wanted: Vec<usize> = (0..schema.columns.len()).filter(is_wanted).collect();
     let limits = Limits {
-        max_record_bytes: if limits & 1 == 1 { 100 } else { 1 << 20 },
+        max_record_bytes: if limits & 1 == 1 { 160 } else { 1 << 20 },
         max_depth: [127, 1, 2, 4][usize::from(limits >> 1) % 4],
     };
     let mut slab = Slab::default();

@@ -58,11 +58,7 @@ fn odd(kind: u8, record: &str) -> Vec<u8> {
 /// The stream of one seed: usual records with odd ones in all lanes.
 fn stream(seed: u8) -> Vec<u8> {
     let columns = (seed % 2) | ((seed / 4) << 1);
-    let mut bytes = vec![
-        columns,
-        [0xff, 0x05][usize::from(seed / 16)],
-        (seed % 5 / 4) * 2,
-    ];
+    let mut bytes = vec![columns, [0xff, 0x05][usize::from(seed / 16)], seed % 4];
     for n in 0..12 + usize::from(seed % 4) {
         let usual = record(columns, n + 1);
         if n % 5 == 3 {
@@ -95,7 +91,7 @@ fn corpus() {
     }
     assert!(files >= usize::from(SEEDS), "{files} files");
     assert!(counts.in_lockstep > 200, "{counts:?}");
-    assert!(counts.alone > 50, "{counts:?}");
+    assert!(counts.alone > 30, "{counts:?}");
 }
 
 #[test]

@@ -359,12 +359,13 @@ impl<'a> Group<'a> {
         for lane in 0..LANES {
             let start = self.at[lane];
             let mut end = self.nowhere();
+            // Of more digits than a block has, the next literal is a surprise, too.
             let minus = self.data.get(start as usize) == Some(&b'-');
             let first = start + u32::from(minus);
             if let Some(bytes) = block(self.data, first) {
                 let count = digits(bytes);
                 let zeros = (bytes[0] == b'0') & (count > 1);
-                if (count > 0) & (count < WIDTH as u32) & !zeros {
+                if (count > 0) & !zeros {
                     end = first + count;
                 }
             }

@@ -328,3 +328,37 @@ impl Walk<'_> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template() -> Template {
+        let mut shapes = Shapes::new();
+        shapes.want(&["a".to_owned()]);
+        Template::learn(br#"{"a":"x","b":1} "#, &shapes, 9).unwrap()
+    }
+
+    #[test]
+    fn literals_have_the_quotes_of_texts() {
+        let template = template();
+        let literals: Vec<&[u8]> = template.steps.iter().map(|s| &*s.literal.text).collect();
+        assert_eq!(literals, [&br#"{"a":""#[..], br#"","b":"#]);
+        assert_eq!((template.steps[0].slot, template.steps[1].slot), (0, 1));
+        assert_eq!(&*template.tail.text, b"} ");
+    }
+
+    #[test]
+    fn a_template_that_does_not_help_rests_longer_and_longer() {
+        let mut template = template();
+        for expected in [1, 2, 4, 8, 16, 32, 64, 64, 64] {
+            template.judge(TRIAL, TRIAL / 4 - 1);
+            let rested = (0..100).take_while(|_| template.rests()).count();
+            assert_eq!(rested, expected);
+        }
+        template.judge(TRIAL, TRIAL);
+        assert!(!template.rests());
+        template.judge(TRIAL, 0);
+        assert!(template.rests() && !template.rests());
+    }
+}

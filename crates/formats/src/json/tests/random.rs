@@ -352,6 +352,16 @@ impl Random {
         }
     }
 
+    /// Gives the next record a key and headers.
+    pub(super) fn push_key_and_headers(&mut self, slab: &mut Slab) {
+        let key = self.pick(&[&b"k"[..], b"key 2", b"", "é".as_bytes(), b"\xff", b"\0"]);
+        let key = if self.percent(95) { &b"user"[..] } else { key };
+        let span = slab.put((!self.percent(5)).then_some(key));
+        slab.keys.push(span);
+        let span = slab.put((!self.percent(50)).then_some(b"{\"h\":\"1\"}"));
+        slab.headers.push(span);
+    }
+
     /// Damages a record's bytes.
     pub(super) fn mutate(&mut self, record: &mut Vec<u8>) {
         for _ in 0..1 + self.below(3) {
@@ -394,16 +404,7 @@ fn random_slab(random: &mut Random, schema: &SourceSchema) -> Slab {
             record = random.any_value(3).into_bytes();
         }
         if asked {
-            let key = random.pick(&[&b"k"[..], b"key 2", b"", "é".as_bytes(), b"\xff", b"\0"]);
-            let key = if random.percent(95) {
-                &b"user"[..]
-            } else {
-                key
-            };
-            let span = slab.put((!random.percent(5)).then_some(key));
-            slab.keys.push(span);
-            let span = slab.put((!random.percent(50)).then_some(b"{\"h\":\"1\"}"));
-            slab.headers.push(span);
+            random.push_key_and_headers(&mut slab);
         }
         let time = if random.percent(2) {
             -1

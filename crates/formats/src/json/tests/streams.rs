@@ -8,7 +8,7 @@ use dataflow::schema::{SourceSchema, TimestampFormat, WatermarkDecl, timestamptz
 use super::random::{Coverage, Random, Style, Tree, check_slab, random_schema};
 use super::{field, schema, slab_of};
 use crate::fuzzing::Pair;
-use crate::{Decoder, JsonDecoder, LaneCounts, Limits};
+use crate::{BadReason, Decoder, JsonDecoder, LaneCounts, Limits};
 
 /// serde_json's depth, since it is the reference.
 const LIMITS: Limits = Limits {
@@ -152,6 +152,9 @@ fn odd_records() -> Vec<Vec<Vec<u8>>> {
         format!("[{good}]"),
         good.replace(":", ": "),
         good.replace(",", " ,"),
+        good.replacen("\"last\"", "\"user\":{},\"last\"", 1),
+        good.replacen("\"s\"", "\"user\":{\"id\":7},\"s\"", 1),
+        good.replacen("\"x\":0", "\"x\":0,\"x\":{\"id\":1}", 1),
         good.replace("\"s\"", "\"\\u0073\""),
         good.replace("\"user\"", "\"us\\u0065r\""),
     ]);
@@ -208,6 +211,56 @@ fn odd_records_in_every_lane() {
     println!("{coverage:?}, {taken} of at least {expected} by the lanes");
     assert!(taken >= expected, "{taken} of {expected}");
     assert!(coverage.rows > 20_000, "{coverage:?}");
+}
+
+/// Odd records may be what the lanes learn from.
+#[test]
+fn odd_records_as_the_first() {
+    let mut schema = sample_schema();
+    let mut coverage = Coverage::default();
+    for (number, odd) in odd_records().iter().enumerate() {
+        schema.columns[3].nullable = number % 2 == 0;
+        let all: Vec<usize> = (0..schema.columns.len()).collect();
+        let mut records = odd.clone();
+        records.extend((0..3).map(|n| usual(n).into_bytes()));
+        records.extend(odd.iter().cloned());
+        let slab = slab_of(&records);
+        let mut decoder = JsonDecoder::new(&schema, &all, LIMITS).unwrap();
+        let mut pair = Pair::new(&schema, &all, LIMITS);
+        for _ in 0..3 {
+            check_slab(&mut decoder, &schema, &all, &slab, 0, &mut coverage);
+            pair.check(&slab, 0..slab.len());
+        }
+    }
+}
+
+#[test]
+fn the_lanes_keep_to_the_limits() {
+    let limits = Limits {
+        max_record_bytes: usual(5).len(),
+        max_depth: 2,
+    };
+    let mut records: Vec<String> = (0..40).map(usual).collect();
+    records[20] = with("unknown", "[]");
+    records[21] = with("unknown", "[[]]");
+    let slab = slab_of(&records);
+    let schema = sample_schema();
+    let mut pair = Pair::new(&schema, &[0, 1], limits);
+    let mut decoder = JsonDecoder::new(&schema, &[0, 1], limits).unwrap();
+    for _ in 0..2 {
+        pair.check(&slab, 0..slab.len());
+        let decoded = decoder.decode(&slab, 0..slab.len(), 0);
+        for (row, record) in records.iter().enumerate() {
+            let expected = match row {
+                _ if record.len() > limits.max_record_bytes => Some(BadReason::TooLarge),
+                21 => Some(BadReason::TooDeep),
+                _ => None,
+            };
+            let bad = decoded.bad.iter().find(|bad| bad.row as usize == row);
+            assert_eq!(bad.map(|bad| bad.reason), expected, "{record}");
+        }
+    }
+    assert!(decoder.lane_counts().in_lockstep > 10);
 }
 
 fn counts_of(slab: &Slab) -> LaneCounts {
@@ -369,7 +422,7 @@ fn random_streams_equal_the_reference() {
         let mut decoder = JsonDecoder::new(&schema, &wanted, LIMITS).unwrap();
         let mut pair = Pair::new(&schema, &wanted, LIMITS);
         for _ in 0..3 {
-            let mut slab = Slab::default();
+            let (asked, mut slab) = (random.percent(70), Slab::default());
             for offset in 0..random.below(150) as i64 {
                 let kind = &kinds[random.below(kinds.len())];
                 let mut record = kind.write(&mut random, schema.timestamps, space, odd);
@@ -379,6 +432,9 @@ fn random_streams_equal_the_reference() {
                 let mut record = record.into_bytes();
                 if random.percent(odd) {
                     random.mutate(&mut record);
+                }
+                if asked {
+                    random.push_key_and_headers(&mut slab);
                 }
                 slab.push((!random.percent(odd)).then_some(&record), offset, offset);
             }
