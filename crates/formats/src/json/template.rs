@@ -173,21 +173,19 @@ impl Template {
         if walk.steps.is_empty() || length + tail.len() > MAX_LITERAL_BYTES {
             return None;
         }
-        let (steps, missing) = (walk.steps, walk.missing);
-        let cores = walk.cores;
+        for (step, core) in walk.steps.iter_mut().zip(walk.cores) {
+            step.literal = Literal::new(core, false, false);
+        }
         let mut template = Self {
-            steps,
+            steps: walk.steps,
             tail: Literal::new(tail, false, false),
-            missing,
+            missing: walk.missing,
             worth: 0,
             tried: 0,
             fitted: 0,
             rest: 0,
             next_rest: 1,
         };
-        for (step, core) in template.steps.iter_mut().zip(cores) {
-            step.literal = Literal::new(core, false, false);
-        }
         template.arrange();
         Some(template)
     }
