@@ -44,7 +44,12 @@ fn main() -> Result<()> {
             timestamps: TimestampFormat::Auto,
         };
         for wanted in [vec![0, 1, 2, 3, 4, 5], vec![1, 3], vec![3]] {
-            for (what, odd) in [("clean", usize::MAX), ("1 % odd", 100), ("10 % odd", 10)] {
+            for (what, odd) in [
+                ("clean", usize::MAX),
+                ("1 % odd", 100),
+                ("10 % odd", 10),
+                ("50 % odd", 2),
+            ] {
                 let slab = clicks(odd);
                 let (lowest, median) = time(&schema, &wanted, &slab)?;
                 let (columns, bytes) = (wanted.len(), slab.data.len() / RECORDS);

@@ -8,11 +8,15 @@
 //! - Numbers are times as `timestamp.format` says, a fraction allowed; digits beyond microseconds are cut off. ISO 8601
 //!   text with a zone is converted to UTC, also for TIMESTAMP without time zone.
 
+mod bytes;
 mod convert;
 mod field;
+mod lanes;
 mod number;
+mod rows;
 mod scan;
 mod shape;
+mod template;
 mod time;
 
 #[cfg(test)]
@@ -31,12 +35,17 @@ use crate::payloads::{Good, Payloads, as_u32};
 use crate::{Decoded, Decoder, Limits};
 use convert::{Converter, not_json};
 use field::{Field, Record};
+pub use lanes::LaneCounts;
+use lanes::{BLOCK, Lanes};
+use rows::Block;
 use scan::Kind;
 use shape::Shapes;
 
 /// Decodes JSON objects.
 pub struct JsonDecoder {
     shapes: Shapes,
+    /// The fast way for records like those before; what it does not take goes the general path.
+    lanes: Option<Lanes>,
     converter: Converter,
     /// All declared columns in their order, so that what is good does not depend on what is wanted.
     fields: Vec<Field>,
@@ -73,6 +82,7 @@ impl JsonDecoder {
             fields.push(field);
         }
         Ok(Self {
+            lanes: Some(Lanes::new(shapes.slots(), limits.max_depth)),
             shapes,
             converter: Converter::new(schema.timestamps),
             fields,
@@ -80,6 +90,78 @@ impl JsonDecoder {
             schema: Arc::new(schema.arrow().project(wanted)?),
             limits,
         })
+    }
+
+    /// Sends all records the general path, for comparison.
+    pub(crate) fn without_lanes(mut self) -> Self {
+        self.lanes = None;
+        self
+    }
+
+    /// How many records took the fast way so far.
+    pub fn lane_counts(&self) -> LaneCounts {
+        self.lanes.as_ref().map(Lanes::counts).unwrap_or_default()
+    }
+
+    /// Weighs what the lanes find of the `count` records of a block, and gives the records that are good for sure.
+    fn find(&mut self, block: Block<'_>, count: usize, payloads: &Payloads<'_>) -> u64 {
+        let Some(lanes) = &mut self.lanes else {
+            return 0;
+        };
+        let slab = block.slab;
+        // Texts have offsets of 31 bits.
+        if lanes.is_idle() || i32::try_from(slab.data.len()).is_err() {
+            return 0;
+        }
+        let spans = &slab.values[block.first..block.first + count];
+        let mut todo = 0;
+        for (row, span) in spans.iter().enumerate() {
+            let well = !span.is_null() && payloads.is_well(*span, self.limits.max_record_bytes);
+            todo |= u64::from(well) << row;
+        }
+        let mut good = lanes.scan(&slab.data, spans, todo);
+        for field in &mut self.fields {
+            if good == 0 {
+                break;
+            }
+            good = field.weigh(block, good, lanes, &mut self.converter);
+        }
+        good
+    }
+
+    /// Appends the rows `rows` of a block, which [`JsonDecoder::find`] has found good.
+    fn append(&mut self, block: Block<'_>, rows: &Range<usize>) {
+        let lanes = self
+            .lanes
+            .as_ref()
+            .expect("the lanes have found these rows");
+        for field in self.fields.iter_mut().filter(|field| field.kept) {
+            field.append(block, rows.clone(), lanes);
+        }
+    }
+
+    /// Decodes a record the general path, as the row after `rows` others.
+    fn general(
+        &mut self,
+        block: Block<'_>,
+        row: usize,
+        payloads: &Payloads<'_>,
+        rows: usize,
+    ) -> Result<(), Bad> {
+        let text = payloads.get(block.slab.values[row], self.limits.max_record_bytes)?;
+        let record = Record {
+            slab: block.slab,
+            row,
+            partition: block.partition,
+            text,
+        };
+        self.record(record, rows)?;
+        if let Some(lanes) = &mut self.lanes
+            && lanes.would_learn()
+        {
+            lanes.learn(text, &self.shapes);
+        }
+        Ok(())
     }
 
     /// Appends one record's row after `rows` others, or leaves the columns as they were.
@@ -129,35 +211,40 @@ impl Decoder for JsonDecoder {
         let mut good = Good::new(rows.start);
         let mut bad = Vec::new();
         let mut tombstones = 0;
-        for row in rows.clone() {
-            let span = slab.values[row];
-            if span.is_null() {
-                tombstones += 1;
-                good.skip();
-                continue;
-            }
-            let decoded = payloads
-                .get(span, self.limits.max_record_bytes)
-                .and_then(|text| {
-                    self.record(
-                        Record {
-                            slab,
-                            row,
-                            partition,
-                            text,
-                        },
-                        good.count,
-                    )
-                });
-            match decoded {
-                Ok(()) => good.push(row),
-                Err(Bad { reason, message }) => {
+        for first in rows.clone().step_by(BLOCK) {
+            let block = Block {
+                slab,
+                partition,
+                first,
+            };
+            let count = (rows.end - first).min(BLOCK);
+            let found = self.find(block, count, &payloads);
+            let mut at = 0;
+            while at < count {
+                let run = (found >> at).trailing_ones() as usize;
+                if run > 0 {
+                    self.append(block, &(at..at + run));
+                    good.push(first + at, run);
+                    at += run;
+                    continue;
+                }
+                let row = first + at;
+                at += 1;
+                if slab.values[row].is_null() {
+                    tombstones += 1;
                     good.skip();
-                    bad.push(BadRecord {
-                        row: as_u32(row),
-                        reason,
-                        message,
-                    });
+                    continue;
+                }
+                match self.general(block, row, &payloads, good.count) {
+                    Ok(()) => good.push(row, 1),
+                    Err(Bad { reason, message }) => {
+                        good.skip();
+                        bad.push(BadRecord {
+                            row: as_u32(row),
+                            reason,
+                            message,
+                        });
+                    }
                 }
             }
         }

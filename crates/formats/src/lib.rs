@@ -5,6 +5,7 @@
 
 mod bad;
 mod columns;
+pub mod fuzzing;
 mod json;
 mod payloads;
 
@@ -15,7 +16,7 @@ use dataflow::schema::SourceSchema;
 use dataflow::{Error, Result, Slab};
 
 pub use bad::{BadReason, BadRecord};
-pub use json::JsonDecoder;
+pub use json::{JsonDecoder, LaneCounts};
 
 /// Turns records of one source into rows. Used from one thread; it keeps buffers and guesses from call to call, never
 /// results: what a record decodes to does not depend on what was decoded before.

@@ -11,8 +11,14 @@ pub(crate) struct Payloads<'a> {
     slab: &'a Slab,
     /// Where `all` begins in the slab's buffer.
     start: usize,
-    /// The bytes from the first payload to the last, if they are UTF-8.
-    all: Option<&'a str>,
+    all: All<'a>,
+}
+
+/// What the bytes from the first payload to the last are.
+enum All<'a> {
+    Ascii,
+    Utf8(&'a str),
+    Other,
 }
 
 impl<'a> Payloads<'a> {
@@ -26,10 +32,16 @@ impl<'a> Payloads<'a> {
             .data
             .get(start as usize..end as usize)
             .unwrap_or_default();
+        // Several times faster than the check for UTF-8.
+        let all = if bytes.is_ascii() {
+            All::Ascii
+        } else {
+            std::str::from_utf8(bytes).map_or(All::Other, All::Utf8)
+        };
         Self {
             slab,
             start: start as usize,
-            all: std::str::from_utf8(bytes).ok(),
+            all,
         }
     }
 
@@ -41,13 +53,28 @@ impl<'a> Payloads<'a> {
             let message = format!("the record has {} bytes, more than {limit}", end - start);
             return Err(Bad::new(BadReason::TooLarge, message));
         }
-        let text = match self.all {
-            Some(all) => all.get(start - self.start..end - self.start),
-            None => std::str::from_utf8(&self.slab.data[start..end]).ok(),
-        };
-        match text {
-            Some(text) => Ok(text.as_bytes()),
-            None => Err(Bad::new(BadReason::NotUtf8, "the record is not UTF-8")),
+        if self.is_utf8(span) {
+            Ok(&self.slab.data[start..end])
+        } else {
+            Err(Bad::new(BadReason::NotUtf8, "the record is not UTF-8"))
+        }
+    }
+
+    /// Whether [`Payloads::get`] gives the payload at `span` (not NULL).
+    #[inline]
+    pub(crate) fn is_well(&self, span: Span, limit: usize) -> bool {
+        (span.end - span.start) as usize <= limit && self.is_utf8(span)
+    }
+
+    #[inline]
+    fn is_utf8(&self, span: Span) -> bool {
+        let (start, end) = (span.start as usize, span.end as usize);
+        match self.all {
+            All::Ascii => true,
+            All::Utf8(all) => {
+                all.is_char_boundary(start - self.start) && all.is_char_boundary(end - self.start)
+            }
+            All::Other => std::str::from_utf8(&self.slab.data[start..end]).is_ok(),
         }
     }
 }
@@ -71,11 +98,11 @@ impl Good {
         }
     }
 
-    /// The next record is good.
-    pub(crate) fn push(&mut self, row: usize) {
-        self.count += 1;
+    /// The next `rows` records, from `row` on, are good.
+    pub(crate) fn push(&mut self, row: usize, rows: usize) {
+        self.count += rows;
         if let Some(listed) = &mut self.listed {
-            listed.push(as_u32(row));
+            listed.extend((row..row + rows).map(as_u32));
         }
     }
 

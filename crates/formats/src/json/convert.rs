@@ -167,6 +167,11 @@ fn put_text(out: &mut Text, kind: Kind, text: &[u8]) -> Fit {
     }
 }
 
+/// Whether the inside of a valid string with escapes may stand for a text with U+0000; without the escape it does not.
+pub(super) fn may_have_nul(inside: &[u8]) -> bool {
+    inside.windows(5).any(|window| window == b"u0000")
+}
+
 #[inline]
 fn whole(kind: Kind, text: &[u8]) -> Result<i64, BadReason> {
     if kind != Kind::Integer {

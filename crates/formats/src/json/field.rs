@@ -2,9 +2,10 @@
 
 use dataflow::schema::{Column as Declared, ColumnOrigin};
 use dataflow::time::MILLI;
-use dataflow::{Error, Result, Slab};
+use dataflow::{Error, Micros, Result, Slab};
 
 use super::convert::{Converter, shown};
+use super::rows::Weighed;
 use super::scan::{Kind, Token};
 use super::shape::Shapes;
 use super::time;
@@ -13,7 +14,7 @@ use crate::columns::{Cells, Column};
 
 /// A declared column and how it is filled.
 pub(super) struct Field {
-    from: From,
+    pub(super) from: From,
     /// What messages call it: `field "user.id"`.
     source: String,
     /// Why it may not be NULL, if so: `a NOT NULL column`.
@@ -21,13 +22,15 @@ pub(super) struct Field {
     /// Whether it is in the output; otherwise its values are checked and forgotten.
     pub(super) kept: bool,
     pub(super) column: Column,
+    /// The values of the block that the lanes have found last.
+    pub(super) weighed: Weighed,
     /// Bytes of text a row in the last batch, rounded up.
     pub(super) bytes_a_row: usize,
 }
 
 /// Where a column's values come from.
 #[derive(Clone, Copy)]
-enum From {
+pub(super) enum From {
     /// The token with this slot.
     Field(usize),
     Key,
@@ -59,6 +62,7 @@ impl Field {
             Error::unsupported(what)
         };
         let column = Column::new(&declared.data_type).ok_or_else(|| refused("JSON"))?;
+        let cells = Cells::new(&declared.data_type).ok_or_else(|| refused("JSON"))?;
         let is_text = matches!(column.cells, Cells::Text(_));
         let is_integer = matches!(column.cells, Cells::Int32(_) | Cells::Int64(_));
         let (from, source, fits) = match &declared.origin {
@@ -97,6 +101,7 @@ impl Field {
             required,
             kept,
             column,
+            weighed: Weighed::new(cells),
             bytes_a_row: 0,
         })
     }
@@ -167,7 +172,7 @@ impl Field {
         Ok(())
     }
 
-    fn fill_meta(&mut self, record: Record<'_>) -> Result<(), Bad> {
+    pub(super) fn fill_meta(&mut self, record: Record<'_>) -> Result<(), Bad> {
         let Record { slab, row, .. } = record;
         match (self.from, &mut self.column.cells) {
             (From::Partition, Cells::Int32(values)) => values.push(record.partition),
@@ -178,8 +183,7 @@ impl Field {
                 if millis < 0 {
                     return self.fill_null("missing");
                 }
-                let micros = millis.checked_mul(MILLI).filter(|at| time::in_range(*at));
-                let Some(micros) = micros else {
+                let Some(micros) = broker_time(millis) else {
                     let message = format!("{} is out of range: {millis}", self.source);
                     return Err(Bad::new(BadReason::OutOfRange, message));
                 };
@@ -191,6 +195,22 @@ impl Field {
         }
         self.column.valid();
         Ok(())
+    }
+
+    /// Whether [`Field::fill_meta`] would take what a row of the slab has.
+    pub(super) fn takes_meta(&self, slab: &Slab, row: usize) -> bool {
+        let text = |bytes: Option<&[u8]>, not_asked_for: bool| match bytes {
+            _ if not_asked_for && !self.kept => true,
+            None => self.required.is_none(),
+            Some(bytes) => std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0),
+        };
+        match self.from {
+            From::Key => text(slab.key(row), slab.keys.is_empty()),
+            From::Headers => text(slab.header(row), slab.headers.is_empty()),
+            From::Timestamp if slab.timestamps[row] < 0 => self.required.is_none(),
+            From::Timestamp => broker_time(slab.timestamps[row]).is_some(),
+            _ => true,
+        }
     }
 
     fn fill_text(&mut self, bytes: Option<&[u8]>, not_asked_for: bool) -> Result<(), Bad> {
@@ -216,4 +236,10 @@ impl Field {
         self.column.valid();
         Ok(())
     }
+}
+
+/// A broker's timestamp as a time that columns hold.
+fn broker_time(millis: i64) -> Option<Micros> {
+    let micros = millis.checked_mul(MILLI)?;
+    time::in_range(micros).then_some(micros)
 }

@@ -4,16 +4,13 @@
 #[inline]
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = sign(text);
-    if digits.len() <= 18 {
-        let mut value = 0;
-        let mut rest = digits;
-        while let Some((eight, after)) = rest.split_first_chunk::<8>() {
-            value = value * 100_000_000 + eight_digits(*eight);
-            rest = after;
-        }
-        for digit in rest {
-            value = value * 10 + i64::from(digit - b'0');
-        }
+    if let (Some(first), Some(last)) = (digits.first_chunk(), digits.last_chunk())
+        && digits.len() <= 16
+    {
+        // The last eight digits without those that the first eight have, too.
+        let (more, twice) = (digits.len() - 8, 16 - digits.len());
+        let last = u64::from_le_bytes(*last) & u64::MAX.checked_shl(8 * twice as u32).unwrap_or(0);
+        let value = eight_digits(u64::from_le_bytes(*first)) * POWERS[more] + eight_digits(last);
         return Some(if negative { -value } else { value });
     }
     let mut value = 0i64;
@@ -30,10 +27,23 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
     Some(value)
 }
 
-/// The value of eight digits: neighbours are joined to pairs, pairs to fours, fours to eight.
+/// Powers of ten.
+const POWERS: [i64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
+/// The value of eight digits, or of fewer with zero bytes before: neighbours are joined to pairs, pairs to fours, fours to eight.
 #[inline]
-fn eight_digits(digits: [u8; 8]) -> i64 {
-    let word = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
+fn eight_digits(digits: u64) -> i64 {
+    let word = digits & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = (word.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
     let eight = fours.wrapping_mul(1 + (10_000 << 32)) >> 32;
@@ -141,6 +151,19 @@ fn exponent(text: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_of_every_length() {
+        for (first, step) in [(1, 1), (9, 9), (9, 0), (1, 7)] {
+            for length in 1..25 {
+                let digits = (0..length).map(|n| (first + n * step) % 10);
+                let text: String = digits.map(|digit| digit.to_string()).collect();
+                for text in [text.clone(), format!("-{text}")] {
+                    assert_eq!(integer(text.as_bytes()), text.parse().ok(), "{text}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn integers_at_the_borders() {

@@ -152,6 +152,22 @@ impl Shapes {
         slot
     }
 
+    /// The number of slots.
+    pub(super) fn slots(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The index of a key if it is known in `shape`.
+    pub(super) fn known(&self, shape: usize, name: &[u8]) -> Option<usize> {
+        self.shapes[shape].index.get(name).copied()
+    }
+
+    /// The slot for the value of a key, and the object behind it in which fields are wanted.
+    pub(super) fn places(&self, shape: usize, key: usize) -> (Option<usize>, Option<usize>) {
+        let key = &self.shapes[shape].keys[key];
+        (key.slot, key.child)
+    }
+
     /// The value of the field with this slot in the record scanned last.
     #[inline]
     pub(super) fn token(&self, slot: usize) -> Token {

@@ -2,6 +2,7 @@
 
 mod random;
 mod reference;
+mod streams;
 mod times;
 
 use arrow::array::{Array, AsArray, RecordBatch};

@@ -22,7 +22,7 @@ const MAX_RECORDS_A_SLAB: usize = 60;
 const LEAST_RECORDS: usize = 20_000;
 
 /// SplitMix64.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -33,15 +33,15 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
-    fn percent(&mut self, chance: usize) -> bool {
+    pub(super) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    pub(super) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 }
@@ -61,7 +61,7 @@ const PATHS: [&str; 12] = [
     "timestamp",
 ];
 
-fn random_schema(random: &mut Random) -> SourceSchema {
+pub(super) fn random_schema(random: &mut Random) -> SourceSchema {
     let types = [
         DataType::Utf8,
         DataType::Utf8View,
@@ -121,10 +121,10 @@ fn random_schema(random: &mut Random) -> SourceSchema {
 
 /// The wanted fields as a tree, to write records from.
 #[derive(Default)]
-struct Tree(BTreeMap<String, (Vec<DataType>, Tree)>);
+pub(super) struct Tree(pub(super) BTreeMap<String, (Vec<DataType>, Tree)>);
 
 impl Tree {
-    fn of(schema: &SourceSchema) -> Self {
+    pub(super) fn of(schema: &SourceSchema) -> Self {
         let mut root = Self::default();
         for column in &schema.columns {
             let ColumnOrigin::Field(path) = &column.origin else {
@@ -146,15 +146,15 @@ impl Tree {
 }
 
 /// How the records of a slab are mostly written.
-struct Style {
-    space: &'static str,
-    shuffled: bool,
-    odd: usize,
-    format: TimestampFormat,
+pub(super) struct Style {
+    pub(super) space: &'static str,
+    pub(super) shuffled: bool,
+    pub(super) odd: usize,
+    pub(super) format: TimestampFormat,
 }
 
 impl Random {
-    fn object(&mut self, tree: &Tree, style: &Style) -> String {
+    pub(super) fn object(&mut self, tree: &Tree, style: &Style) -> String {
         let mut members = Vec::new();
         for (name, (types, inner)) in &tree.0 {
             while !self.percent(5) {
@@ -206,7 +206,7 @@ impl Random {
         serde_json::to_string(name).unwrap()
     }
 
-    fn value_of(&mut self, data_type: &DataType, format: TimestampFormat) -> String {
+    pub(super) fn value_of(&mut self, data_type: &DataType, format: TimestampFormat) -> String {
         match data_type {
             DataType::Utf8 | DataType::Utf8View if self.percent(85) => self.string(),
             DataType::Utf8 | DataType::Utf8View => self.any_value(2),
@@ -257,7 +257,7 @@ impl Random {
         )
     }
 
-    fn number(&mut self) -> String {
+    pub(super) fn number(&mut self) -> String {
         let mut text = self.pick(&["", "", "", "-"]).to_owned();
         let digits = [1, 2, 5, 9, 18, 19, 20, 38, 50][self.below(9).min(self.below(9))];
         match self.below(4) {
@@ -270,16 +270,16 @@ impl Random {
             text.push_str(&self.digits(length).replace('9', "0"));
         }
         if self.percent(20) {
-            text.push_str(*self.pick(&[
-                &"e0",
-                &"e2",
-                &"E+3",
-                &"e-2",
-                &"e-12",
-                &"e39",
-                &"e999",
-                &"e-400",
-                &"e99999999999999999999",
+            text.push_str(self.pick(&[
+                "e0",
+                "e2",
+                "E+3",
+                "e-2",
+                "e-12",
+                "e39",
+                "e999",
+                "e-400",
+                "e99999999999999999999",
             ]));
         }
         text
@@ -292,7 +292,7 @@ impl Random {
             .collect()
     }
 
-    fn string(&mut self) -> String {
+    pub(super) fn string(&mut self) -> String {
         let pieces = [
             "a",
             "page",
@@ -328,7 +328,7 @@ impl Random {
         text + "\""
     }
 
-    fn any_value(&mut self, depth: usize) -> String {
+    pub(super) fn any_value(&mut self, depth: usize) -> String {
         let nested = |random: &mut Self| random.any_value(depth.saturating_sub(1));
         match self.below(if depth == 0 { 5 } else { 8 }) {
             0 => self.string(),
@@ -352,8 +352,18 @@ impl Random {
         }
     }
 
+    /// Gives the next record a key and headers.
+    pub(super) fn push_key_and_headers(&mut self, slab: &mut Slab) {
+        let key = self.pick(&[&b"k"[..], b"key 2", b"", "é".as_bytes(), b"\xff", b"\0"]);
+        let key = if self.percent(95) { &b"user"[..] } else { key };
+        let span = slab.put((!self.percent(5)).then_some(key));
+        slab.keys.push(span);
+        let span = slab.put((!self.percent(50)).then_some(b"{\"h\":\"1\"}"));
+        slab.headers.push(span);
+    }
+
     /// Damages a record's bytes.
-    fn mutate(&mut self, record: &mut Vec<u8>) {
+    pub(super) fn mutate(&mut self, record: &mut Vec<u8>) {
         for _ in 0..1 + self.below(3) {
             let at = self.below(record.len() + 1);
             let odd = *self.pick(&[
@@ -377,7 +387,7 @@ impl Random {
 
 fn random_slab(random: &mut Random, schema: &SourceSchema) -> Slab {
     let style = Style {
-        space: *random.pick(&[&"", &"", &" ", &"\n  "]),
+        space: random.pick(&["", "", " ", "\n  "]),
         shuffled: random.percent(10),
         odd: if random.percent(50) { 0 } else { 4 },
         format: schema.timestamps,
@@ -394,16 +404,7 @@ fn random_slab(random: &mut Random, schema: &SourceSchema) -> Slab {
             record = random.any_value(3).into_bytes();
         }
         if asked {
-            let key = random.pick(&[&b"k"[..], b"key 2", b"", "é".as_bytes(), b"\xff", b"\0"]);
-            let key = if random.percent(95) {
-                &b"user"[..]
-            } else {
-                key
-            };
-            let span = slab.put((!random.percent(5)).then_some(key));
-            slab.keys.push(span);
-            let span = slab.put((!random.percent(50)).then_some(b"{\"h\":\"1\"}"));
-            slab.headers.push(span);
+            random.push_key_and_headers(&mut slab);
         }
         let time = if random.percent(2) {
             -1
@@ -456,14 +457,14 @@ fn same(batch: &RecordBatch, column: usize, row: usize, expected: &Cell, record:
 
 /// How many records became what, over all cases.
 #[derive(Default, Debug)]
-struct Coverage {
+pub(super) struct Coverage {
     records: usize,
-    rows: usize,
+    pub(super) rows: usize,
     tombstones: usize,
     bad: BTreeMap<&'static str, usize>,
 }
 
-fn check_slab(
+pub(super) fn check_slab(
     decoder: &mut JsonDecoder,
     schema: &SourceSchema,
     wanted: &[usize],
