@@ -74,6 +74,8 @@ fn edges() -> BTreeMap<String, BTreeSet<String>> {
     let manifests: Vec<(String, String)> = files(&repository().join("crates"), "toml")
         .into_iter()
         .filter(|path| path.ends_with("Cargo.toml"))
+        // Fuzz targets are outside of the workspace.
+        .filter(|path| !path.parent().is_some_and(|folder| folder.ends_with("fuzz")))
         .map(|path| {
             let folder = path.parent().and_then(Path::file_name).unwrap();
             (

@@ -209,11 +209,11 @@ fn describes_relations(served: &Served) {
 }
 
 fn shows_errors_with_a_caret(served: &Served) {
-    let input = "\\set VERBOSITY verbose\nSELECT page,\n  usr_id FROM clicks;\nCREATE MATERIALIZED VIEW v AS SELECT * FROM CUMULATE(clicks, ts);\n";
+    let input = "\\set VERBOSITY verbose\nSELECT page,\n  usr_id FROM clicks;\nCREATE MATERIALIZED VIEW v AS SELECT * FROM COUNT_WINDOW(clicks, 9);\n";
     let errors = Psql::ask(served.port(), &["-At"], input).errors.join("\n");
     let caret = "ERROR:  42703: column \"usr_id\" does not exist\nLINE 2:   usr_id FROM clicks;\n          ^\nHINT:  perhaps you meant \"user_id\"";
     assert!(errors.contains(caret), "{errors}");
-    let refusal = "ERROR:  0A000: CUMULATE window is not supported\nLINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM CUMULATE(clicks,...\n                                                    ^\nHINT:  use TUMBLE, HOP or SESSION";
+    let refusal = "ERROR:  0A000: COUNT_WINDOW window is not supported\nLINE 1: CREATE MATERIALIZED VIEW v AS SELECT * FROM COUNT_WINDOW(cli...\n                                                    ^\nHINT:  use TUMBLE, HOP, CUMULATE or SESSION";
     assert!(errors.contains(refusal), "{errors}");
 }
 

@@ -1,5 +1,7 @@
 //! The rows of a view or table, by version, for snapshots and for followers.
 
+mod updating;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +13,7 @@ use datafusion::arrow::compute::{concat_batches, filter_record_batch, max, min};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use parking_lot::Mutex;
 use plan::Mode;
-
-use crate::state::keys::{KeyEncoder, KeyMap};
+use updating::Updating;
 
 /// What a store keeps, and for how long.
 #[derive(Clone, Debug)]
@@ -79,15 +80,6 @@ struct Run {
     newest: Option<Micros>,
 }
 
-/// Rows by their bytes, with how often each occurs.
-struct Updating {
-    encoder: KeyEncoder,
-    counts: KeyMap<i64>,
-    /// All keys with a count, in no order; rebuilt when half are gone.
-    keys: Vec<Box<[u8]>>,
-    snapshot: Option<Vec<RecordBatch>>,
-}
-
 /// A follower's view of what happened after a version.
 pub struct Changes {
     /// Changes in order, each with its version.
@@ -112,12 +104,7 @@ impl Store {
         let rows = match (options.log_only, options.mode) {
             (true, _) => Rows::None,
             (false, Mode::Append) => Rows::Append(Vec::new()),
-            (false, Mode::Updating) => Rows::Updating(Box::new(Updating {
-                encoder: KeyEncoder::new(options.schema.fields())?,
-                counts: KeyMap::default(),
-                keys: Vec::new(),
-                snapshot: None,
-            })),
+            (false, Mode::Updating) => Rows::Updating(Box::new(Updating::new(&options.schema)?)),
         };
         let inner = Inner {
             changed_at: 0,
@@ -234,7 +221,7 @@ impl Store {
         match &self.inner.lock().rows {
             Rows::None => 0,
             Rows::Append(runs) => runs.iter().map(|r| r.rows.num_rows()).sum(),
-            Rows::Updating(rows) => rows.counts.len(),
+            Rows::Updating(rows) => rows.len(),
         }
     }
 
@@ -426,85 +413,4 @@ fn append(runs: &mut Vec<Run>, batch: &DeltaBatch, options: &StoreOptions) -> Re
         }
     }
     Ok(())
-}
-
-impl Updating {
-    fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
-        self.snapshot = None;
-        let Some(rows) = self.encoder.encode(batch.rows.columns())? else {
-            return Ok(());
-        };
-        for row in 0..batch.len() {
-            let bytes = rows.row(row);
-            let mut new = false;
-            let count = self.counts.entry(bytes.data(), || {
-                new = true;
-                0
-            });
-            *count += i64::from(batch.weights.get(row));
-            let gone = *count == 0;
-            if gone {
-                self.counts.remove(bytes.data());
-            } else if new {
-                self.keys.push(bytes.data().into());
-            }
-        }
-        if self.keys.len() > 1024 && self.keys.len() > 2 * self.counts.len() {
-            self.tidy();
-        }
-        Ok(())
-    }
-
-    /// Keeps each key that has a count once.
-    fn tidy(&mut self) {
-        self.keys.sort_unstable();
-        self.keys.dedup();
-        let counts = &self.counts;
-        self.keys.retain(|k| counts.get(k).is_some());
-    }
-
-    fn snapshot(&mut self, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
-        if let Some(done) = &self.snapshot {
-            return Ok(done.clone());
-        }
-        self.tidy();
-        let mut batches = Vec::new();
-        for keys in self.keys.chunks(8192) {
-            let rows = keys.iter().flat_map(|k| {
-                let times = self.counts.get(k).copied().unwrap_or(0);
-                std::iter::repeat_n(k.as_ref(), usize::try_from(times).unwrap_or(0))
-            });
-            let columns = self.encoder.decode(rows)?;
-            batches.push(crate::aggregates::conform(schema, columns)?);
-        }
-        self.snapshot = Some(batches.clone());
-        Ok(batches)
-    }
-
-    fn expire(&mut self, column: usize, before: Micros) {
-        // Whole rows are keys here, so expiry decodes them; it runs only when something can have expired.
-        let Ok(columns) = self.encoder.decode(self.keys.iter().map(AsRef::as_ref)) else {
-            return;
-        };
-        let Some(times) = columns[column].as_primitive_opt::<TimestampMicrosecondType>() else {
-            return;
-        };
-        let old: BooleanArray = times
-            .iter()
-            .map(|t| Some(t.is_some_and(|t| t <= before)))
-            .collect();
-        if old.true_count() == 0 {
-            return;
-        }
-        self.snapshot = None;
-        let mut kept = Vec::with_capacity(self.keys.len());
-        for (i, key) in std::mem::take(&mut self.keys).into_iter().enumerate() {
-            if old.value(i) {
-                self.counts.remove(&key);
-            } else {
-                kept.push(key);
-            }
-        }
-        self.keys = kept;
-    }
 }

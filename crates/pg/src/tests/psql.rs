@@ -138,6 +138,8 @@ async fn watch_repeats_until_interrupted() {
         seen += usize::from(psql.line().await.unwrap() == "0|name 0");
     }
     psql.interrupt();
+    psql.input("\\echo interrupted\n");
+    while psql.line().await.unwrap() != "interrupted" {}
     psql.input("rows 2;\n");
     assert_eq!(psql.end().await.0.last().unwrap(), "1|name 1");
 }

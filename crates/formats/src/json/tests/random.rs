@@ -557,7 +557,8 @@ fn equal_to_the_reference() {
     assert!(coverage.tombstones >= 100, "{coverage:?}");
     for reason in BadReason::ALL
         .iter()
-        .filter(|reason| **reason != BadReason::TooLarge)
+        // Records of that size are tested alone, and no decoder knows the clock.
+        .filter(|reason| !matches!(reason, BadReason::TooLarge | BadReason::FarFuture))
     {
         assert!(
             coverage.bad.get(reason.code()).is_some_and(|n| *n >= 10),
