@@ -31,7 +31,7 @@ pub(super) fn trials() -> Vec<Trial> {
             || block_on(a_million_events()),
         ),
         trial(
-            "kafka::late_rows_are_counted_and_no_row_is_lost",
+            "kafka::late_rows_and_bad_records_are_kept_and_no_row_is_lost",
             PROGRAMS,
             || block_on(late_rows()),
         ),
@@ -271,13 +271,34 @@ async fn late_rows() {
     };
     let mut sender = Sender::new(broker.address(), "late", &config);
     sender.send(200_000);
+    let bad: [&[u8]; 4] = [
+        b"{\"timestamp\":\"soon\"}",
+        b"{",
+        b"\xff",
+        // The year 2100.
+        b"{\"timestamp\":4102444800000}",
+    ];
+    bad.iter().for_each(|record| sender.put(record, None, 5));
     sender.close_windows();
     let world = World::with_system_clock();
     let mut client = world.connect();
-    client
-        .execute(&(source(broker.address(), "late") + VIEWS))
-        .await;
+    let kept = "WITH (late = 'store', bad_data = 'store', ";
+    let source = source(broker.address(), "late").replacen("WITH (", kept, 1);
+    client.execute(&(source + VIEWS)).await;
     await_read(&mut client, sender.sent).await;
+    let reasons = "SELECT reason, \"partition\" FROM clicks_errors WHERE encode(payload, 'hex') IN ('7b', 'ff') \
+        OR reason = 'far_future' ORDER BY \"offset\"";
+    assert_eq!(
+        client.query(reasons).await,
+        [["not_json", "5"], ["not_utf8", "5"], ["far_future", "5"]]
+    );
+    let errors =
+        "SELECT count(*), (SELECT sum(bad_records) FROM clickmill.sources) FROM clicks_errors";
+    let counts = &client.query(errors).await[0];
+    assert_eq!(counts[0], counts[1]);
+    let places = "SELECT count(*) FROM (SELECT DISTINCT \"partition\", \"offset\" FROM clicks_errors WHERE topic = 'late')";
+    assert_eq!(client.value(places).await, counts[0]);
+    let errors: usize = counts[0].parse().unwrap();
     let good = sender.model.events.len();
     let late = |view: &str| format!("SELECT late_rows FROM clickmill.jobs WHERE name = '{view}'");
     let mut late_rows = Vec::new();
@@ -291,6 +312,19 @@ async fn late_rows() {
         assert_eq!(rows + late, good, "{view}");
         late_rows.push(late);
     }
+    // Every late row is there, once, with the watermark that it missed.
+    let of_view = "SELECT count(*) FROM clicks_late WHERE view = 'minutes'";
+    assert_eq!(client.value(of_view).await, late_rows[0].to_string());
+    let in_time = "SELECT count(*) FROM clicks_late WHERE view <> 'minutes' OR late_by <> watermark - event_time \
+        OR date_trunc('minute', event_time) + INTERVAL '1 minute' > watermark + INTERVAL '1 microsecond'";
+    assert_eq!(client.value(in_time).await, "0");
+    let rows = "SELECT count(*) FROM clicks_late WHERE \"row\" NOT LIKE '{%\"ts\":\"2026-%}'";
+    assert_eq!(client.value(rows).await, "0");
+    // So a query that ends finds what the view and the table of late rows have together, but for windows that are open.
+    let bounded = "SELECT sum(n) FROM (SELECT count(*) AS n FROM TUMBLE(clicks, ts, INTERVAL '1 minute') \
+        GROUP BY page_url, window_start, window_end)";
+    let rows = sender.sent as usize - errors;
+    assert_eq!(client.value(bounded).await, rows.to_string());
     // Late events are at most a minute old: too late for many a minute, in time for a session that ends a minute after them
     // and for a hop of five.
     // How many are late depends on where the ticks end: a tick's rows are judged by the watermark before it.

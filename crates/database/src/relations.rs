@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dataflow::Result;
+use dataflow::{Micros, Result};
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::Column;
 use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
@@ -131,7 +131,11 @@ impl<'a> Snapshots<'a> {
 
     fn provider(&self, object: &Object) -> Result<Arc<dyn TableProvider>> {
         match &object.body {
-            Body::Source(spec) => Ok(Arc::new(SourceScan::new(Arc::clone(spec)))),
+            Body::Source(spec) => {
+                let now = self.state.execution_props().query_execution_start_time;
+                let now = now.map_or(Micros::MAX, |now| now.timestamp_micros());
+                Ok(Arc::new(SourceScan::new(Arc::clone(spec), now)))
+            }
             _ => {
                 let store = object
                     .store()

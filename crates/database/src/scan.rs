@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataflow::connector::{OpenRequest, PollLimits, SourceReader};
 use dataflow::wake::Waker;
-use dataflow::{Error, Result, Slab, SqlState};
+use dataflow::{Error, Micros, Result, Slab, SqlState};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
@@ -35,13 +35,16 @@ const POLL: PollLimits = PollLimits {
 pub(crate) struct SourceScan {
     spec: Arc<SourceSpec>,
     schema: SchemaRef,
+    /// When the statement began.
+    now: Micros,
 }
 
 impl SourceScan {
-    pub(crate) fn new(spec: Arc<SourceSpec>) -> Self {
+    pub(crate) fn new(spec: Arc<SourceSpec>, now: Micros) -> Self {
         Self {
             schema: spec.schema.arrow(),
             spec,
+            now,
         }
     }
 }
@@ -71,6 +74,7 @@ impl TableProvider for SourceScan {
             spec: Arc::clone(&self.spec),
             columns,
             schema: Arc::clone(&schema),
+            now: self.now,
         };
         let exec =
             StreamingTableExec::try_new(schema, vec![Arc::new(part)], None, [], false, None)?;
@@ -84,6 +88,7 @@ struct Part {
     spec: Arc<SourceSpec>,
     columns: Vec<usize>,
     schema: SchemaRef,
+    now: Micros,
 }
 
 impl PartitionStream for Part {
@@ -97,6 +102,7 @@ impl PartitionStream for Part {
             spec: Arc::clone(&self.spec),
             columns: self.columns.clone(),
             schema: Arc::clone(&self.schema),
+            now: self.now,
         };
         tokio::task::spawn_blocking(move || {
             if let Err(error) = read.run(|batch| send.blocking_send(Ok(batch)).is_ok()) {
@@ -117,6 +123,7 @@ struct Read {
     spec: Arc<SourceSpec>,
     columns: Vec<usize>,
     schema: SchemaRef,
+    now: Micros,
 }
 
 impl Read {
@@ -130,12 +137,15 @@ impl Read {
             waker: waker.clone(),
         };
         let mut reader = self.spec.factory.open(request)?;
-        let mut decoder = formats::decoder(
-            "JSON",
-            &self.spec.schema,
-            &self.columns,
-            formats::Limits::default(),
-        )?;
+        // What is a bad record does not depend on which columns are asked for: the event time is always looked at.
+        let mut columns = self.columns.clone();
+        columns.extend(self.spec.schema.watermark.as_ref().map(|w| w.column));
+        let limit = self
+            .spec
+            .max_ahead
+            .map(|ahead| self.now.saturating_add(ahead));
+        let limits = formats::Limits::default();
+        let mut decoder = formats::decoder("JSON", &self.spec.schema, &columns, limits)?;
         let mut slab = Slab::default();
         let mut stalled = Duration::ZERO;
         const NAP: Duration = Duration::from_millis(100);
@@ -157,12 +167,15 @@ impl Read {
             let partition = &reader.partitions()[slab.partition];
             let (id, stop) = (partition.id, partition.stop.unwrap_or(i64::MAX));
             let until = slab.offsets.partition_point(|o| *o < stop);
-            let decoded = decoder.decode(&slab, 0..until, id);
+            let mut decoded = decoder.decode(&slab, 0..until, id);
+            if let (Some(limit), true) = (limit, columns.len() > self.columns.len()) {
+                engine::feed::refuse_future(&mut decoded, self.columns.len(), limit)?;
+            }
             if let (true, Some(bad)) = (self.spec.fail_on_bad, decoded.bad.first()) {
                 let message = format!("bad record: {}: {}", bad.reason.code(), bad.message);
                 return Err(Error::new(SqlState::INVALID_TEXT, message));
             }
-            let columns = decoded.batch.columns().to_vec();
+            let columns = decoded.batch.columns()[..self.columns.len()].to_vec();
             let batch = engine::ops::updating_agg::batch_of(
                 Arc::clone(&self.schema),
                 columns,

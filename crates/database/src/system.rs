@@ -1,5 +1,7 @@
 //! The relations of schema `clickmill`: what the engine knows of itself.
 
+mod waiting;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,12 +16,12 @@ use engine::status::{SourceStatus, ViewStatus};
 use engine::{Status, ViewState};
 
 /// Names of the relations, for the catalog and for messages.
-pub(crate) const NAMES: [&str; 2] = ["sources", "jobs"];
+pub(crate) const NAMES: [&str; 3] = ["sources", "jobs", "waiting_windows"];
 
 /// All relations.
 pub(crate) fn tables(status: &Status) -> Result<HashMap<String, Arc<dyn TableProvider>>> {
     let mut tables: HashMap<String, Arc<dyn TableProvider>> = HashMap::new();
-    for (name, batch) in NAMES.iter().zip([sources(status)?, jobs(status)?]) {
+    for (name, batch) in NAMES.iter().zip(batches(status)?) {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])
             .map_err(sql::errors::from_datafusion)?;
         tables.insert((*name).to_owned(), Arc::new(table));
@@ -29,9 +31,13 @@ pub(crate) fn tables(status: &Status) -> Result<HashMap<String, Arc<dyn TablePro
 
 /// Names and columns of the relations.
 pub(crate) fn schemas() -> Result<Vec<(&'static str, SchemaRef)>> {
-    let nothing = Status::default();
-    let batches = [sources(&nothing)?, jobs(&nothing)?];
+    let batches = batches(&Status::default())?;
     Ok(NAMES.into_iter().zip(batches.map(|b| b.schema())).collect())
+}
+
+/// In the order of [`NAMES`].
+fn batches(status: &Status) -> Result<[RecordBatch; 3]> {
+    Ok([sources(status)?, jobs(status)?, waiting::windows(status)?])
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {

@@ -216,7 +216,9 @@ impl Feed {
         self.partition_counts[partition].records += records as u64;
         let id = self.reader.partitions()[partition].id;
         let mut decoded = self.decoder.decode(&self.slab, 0..records, id);
-        self.refuse_future(&mut decoded)?;
+        if let (Some(ahead), Some(time)) = (self.spec.max_ahead, self.time_index()) {
+            refuse_future(&mut decoded, time, self.last_wall.saturating_add(ahead))?;
+        }
         self.counts.tombstones += decoded.tombstones;
         let failure = self.note_bad(partition, &decoded);
         if self.spec.aside.errors.is_some() {
@@ -240,36 +242,17 @@ impl Feed {
         Ok(records)
     }
 
-    /// Makes bad records of rows whose event time is too far ahead of the clock.
-    fn refuse_future(&self, decoded: &mut formats::Decoded) -> Result<()> {
-        let (Some(ahead), Some(times)) = (self.spec.max_ahead, self.event_times(&decoded.batch))
-        else {
-            return Ok(());
-        };
-        let limit = self.last_wall.saturating_add(ahead);
-        if max(times).is_none_or(|highest| highest <= limit) {
-            return Ok(());
-        }
-        let keep: Vec<bool> = times.values().iter().map(|at| *at <= limit).collect();
-        let message = |at: Micros| {
-            let at = dataflow::time::format_utc(at);
-            format!("the event time {at} is more than watermark.max_ahead ahead of the clock")
-        };
-        let future = times.values().iter().zip(&keep).enumerate();
-        let future: Vec<(usize, String)> = future
-            .filter(|(_, (_, keep))| !**keep)
-            .map(|(row, (at, _))| (row, message(*at)))
-            .collect();
-        decoded.refuse(keep, future)
-    }
-
     fn event_times<'a>(
         &self,
         batch: &'a RecordBatch,
     ) -> Option<&'a PrimitiveArray<TimestampMicrosecondType>> {
+        batch.column(self.time_index()?).as_primitive_opt()
+    }
+
+    /// Where the event time is among the columns decoded.
+    fn time_index(&self) -> Option<usize> {
         let time = self.spec.schema.watermark.as_ref()?.column;
-        let at = self.wanted.iter().position(|c| *c == time)?;
-        batch.column(at).as_primitive_opt()
+        self.wanted.iter().position(|c| *c == time)
     }
 
     /// Counts bad records; gives the error when they must fail the views.
@@ -369,6 +352,26 @@ impl Feed {
             .map(|p| (p.end - p.position).max(0))
             .sum()
     }
+}
+
+/// Makes bad records of rows whose event time, in column `time`, is after `limit`.
+pub fn refuse_future(decoded: &mut formats::Decoded, time: usize, limit: Micros) -> Result<()> {
+    let times = decoded.batch.column(time);
+    let Some(times) = times.as_primitive_opt::<TimestampMicrosecondType>() else {
+        return Ok(());
+    };
+    if max(times).is_none_or(|highest| highest <= limit) {
+        return Ok(());
+    }
+    let message = |at: Micros| {
+        let at = dataflow::time::format_utc(at);
+        format!("the event time {at} is more than watermark.max_ahead ahead of the clock")
+    };
+    let keep: Vec<bool> = times.values().iter().map(|at| *at <= limit).collect();
+    let future = times.values().iter().enumerate();
+    let future = future.filter(|(_, at)| **at > limit);
+    let future = future.map(|(row, at)| (row, message(*at))).collect();
+    decoded.refuse(keep, future)
 }
 
 /// The decoder of a source's records.

@@ -22,6 +22,7 @@ impl Core {
             .map(|(id, v)| ViewStatus {
                 name: v.spec.name.clone(),
                 state: v.state.clone(),
+                reads: v.spec.plan.reads(),
                 watermark: v.watermark,
                 rows_out: v.rows_out,
                 rows: v.spec.store.len() as u64,
@@ -83,6 +84,7 @@ fn partitions(feed: &Feed) -> Vec<PartitionStatus> {
             end: p.end,
             watermark: feed.time().watermark_of(t),
             idle_since: t.idle.then_some(t.last_row),
+            last_row: t.last_row,
             records: counts.records,
             bad: counts.bad,
         })

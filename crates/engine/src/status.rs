@@ -48,6 +48,8 @@ pub struct PartitionStatus {
     pub watermark: Watermark,
     /// Since when nothing came, in microseconds, when it is idle.
     pub idle_since: Option<Micros>,
+    /// When a row came last, or the partition itself, by the clock.
+    pub last_row: Micros,
     /// Records read.
     pub records: u64,
     /// Records that could not be used.
@@ -61,6 +63,8 @@ pub struct ViewStatus {
     pub name: String,
     /// What it does.
     pub state: ViewState,
+    /// Relations that it reads.
+    pub reads: Vec<String>,
     /// The least watermark of what it reads.
     pub watermark: Watermark,
     /// Rows given, corrections included.
