@@ -35,6 +35,11 @@ pub(super) fn trials() -> Vec<Trial> {
             PROGRAMS,
             || block_on(late_rows()),
         ),
+        trial(
+            "kafka::a_record_that_fails_a_view_is_named_and_skipped",
+            &[],
+            || block_on(a_failing_record()),
+        ),
         trial("kafka::many_views_share_one_read", &[], || {
             block_on(many_views_share_one_read())
         }),
@@ -365,6 +370,59 @@ async fn bytes_out(statements: &str) -> u64 {
     drop(world);
     broker.shutdown().await;
     bytes
+}
+
+/// A view that fails at a record says which, hurts no other, and goes on without it.
+async fn a_failing_record() {
+    let broker = broker::Broker::start(BrokerConfig::default())
+        .await
+        .unwrap();
+    let brokers = broker.address().to_string();
+    let to = brokers.clone();
+    tokio::task::spawn_blocking(move || {
+        kafka::admin::create_topic(&to, "numbers", 1).unwrap();
+        let producer = kafka::Producer::new(&to, "numbers", &[]).unwrap();
+        for n in [1, 0, 2, 0, 5] {
+            let payload = format!("{{\"n\":{n}}}");
+            let record = kafka::Record {
+                payload: Some(payload.as_bytes()),
+                partition: Some(0),
+                ..kafka::Record::default()
+            };
+            producer.send(&record).unwrap();
+        }
+        assert_eq!(producer.flush(DELIVERY_LIMIT).delivered, 5);
+    })
+    .await
+    .unwrap();
+    let world = World::with_system_clock();
+    let mut client = world.connect();
+    let statements = format!(
+        "CREATE SOURCE numbers (n BIGINT) WITH (connector = 'kafka', topic = 'numbers', brokers = '{brokers}') \
+         FORMAT PLAIN ENCODE JSON;
+         CREATE MATERIALIZED VIEW shares AS SELECT 10 / n AS share FROM numbers;
+         CREATE MATERIALIZED VIEW everything AS SELECT n FROM numbers;"
+    );
+    client.execute(&statements).await;
+    let detail = "SELECT coalesce(detail, state) FROM clickmill.jobs WHERE name = 'shares'";
+    for offset in [1, 3] {
+        let place = format!("topic numbers partition 0 offset {offset}");
+        let said = client
+            .until(detail, PATIENCE, |detail| detail.ends_with(&place))
+            .await;
+        assert!(said.starts_with("division by zero"), "{said}");
+        client
+            .execute("ALTER MATERIALIZED VIEW shares RESUME SKIP")
+            .await;
+    }
+    let shares = "SELECT string_agg(CAST(share AS TEXT), ' ' ORDER BY share) FROM shares";
+    client.until(shares, PATIENCE, |all| all == "2 5 10").await;
+    assert_eq!(client.value(detail).await, "running");
+    let everything = "SELECT count(*) FROM everything";
+    client.until(everything, PATIENCE, |n| n == "5").await;
+    drop(client);
+    drop(world);
+    broker.shutdown().await;
 }
 
 async fn many_views_share_one_read() {

@@ -119,7 +119,7 @@ async fn measure(script: &str) -> Result<Figures, dataflow::Error> {
         let status = database.status().await?;
         let (source, view) = (&status.sources[0], &status.views[0]);
         if let database::ViewState::Failed(error) = &view.state {
-            return Err(error.clone());
+            return Err(error.error.clone());
         }
         let done = !source.partitions.is_empty()
             && source

@@ -69,6 +69,9 @@ impl Database {
             Box::new(MemoryCuts::default()),
             Limits::default(),
             move |error| {
+                if let Some(error) = &error {
+                    tracing::error!(%error, "the engine stops");
+                }
                 // Nobody waits any more when the database is gone.
                 let _ = failing.send(error);
             },

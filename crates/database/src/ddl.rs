@@ -6,7 +6,9 @@ use dataflow::options::Options;
 use dataflow::{Error, Result, SqlState};
 use engine::{AsideSpec, Change, SourceSpec, Store, StoreOptions, TableSpec, TimeRules, ViewSpec};
 use plan::{Mode, Node};
-use sql::ast::{CreateSource, CreateTable, CreateView, Drop, Emit, Name, ObjectKind};
+use sql::ast::{
+    AlterView, CreateSource, CreateTable, CreateView, Drop, Emit, Name, ObjectKind, ViewAction,
+};
 
 use crate::catalog::{Body, Catalog, Materialized, Object, kind_name, missing};
 use crate::continuous::{Manner, Planned, check_distinct, named, plan_continuous, reads};
@@ -320,6 +322,22 @@ impl Ddl<'_> {
             self.notices
                 .push(Notice::plain(notice).with_hint("WITH (retention = '…') changes that"));
         }
+    }
+
+    pub(crate) fn alter_view(&mut self, alter: &AlterView) -> Result<()> {
+        let kind = ObjectKind::MaterializedView;
+        if alter.if_exists && self.catalog.get(&alter.name.value).is_none() {
+            let message = missing(&alter.name, kind).message().to_owned();
+            self.notices
+                .push(Notice::plain(format!("{message}, skipping")));
+            return Ok(());
+        }
+        let view = self.catalog.expect(&alter.name, kind)?.name.clone();
+        self.changes.push(match alter.action {
+            ViewAction::Suspend => Change::Suspend(view),
+            ViewAction::Resume { skip } => Change::Resume { view, skip },
+        });
+        Ok(())
     }
 
     pub(crate) fn drop(&mut self, drop: &Drop) -> Result<()> {

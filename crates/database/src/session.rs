@@ -153,6 +153,7 @@ impl Session {
             Statement::CreateSource(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
+            | Statement::AlterView(_)
             | Statement::Drop(_) => self.ddl(parsed).await,
             Statement::Insert(insert) => self.insert(insert, params, cancel).await,
             Statement::AdvanceWatermark { name, to } => {
@@ -251,6 +252,10 @@ impl Session {
                 } else {
                     ObjectKind::View
                 })
+            }
+            Statement::AlterView(alter) => {
+                ddl.alter_view(alter)?;
+                "ALTER MATERIALIZED VIEW"
             }
             Statement::Drop(drop) => {
                 ddl.drop(drop)?;
@@ -440,6 +445,7 @@ fn changes_catalog(statement: &Statement) -> bool {
         Statement::CreateSource(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
+            | Statement::AlterView(_)
             | Statement::Drop(_)
     )
 }

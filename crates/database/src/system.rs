@@ -171,7 +171,8 @@ pub(crate) fn jobs(status: &Status) -> Result<RecordBatch> {
             Some(format!("{} records behind", v.behind)),
         ),
         ViewState::Running => ("running".to_owned(), None),
-        ViewState::Failed(error) => ("failed".to_owned(), Some(error.to_string())),
+        ViewState::Failed(failure) => ("failed".to_owned(), Some(failure.error.to_string())),
+        ViewState::Suspended => ("suspended".to_owned(), None),
     };
     batch(vec![
         ("name", text(views().map(|v| Some(v.name.clone())))),

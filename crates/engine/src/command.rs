@@ -24,6 +24,15 @@ pub enum Change {
     CreateView(ViewSpec),
     /// A source, table or view is gone, with its state.
     Drop(String),
+    /// A view reads nothing until it is resumed.
+    Suspend(String),
+    /// A view that failed or was suspended is made again from the history of what it reads.
+    Resume {
+        /// The view.
+        view: String,
+        /// Without the record that made it fail.
+        skip: bool,
+    },
     /// Rows are added to a table.
     Insert {
         /// The table.

@@ -2,6 +2,7 @@
 
 mod changes;
 mod reading;
+mod resume;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::feed::{Feed, SourceSpec};
 use crate::operator::Tick;
 use crate::pipeline::Leaf;
 use crate::store::Store;
-use crate::view::{View, ViewState};
+use crate::view::{Failure, View, ViewState};
 
 /// Bounds of a tick.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,12 @@ pub(crate) struct Table {
     spec: TableSpec,
     watermark: Watermark,
     fresh: Vec<RecordBatch>,
+}
+
+impl Table {
+    fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.spec.store)
+    }
 }
 
 /// What a step did.
@@ -240,7 +247,7 @@ impl Core {
                     return Watermark::MIN;
                 };
                 let reader = &mut rest[0].1;
-                if let ViewState::Failed(error) = &input.state {
+                if let ViewState::Failed(Failure { error, .. }) = &input.state {
                     if reader.is_alive() {
                         reader.fail(
                             Error::new(error.state(), format!("view \"{}\" failed", leaf.relation))

@@ -14,6 +14,7 @@ use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use formats::Decoder;
 
 use crate::aside::{Aside, AsideSpec};
+use crate::view::Place;
 use crate::watermark::{SourceTime, TimeRules};
 
 /// Most records of one poll.
@@ -53,6 +54,8 @@ pub struct Consumer {
     pub schema: SchemaRef,
     /// Records below these offsets (by partition index) it has already.
     pub skip: Vec<i64>,
+    /// Records that it is to leave out.
+    pub without: Vec<Place>,
 }
 
 /// Counts of a feed since it began.
@@ -106,6 +109,12 @@ pub struct Delivery {
     pub leaf: usize,
     /// The rows, or why the view must fail.
     pub batch: Result<DeltaBatch>,
+    /// Where they come from.
+    pub topic: Arc<str>,
+    /// Number of their partition.
+    pub partition: i32,
+    /// Their offsets, one a row.
+    pub offsets: Vec<i64>,
 }
 
 impl Feed {
@@ -228,15 +237,19 @@ impl Feed {
         if let Some(highest) = self.highest(&decoded.batch) {
             self.time.observe(partition, highest, wall);
         }
+        let topic: Arc<str> = self.spec.factory.topic().into();
         for consumer in &self.consumers {
-            let batch = match &failure {
-                Some(error) => Err(error.clone()),
-                None => self.rows_for(consumer, &decoded),
+            let (batch, offsets) = match &failure {
+                Some(error) => (Err(error.clone()), self.slab.offsets.clone()),
+                None => self.rows_for(consumer, &decoded, id)?,
             };
             out.push(Delivery {
                 view: consumer.view,
                 leaf: consumer.leaf,
                 batch,
+                topic: Arc::clone(&topic),
+                partition: id,
+                offsets,
             });
         }
         Ok(records)
@@ -277,7 +290,13 @@ impl Feed {
         max(self.event_times(batch)?)
     }
 
-    fn rows_for(&self, consumer: &Consumer, decoded: &formats::Decoded) -> Result<DeltaBatch> {
+    /// The rows for one consumer, and their offsets.
+    fn rows_for(
+        &self,
+        consumer: &Consumer,
+        decoded: &formats::Decoded,
+        partition: i32,
+    ) -> Result<(Result<DeltaBatch>, Vec<i64>)> {
         let columns: Vec<ArrayRef> = consumer
             .columns
             .iter()
@@ -292,15 +311,26 @@ impl Feed {
         let options = RecordBatchOptions::new().with_row_count(Some(decoded.batch.num_rows()));
         let mut rows =
             RecordBatch::try_new_with_options(Arc::clone(&consumer.schema), columns, &options)?;
+        let mut offsets: Vec<i64> = match &decoded.good {
+            Some(good) => good
+                .iter()
+                .map(|row| self.slab.offsets[*row as usize])
+                .collect(),
+            None => self.slab.offsets.clone(),
+        };
         let skip = consumer.skip.get(self.slab.partition).copied().unwrap_or(0);
-        if self.slab.offsets.first().is_some_and(|first| *first < skip) {
-            let offset = |i: usize| self.slab.offsets[decoded.slab_row(i, 0)];
-            let keep: BooleanArray = (0..rows.num_rows())
-                .map(|i| Some(offset(i) >= skip))
-                .collect();
-            rows = filter_record_batch(&rows, &keep)?;
+        let without = |at: i64| {
+            let left_out = |p: &Place| p.partition == partition && p.offset == at;
+            consumer.without.iter().any(left_out)
+        };
+        let begins_before = offsets.first().is_some_and(|first| *first < skip);
+        if begins_before || !consumer.without.is_empty() {
+            let keep = |at: i64| at >= skip && !without(at);
+            let mask: BooleanArray = offsets.iter().map(|at| Some(keep(*at))).collect();
+            rows = filter_record_batch(&rows, &mask)?;
+            offsets.retain(|at| keep(*at));
         }
-        Ok(DeltaBatch::inserts(rows))
+        Ok((Ok(DeltaBatch::inserts(rows)), offsets))
     }
 
     /// Ends a tick: moves the watermark, and lets partitions wait that are too far ahead of others.

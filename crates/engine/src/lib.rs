@@ -33,5 +33,5 @@ pub use engine::Engine;
 pub use feed::SourceSpec;
 pub use status::Status;
 pub use store::{Store, StoreOptions};
-pub use view::{ViewSpec, ViewState};
+pub use view::{Failure, Place, ViewSpec, ViewState};
 pub use watermark::TimeRules;

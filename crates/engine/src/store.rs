@@ -101,11 +101,7 @@ impl fmt::Debug for Store {
 impl Store {
     /// An empty store.
     pub fn new(options: StoreOptions) -> Result<Self> {
-        let rows = match (options.log_only, options.mode) {
-            (true, _) => Rows::None,
-            (false, Mode::Append) => Rows::Append(Vec::new()),
-            (false, Mode::Updating) => Rows::Updating(Box::new(Updating::new(&options.schema)?)),
-        };
+        let rows = empty_rows(&options)?;
         let inner = Inner {
             changed_at: 0,
             version: 0,
@@ -177,6 +173,20 @@ impl Store {
         let listeners: Vec<Listener> = inner.listeners.iter().map(|(_, l)| Arc::clone(l)).collect();
         drop(inner);
         listeners.iter().for_each(|l| l());
+    }
+
+    /// Forgets all rows: they come anew, in versions after `version`. Followers of before have been ended.
+    pub fn begin_again(&self, version: u64) -> Result<()> {
+        let rows = empty_rows(&self.options)?;
+        let mut inner = self.inner.lock();
+        inner.rows = rows;
+        inner.log.clear();
+        inner.log_bytes = 0;
+        inner.forgotten = version;
+        inner.changed_at = version;
+        inner.ended = None;
+        inner.expired_to = Micros::MIN;
+        Ok(())
     }
 
     /// Why nothing further will come, if so.
@@ -296,6 +306,14 @@ impl Store {
     pub fn unlisten(&self, id: u64) {
         self.inner.lock().listeners.retain(|(i, _)| *i != id);
     }
+}
+
+fn empty_rows(options: &StoreOptions) -> Result<Rows> {
+    Ok(match (options.log_only, options.mode) {
+        (true, _) => Rows::None,
+        (false, Mode::Append) => Rows::Append(Vec::new()),
+        (false, Mode::Updating) => Rows::Updating(Box::new(Updating::new(&options.schema)?)),
+    })
 }
 
 impl Inner {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
+use dataflow::{DeltaBatch, Error, Micros, Result, SqlState, Watermark};
 use plan::Node;
 
 use crate::operator::{Counters, Tick};
@@ -34,7 +34,27 @@ pub enum ViewState {
     /// Follows its inputs.
     Running,
     /// Stopped by an error of its query or its input.
-    Failed(Error),
+    Failed(Failure),
+    /// Stopped by a user.
+    Suspended,
+}
+
+/// Why a view failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong.
+    pub error: Error,
+    /// At which record, when it was one.
+    pub place: Option<Place>,
+}
+
+/// A record of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
 }
 
 /// A view at work.
@@ -49,6 +69,8 @@ pub(crate) struct View {
     pub(crate) touched: bool,
     /// The least watermark of what it reads, as of the last tick.
     pub(crate) watermark: Watermark,
+    /// Records that it is to leave out.
+    pub(crate) skipped: Vec<Place>,
 }
 
 impl View {
@@ -61,30 +83,35 @@ impl View {
             fresh: Vec::new(),
             touched: false,
             watermark: Watermark::MIN,
+            skipped: Vec::new(),
         }
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        !matches!(self.state, ViewState::Failed(_))
+        matches!(self.state, ViewState::Running | ViewState::CatchingUp)
     }
 
     /// Pushes rows into a leaf; an error fails the view.
     pub(crate) fn push(&mut self, leaf: usize, batch: Result<DeltaBatch>) {
+        if let Err(error) = self.try_push(leaf, batch) {
+            self.fail(error);
+        }
+    }
+
+    /// Pushes rows into a leaf; the view is broken after an error.
+    pub(crate) fn try_push(&mut self, leaf: usize, batch: Result<DeltaBatch>) -> Result<()> {
         if !self.is_alive() {
-            return;
+            return Ok(());
         }
         self.touched = true;
         let pipeline = &mut self.pipeline;
-        let pushed = batch.and_then(|b| {
+        batch.and_then(|b| {
             if b.is_empty() {
                 Ok(())
             } else {
                 guarded(|| pipeline.push(leaf, b))
             }
-        });
-        if let Err(error) = pushed {
-            self.fail(error);
-        }
+        })
     }
 
     /// Ends a tick; afterwards `fresh` has what came out.
@@ -117,10 +144,26 @@ impl View {
     }
 
     pub(crate) fn fail(&mut self, error: Error) {
+        self.fail_at(Failure { error, place: None });
+    }
+
+    pub(crate) fn fail_at(&mut self, failure: Failure) {
+        let error = &failure.error;
         tracing::warn!(view = %self.spec.name, %error, "view failed");
         self.pipeline.take_output();
         self.spec.store.end(error.clone());
-        self.state = ViewState::Failed(error);
+        self.state = ViewState::Failed(failure);
+    }
+
+    /// Stops it; its rows stay as they are.
+    pub(crate) fn suspend(&mut self) {
+        let message = format!("view \"{}\" was suspended", self.spec.name);
+        let error = Error::new(SqlState::OBJECT_NOT_READY, message);
+        self.spec
+            .store
+            .end(error.hint("ALTER MATERIALIZED VIEW … RESUME"));
+        self.pipeline.take_output();
+        self.state = ViewState::Suspended;
     }
 
     /// The watermark of the retention column.

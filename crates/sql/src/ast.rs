@@ -37,6 +37,8 @@ pub enum Statement {
     CreateView(CreateView),
     /// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`.
     Drop(Drop),
+    /// `ALTER MATERIALIZED VIEW name …`.
+    AlterView(AlterView),
     /// `INSERT INTO table [(columns)] query`.
     Insert(Insert),
     /// `ADVANCE WATERMARK FOR table TO time`: moves the event time of a table by hand.
@@ -162,6 +164,29 @@ pub struct Drop {
     pub if_exists: bool,
     /// `CASCADE`: what depends on them goes too.
     pub cascade: bool,
+}
+
+/// `ALTER MATERIALIZED VIEW [IF EXISTS] name action`.
+#[derive(Clone, Debug)]
+pub struct AlterView {
+    /// Its name.
+    pub name: Name,
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// What to do.
+    pub action: ViewAction,
+}
+
+/// What ALTER does to a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewAction {
+    /// `SUSPEND`: it reads nothing until it is resumed.
+    Suspend,
+    /// `RESUME`: it is made again from the history of what it reads.
+    Resume {
+        /// `SKIP`: without the record that made it fail.
+        skip: bool,
+    },
 }
 
 /// `INSERT INTO table [(columns)] query`.

@@ -1,5 +1,6 @@
 //! From text to statements: any number of them, separated by semicolons.
 
+mod alter;
 mod columns;
 mod copy;
 mod create;
@@ -92,6 +93,7 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     match word.value.to_ascii_uppercase().as_str() {
         "SELECT" | "WITH" | "VALUES" => query_statement(cursor),
         "CREATE" => create::create(cursor),
+        "ALTER" => alter::alter(cursor),
         "DROP" => drop::drop(cursor),
         "INSERT" => insert::insert(cursor),
         "ADVANCE" => insert::advance_watermark(cursor),

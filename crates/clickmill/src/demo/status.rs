@@ -25,7 +25,7 @@ pub(super) async fn caught_up(database: &Database) -> Outcome {
         let follows = |view: &ViewState, rows: u64| match view {
             ViewState::CatchingUp => false,
             ViewState::Running => rows > 0,
-            ViewState::Failed(_) => true,
+            ViewState::Failed(_) | ViewState::Suspended => true,
         };
         if status
             .views
@@ -107,11 +107,15 @@ impl Meter {
     fn new_failures(&mut self, status: &Status) -> Vec<String> {
         let mut told = Vec::new();
         for view in &status.views {
-            if let ViewState::Failed(error) = &view.state
+            if let ViewState::Failed(failure) = &view.state
                 && !self.failed.contains(&view.name)
             {
                 self.failed.push(view.name.clone());
-                told.push(format!("view {} failed: {}", view.name, error.message()));
+                told.push(format!(
+                    "view {} failed: {}",
+                    view.name,
+                    failure.error.message()
+                ));
             }
         }
         told

@@ -53,7 +53,7 @@ pub(super) fn windows(status: &Status) -> Result<RecordBatch> {
 
 fn waiting<'a>(status: &'a Status, view: &'a ViewStatus) -> Option<Waiting<'a>> {
     let window_end = view.counters.next_close?;
-    if matches!(view.state, ViewState::Failed(_)) {
+    if matches!(view.state, ViewState::Failed(_) | ViewState::Suspended) {
         return None;
     }
     let source = status

@@ -32,6 +32,8 @@ impl Core {
             }
             Change::CreateView(spec) => self.create_view(spec),
             Change::Drop(name) => self.drop_relation(&name),
+            Change::Suspend(view) => self.suspend(&view),
+            Change::Resume { view, skip } => self.resume(&view, skip),
             Change::Insert { table, rows } => self.insert(&table, rows),
             Change::AdvanceWatermark { table, to } => {
                 let table = self.table(&table)?;
@@ -86,12 +88,7 @@ impl Core {
         let mut view = View::new(spec, pipeline);
         self.keep_late(&mut view);
         let leaves: Vec<Leaf> = view.pipeline.leaves().to_vec();
-        for (at, leaf) in leaves.iter().enumerate() {
-            for rows in self.history(leaf)? {
-                let batch = project(&rows, leaf);
-                view.push(at, batch);
-            }
-        }
+        self.read_history(&mut view, &leaves)?;
         self.views.push((id, view));
         self.inserted = true;
         for (at, leaf) in leaves.into_iter().enumerate() {
@@ -107,8 +104,18 @@ impl Core {
         Ok(())
     }
 
+    /// Gives a new view what tables and views have.
+    pub(super) fn read_history(&self, view: &mut View, leaves: &[Leaf]) -> Result<()> {
+        for (at, leaf) in leaves.iter().enumerate() {
+            for rows in self.history(leaf)? {
+                view.push(at, project(&rows, leaf));
+            }
+        }
+        Ok(())
+    }
+
     /// Says which late rows of the view are kept: those of sources that keep them. SUBSCRIBEs tell of none.
-    fn keep_late(&self, view: &mut View) {
+    pub(super) fn keep_late(&self, view: &mut View) {
         if view.spec.ephemeral {
             return;
         }
@@ -150,19 +157,25 @@ impl Core {
     }
 
     /// Connects a leaf to its source: to the shared read when that has not begun, else to a read of its own.
-    fn attach(&mut self, view: u64, leaf_at: usize, leaf: Leaf) -> Result<()> {
+    pub(super) fn attach(&mut self, view: u64, leaf_at: usize, leaf: Leaf) -> Result<()> {
         let spec = self.sources.get(&leaf.relation).cloned().ok_or_else(|| {
             Error::new(
                 SqlState::UNDEFINED_TABLE,
                 format!("source \"{}\" does not exist", leaf.relation),
             )
         })?;
+        let without = self
+            .views
+            .iter()
+            .find(|(id, _)| *id == view)
+            .map_or_else(Vec::new, |(_, v)| v.skipped.clone());
         let consumer = Consumer {
             view,
             leaf: leaf_at,
             columns: leaf.columns,
             schema: leaf.schema,
             skip: Vec::new(),
+            without,
         };
         let shared = self
             .feeds
@@ -196,6 +209,9 @@ impl Core {
             .iter_mut()
             .find(|(i, v)| *i == id && v.is_alive())
         {
+            view.spec
+                .store
+                .set_catching_up(state == ViewState::CatchingUp);
             view.state = state;
         }
     }
@@ -227,7 +243,7 @@ impl Core {
     }
 
     /// Takes a view out of all reads; a read that nobody wants any more ends.
-    fn detach(&mut self, id: u64) -> Result<()> {
+    pub(super) fn detach(&mut self, id: u64) -> Result<()> {
         for slot in &mut self.feeds {
             slot.feed.remove(id)?;
         }

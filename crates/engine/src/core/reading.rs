@@ -43,8 +43,13 @@ impl Core {
 
     fn deliver(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
-            if let Some((_, view)) = self.views.iter_mut().find(|(id, _)| *id == delivery.view) {
-                view.push(delivery.leaf, delivery.batch);
+            let Some(at) = self.views.iter().position(|(id, _)| *id == delivery.view) else {
+                continue;
+            };
+            let batch = delivery.batch.clone();
+            if let Err(error) = self.views[at].1.try_push(delivery.leaf, batch) {
+                let failure = self.failure_at(&self.views[at].1, &delivery, error);
+                self.views[at].1.fail_at(failure);
             }
         }
     }
