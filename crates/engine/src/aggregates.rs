@@ -1,5 +1,7 @@
 //! DataFusion's aggregates under the flush-only discipline: state is read by taking it out as rows, never peeked at.
 
+mod distinct;
+
 use std::sync::Arc;
 
 use dataflow::{Error, Result};
@@ -246,6 +248,9 @@ impl Function {
     }
 
     fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>> {
+        if distinct::counts(&self.expr, &self.no_rows) {
+            return Ok(Box::new(distinct::DistinctTexts::default()));
+        }
         if self.expr.groups_accumulator_supported() {
             return self
                 .expr
