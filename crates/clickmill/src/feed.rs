@@ -12,6 +12,8 @@ use std::time::Duration;
 const CHUNK: u64 = 1_000;
 /// Longest wait for the next event that is due.
 const MAX_WAIT: Duration = Duration::from_millis(20);
+/// Shortest wait while nothing is due, in microseconds: what becomes due meanwhile is sent together.
+const LEAST_WAIT: Micros = 2 * MILLI;
 /// Time between two calls of the watcher.
 const WATCH_EVERY: Micros = 100 * MILLI;
 /// How long the last records may take; longer than the producer itself waits before it gives a record up.
@@ -198,7 +200,9 @@ impl Feeder {
             }
             if due <= CHUNK {
                 let wait = pacer.moment(progress.sent).saturating_sub(self.clock.now());
-                self.producer.serve(bounded(wait));
+                // Not in the producer's own wait, which spins through the last millisecond.
+                std::thread::park_timeout(bounded(wait.max(LEAST_WAIT)));
+                self.producer.serve(Duration::ZERO);
             }
         }
         let patience = if stop.is_cancelled() {
