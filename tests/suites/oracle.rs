@@ -19,6 +19,7 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -202,7 +203,7 @@ fn world() -> Result<World, String> {
         .build()
         .map_err(|e| e.to_string())?;
     Ok(World {
-        state: sql::planner::session_state(1),
+        state: sql::planner::session_state(1, Arc::default()),
         runtime,
     })
 }

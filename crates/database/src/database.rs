@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use dataflow::connector::Connectors;
 use dataflow::{Clock, Error, Result};
 use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use engine::{Engine, Limits, MemoryCuts, Status};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::catalog::Catalog;
 use crate::session::Session;
+
+/// Memory of all queries that end together, in bytes: what needs more fails, or goes to disk where DataFusion can.
+const QUERY_MEMORY: usize = 2 << 30;
 
 /// Partitions of queries that end.
 const PARALLEL: usize = 2;
@@ -63,6 +67,10 @@ pub(crate) struct Shared {
 impl Database {
     /// Starts the engine.
     pub fn start(config: Config) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_limit(QUERY_MEMORY, 1.0)
+            .build_arc()
+            .map_err(sql::errors::from_datafusion)?;
         let (failing, failed) = watch::channel(None);
         let engine = Engine::start(
             Arc::clone(&config.clock),
@@ -84,7 +92,7 @@ impl Database {
             failed,
             catalog: RwLock::new(Catalog::default()),
             ddl: Arc::default(),
-            state: sql::planner::session_state(PARALLEL),
+            state: sql::planner::session_state(PARALLEL, runtime),
             next_ephemeral: AtomicU64::new(1),
             next_session: AtomicI32::new(1),
         })))

@@ -89,6 +89,7 @@ async fn plan_system(shared: &Shared, query: &Query, snapshot: CatalogSnapshot) 
     let config = shared.state.config().clone().with_target_partitions(1);
     let state = SessionStateBuilder::new()
         .with_config(config)
+        .with_runtime_env(Arc::clone(shared.state.runtime_env()))
         .with_default_features()
         .build();
     let context = SessionContext::new_with_state(state);

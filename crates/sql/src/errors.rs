@@ -46,9 +46,12 @@ fn convert(error: DataFusionError) -> Error {
         DataFusionError::NotImplemented(text) => {
             Error::new(SqlState::FEATURE_NOT_SUPPORTED, lower(&text))
         }
-        DataFusionError::ResourcesExhausted(text) => {
-            Error::new(SqlState::OUT_OF_MEMORY, lower(&text))
-        }
+        DataFusionError::ResourcesExhausted(text) => Error::new(
+            SqlState::OUT_OF_MEMORY,
+            "the query needs more memory than queries may have",
+        )
+        .detail(lower(text.lines().next().unwrap_or_default()))
+        .hint("ask for less at a time, or keep the result in a materialized view"),
         DataFusionError::Plan(text) => plan_error(&text),
         DataFusionError::Execution(text) => execution_error(&text),
         DataFusionError::SQL(error, _) => Error::new(SqlState::SYNTAX_ERROR, error.to_string()),

@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::{TableReference, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::{
     ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
@@ -31,8 +32,9 @@ pub trait Relations: Send + Sync {
     fn get(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableSource>>;
 }
 
-/// DataFusion's functions, clickmill's own in place of some, and its defaults.
-pub fn session_state(target_partitions: usize) -> SessionState {
+/// DataFusion's functions, clickmill's own in place of some, and its defaults. Queries that end take their memory from
+/// `runtime`.
+pub fn session_state(target_partitions: usize, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut config = SessionConfig::new()
         .with_target_partitions(target_partitions)
         .with_information_schema(false);
@@ -42,6 +44,7 @@ pub fn session_state(target_partitions: usize) -> SessionState {
     options.execution.time_zone = Some("UTC".to_owned());
     let builder = SessionStateBuilder::new()
         .with_config(config)
+        .with_runtime_env(runtime)
         .with_default_features();
     crate::checked::install(builder).build()
 }
