@@ -9,6 +9,7 @@ use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use engine::{Engine, Limits, MemoryCuts, Status};
 use parking_lot::RwLock;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::catalog::Catalog;
@@ -62,11 +63,27 @@ pub(crate) struct Shared {
     pub(crate) state: SessionState,
     next_ephemeral: AtomicU64,
     next_session: AtomicI32,
+    /// Where queries that end compute.
+    queries: Option<Runtime>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(queries) = self.queries.take() {
+            queries.shutdown_background();
+        }
+    }
 }
 
 impl Database {
     /// Starts the engine.
     pub fn start(config: Config) -> Result<Self> {
+        let queries = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(PARALLEL)
+            .thread_name("queries")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::internal(format!("the threads of queries did not start: {e}")))?;
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_limit(QUERY_MEMORY, 1.0)
             .build_arc()
@@ -95,6 +112,7 @@ impl Database {
             state: sql::planner::session_state(PARALLEL, runtime),
             next_ephemeral: AtomicU64::new(1),
             next_session: AtomicI32::new(1),
+            queries: Some(queries),
         })))
     }
 
@@ -128,6 +146,14 @@ impl Database {
 }
 
 impl Shared {
+    /// Where queries that end compute.
+    pub(crate) fn query_threads(&self) -> &Handle {
+        let queries = self.queries.as_ref();
+        queries
+            .expect("the runtime is there until the last drop")
+            .handle()
+    }
+
     pub(crate) async fn status(&self) -> Result<Status> {
         let answer = self.engine.status()?;
         blocking(move || answer.recv()).await

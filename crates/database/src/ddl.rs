@@ -61,6 +61,7 @@ impl Ddl<'_> {
             })?;
         let mut options = Options::new(create.options.clone())?;
         let own = source_options(&mut options)?;
+        check_time_options(create)?;
         let factory = connector.source(&mut options)?;
         options.finish()?;
         let delay = create.schema.watermark.as_ref().map_or(0, |w| w.delay);
@@ -404,6 +405,23 @@ impl Ddl<'_> {
     fn forget(&mut self, name: &str) {
         self.catalog.remove(name);
         self.changes.push(Change::Drop(name.to_owned()));
+    }
+}
+
+/// Refuses options about event time on a source that has none.
+fn check_time_options(create: &CreateSource) -> Result<()> {
+    let about_time = |name: &str| name.contains("watermark.") || name == "late";
+    match create.options.iter().find(|o| about_time(&o.name)) {
+        Some(option) if create.schema.watermark.is_none() => {
+            let message = format!(
+                "option \"{}\" has no effect on a source without WATERMARK",
+                option.name
+            );
+            Err(Error::new(SqlState::INVALID_PARAMETER, message)
+                .at(option.location)
+                .hint("declare WATERMARK FOR column AS column - INTERVAL '5 seconds'"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -150,7 +150,9 @@ pub(crate) async fn advance(shared: &Shared, name: &Name, to: &Expr) -> Result<C
         .at(name.location));
     };
     let bounded = crate::query::plan(shared, &query, || Ok(Default::default())).await?;
-    let stream = bounded.run(&[], &crate::session::Cancel::new()).await?;
+    let stream = bounded
+        .run(&[], &crate::session::Cancel::new(), shared.query_threads())
+        .await?;
     let batches = crate::query::collect(stream).await?;
     let array = batches.first().map(|b| Arc::clone(b.column(0)));
     let array = array.ok_or_else(|| Error::internal("a constant gave no row"))?;

@@ -15,6 +15,7 @@ use sql::errors::from_datafusion;
 use sql::planner::plan_query;
 use sql::window::RunMode;
 use sqlparser::ast::{Query, Statement};
+use tokio::runtime::Handle;
 
 use crate::catalog::Catalog;
 use crate::continuous::named;
@@ -66,7 +67,10 @@ pub(crate) async fn plan(
         if let Some(status) = status {
             relations.system = system::tables(&status)?;
         }
-        plan_query(&state, &relations, RunMode::Bounded, query)?
+        analysed(
+            &state,
+            plan_query(&state, &relations, RunMode::Bounded, query)?,
+        )?
     };
     let names = sql::names::output_names(query, plan.schema().as_arrow());
     Ok(Bounded {
@@ -74,6 +78,26 @@ pub(crate) async fn plan(
         plan,
         state,
     })
+}
+
+/// The plan with its types settled: they are what the client is told, and coercion changes them (`1 UNION ALL 1.5`).
+fn analysed(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    let options = state.config_options();
+    let analysed = state
+        .analyzer()
+        .execute_and_check(plan.clone(), options, |_, _| {});
+    match analysed {
+        Ok(analysed) => Ok(analysed),
+        // Types that depend on parameters are settled when their values are known.
+        Err(_)
+            if plan
+                .get_parameter_names()
+                .is_ok_and(|names| !names.is_empty()) =>
+        {
+            Ok(plan)
+        }
+        Err(error) => Err(from_datafusion(error)),
+    }
 }
 
 /// The shared state at the clock's time: `now()` is the same for a whole statement.
@@ -134,8 +158,13 @@ fn system_error(error: datafusion::error::DataFusionError) -> dataflow::Error {
 }
 
 impl Bounded {
-    /// Runs the query with values for its parameters.
-    pub(crate) async fn run(self, params: &[ScalarValue], cancel: &Cancel) -> Result<BatchStream> {
+    /// Runs the query with values for its parameters, on the threads of queries.
+    pub(crate) async fn run(
+        self,
+        params: &[ScalarValue],
+        cancel: &Cancel,
+        threads: &Handle,
+    ) -> Result<BatchStream> {
         let plan = match params {
             [] => self.plan,
             params => self
@@ -155,11 +184,55 @@ impl Bounded {
             () = cancel.cancelled() => return Err(canceled()),
             physical = physical => physical?,
         };
-        let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())
-            .map_err(from_datafusion)?;
         let schema = self.schema;
-        let batches = stream.map(move |batch| rename(batch.map_err(system_error)?, &schema));
-        Ok(until_canceled(Box::pin(batches), cancel.clone()))
+        let batches = on_threads(threads, async move {
+            let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())
+                .map_err(from_datafusion)?;
+            let batches = stream.map(move |batch| rename(batch.map_err(system_error)?, &schema));
+            Ok(Box::pin(batches) as BatchStream)
+        });
+        Ok(until_canceled(batches, cancel.clone()))
+    }
+}
+
+/// Batches that wait between a query and its client.
+const QUEUE: usize = 2;
+
+/// A stream that is driven elsewhere: a query may compute for long without a pause, and connections, cancels and signals
+/// must not wait for it. The work ends with the stream.
+fn on_threads(
+    threads: &Handle,
+    begin: impl Future<Output = Result<BatchStream>> + Send + 'static,
+) -> BatchStream {
+    let (send, receive) = tokio::sync::mpsc::channel(QUEUE);
+    let work = threads.spawn(async move {
+        match begin.await {
+            Ok(mut stream) => {
+                while let Some(item) = stream.next().await {
+                    if send.send(item).await.is_err() {
+                        break;
+                    }
+                }
+            }
+            // Nobody listens any more when the client is gone.
+            Err(error) => drop(send.send(Err(error)).await),
+        }
+    });
+    let state = (receive, AbortOnDrop(work.abort_handle()));
+    Box::pin(futures::stream::unfold(
+        state,
+        |(mut receive, work)| async move {
+            let item = receive.recv().await?;
+            Some((item, (receive, work)))
+        },
+    ))
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -293,7 +293,12 @@ impl Session {
         // The table and its columns are checked before the query runs.
         dml::rows_for(&self.shared, insert, &[])?;
         let bounded = self.plan(&insert.query).await?;
-        let batches = query::collect(bounded.run(params, cancel).await?).await?;
+        let batches = query::collect(
+            bounded
+                .run(params, cancel, self.shared.query_threads())
+                .await?,
+        )
+        .await?;
         let rows = dml::rows_for(&self.shared, insert, &batches)?;
         let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
         let changes = rows
@@ -317,7 +322,9 @@ impl Session {
         let bounded = self.plan(query).await?;
         self.warn_of_views(query);
         let schema = Arc::clone(&bounded.schema);
-        let stream = bounded.run(params, cancel).await?;
+        let stream = bounded
+            .run(params, cancel, self.shared.query_threads())
+            .await?;
         Ok(Rows {
             schema,
             stream,

@@ -146,10 +146,7 @@ fn sources(status: &Status) -> Result<RecordBatch> {
             "bad_records",
             int(each().map(|p| p.and_then(|p| count(p.bad)))),
         ),
-        (
-            "last_bad",
-            text(rows.iter().map(|(s, _)| s.counts.last_bad.clone())),
-        ),
+        ("last_bad", text(each().map(|p| p.and_then(|p| p.last_bad)))),
     ])
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dataflow::{Error, Result};
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::and;
+use datafusion::arrow::compute::{CastOptions, and, cast_with_options};
 use datafusion::arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::execution::context::ExecutionProps;
@@ -407,7 +407,11 @@ pub fn conform(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch
             if column.data_type() == field.data_type() {
                 Ok(column)
             } else {
-                datafusion::arrow::compute::cast(&column, field.data_type()).map_err(Error::from)
+                let strict = CastOptions {
+                    safe: false,
+                    ..CastOptions::default()
+                };
+                cast_with_options(&column, field.data_type(), &strict).map_err(Error::from)
             }
         })
         .collect::<Result<Vec<_>>>()?;

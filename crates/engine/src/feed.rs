@@ -69,8 +69,6 @@ pub struct FeedCounts {
     pub bad: u64,
     /// Records without a value.
     pub tombstones: u64,
-    /// What the last bad record was.
-    pub last_bad: Option<String>,
 }
 
 /// Counts of one partition.
@@ -80,6 +78,8 @@ pub struct PartitionCounts {
     pub records: u64,
     /// Records that could not be used.
     pub bad: u64,
+    /// What the last of them was.
+    pub last_bad: Option<String>,
 }
 
 /// A running read.
@@ -270,20 +270,24 @@ impl Feed {
 
     /// Counts bad records; gives the error when they must fail the views.
     fn note_bad(&mut self, partition: usize, decoded: &formats::Decoded) -> Option<Error> {
-        let first = decoded.bad.first()?;
+        let (first, last) = (decoded.bad.first()?, decoded.bad.last()?);
         self.counts.bad += decoded.bad.len() as u64;
         self.partition_counts[partition].bad += decoded.bad.len() as u64;
-        let place = format!(
-            "{} partition {} offset {}",
+        let (topic, id) = (
             self.spec.factory.topic(),
             self.reader.partitions()[partition].id,
-            self.slab.offsets[first.row as usize]
         );
-        let text = format!("{}: {} ({place})", first.reason.code(), first.message);
-        self.counts.last_bad = Some(text.clone());
-        self.spec
-            .fail_on_bad
-            .then(|| Error::new(SqlState::INVALID_TEXT, format!("bad record: {text}")))
+        let text = |bad: &formats::BadRecord| {
+            let offset = self.slab.offsets[bad.row as usize];
+            let place = format!("{topic} partition {id} offset {offset}");
+            format!("{}: {} ({place})", bad.reason.code(), bad.message)
+        };
+        let failure = self.spec.fail_on_bad.then(|| {
+            let message = format!("bad record: {}", text(first));
+            Error::new(SqlState::INVALID_TEXT, message)
+        });
+        self.partition_counts[partition].last_bad = Some(text(last));
+        failure
     }
 
     fn highest(&self, batch: &RecordBatch) -> Option<Micros> {

@@ -87,6 +87,7 @@ fn partitions(feed: &Feed) -> Vec<PartitionStatus> {
             last_row: t.last_row,
             records: counts.records,
             bad: counts.bad,
+            last_bad: counts.last_bad.clone(),
         })
         .collect()
 }

@@ -54,6 +54,8 @@ pub struct PartitionStatus {
     pub records: u64,
     /// Records that could not be used.
     pub bad: u64,
+    /// What the last of them was.
+    pub last_bad: Option<String>,
 }
 
 /// A view.

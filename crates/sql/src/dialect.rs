@@ -205,6 +205,34 @@ impl Dialect for ClickmillDialect {
         !starts_emit(parser) && self.0.is_table_alias(keyword, parser)
     }
 
+    /// `IS [NOT] DISTINCT FROM`: sqlparser takes everything behind it for its right side, also AND and OR.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        left: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let forms = [
+            (
+                [Keyword::IS, Keyword::DISTINCT, Keyword::FROM].as_slice(),
+                false,
+            ),
+            (
+                &[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM],
+                true,
+            ),
+        ];
+        let (_, not) = forms
+            .into_iter()
+            .find(|(words, _)| parser.parse_keywords(words))?;
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+        let left = Box::new(left.clone());
+        Some(right.map(|right| match not {
+            true => Expr::IsNotDistinctFrom(left, Box::new(right)),
+            false => Expr::IsDistinctFrom(left, Box::new(right)),
+        }))
+    }
+
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
         let first = parser.peek_token_ref();
         if is_word(&first.token, "TABLE")

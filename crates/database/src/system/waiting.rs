@@ -99,7 +99,7 @@ fn reason(
         _ => {}
     }
     let Some(partition) = partition else {
-        return "all partitions are idle: new rows move the watermark, or watermark.idle_advance = 'wall'"
+        return "all partitions are idle: new rows move the watermark, or the clock with watermark.idle_advance = 'wall'"
             .to_owned();
     };
     let lag = partition.end - partition.position;
