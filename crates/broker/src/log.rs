@@ -118,11 +118,16 @@ impl Log {
         })
     }
 
-    /// Drops the oldest batches while the log is too large or they are too old.
+    /// Drops the oldest batches when the log is too large, an eighth at a time, or when they are too old. In between, a
+    /// reader that begins at the first record is not overtaken.
     pub(crate) fn expire(&mut self, now: Micros) {
         let oldest = now.saturating_sub(self.limits.age);
+        let most = match self.bytes > self.limits.bytes {
+            true => self.limits.bytes - self.limits.bytes / 8,
+            false => self.limits.bytes,
+        };
         while let Some(batch) = self.batches.front()
-            && (self.bytes > self.limits.bytes || batch.arrived < oldest)
+            && (self.bytes > most || batch.arrived < oldest)
         {
             self.bytes -= cost(&batch.bytes);
             self.batches.pop_front();
@@ -202,7 +207,7 @@ mod tests {
         });
         let bases: Vec<i64> = (0..8).map(|n| append(&mut log, 3, n, n)).collect();
         assert_eq!(bases, [0, 3, 6, 9, 12, 15, 18, 21]);
-        assert_eq!((log.start(), log.end(), log.bytes), (9, 24, 1_000));
+        assert_eq!((log.start(), log.end(), log.bytes), (12, 24, 800));
         log.expire(55);
         assert_eq!(log.start(), 15);
         log.expire(1_000);
