@@ -5,7 +5,7 @@ use plan::window::DAY;
 use plan::{Window, WindowKind, Zone};
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Spanned,
-    TableFactor, Value, ValueWithSpan,
+    TableAlias, TableFactor, TableFunctionArgs, Value, ValueWithSpan,
 };
 
 use crate::dialect::ZONE_MARKER;
@@ -436,3 +436,23 @@ fn zone_of(args: &Arguments<'_>, kind: WindowKind, offset: Micros) -> Result<Opt
 
 /// Most windows that one row may belong to.
 const MAX_OVERLAP: Micros = 10_000;
+
+/// A relation of a FROM clause: a name, or a call when there are `args`.
+pub(super) fn table_factor(
+    name: ObjectName,
+    args: Option<TableFunctionArgs>,
+    alias: Option<TableAlias>,
+) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias,
+        args,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}

@@ -11,7 +11,7 @@ use sqlparser::ast::{
     VisitMut, VisitorMut, visit_expressions_mut,
 };
 
-use super::call::location;
+use super::call::{location, table_factor};
 
 /// The window functions, and what their auxiliary functions stand for.
 const WINDOWS: [&str; 4] = ["TUMBLE", "HOP", "SESSION", "CUMULATE"];
@@ -134,21 +134,12 @@ impl GroupWindow {
             _ => return None,
         };
         let input = FunctionArg::Unnamed(FunctionArgExpr::Expr(input));
-        Some(TableFactor::Table {
-            name: ObjectName::from(vec![Ident::new(self.function)]),
-            alias,
-            args: Some(TableFunctionArgs {
-                args: std::iter::once(input).chain(self.args).collect(),
-                settings: None,
-            }),
-            with_hints: Vec::new(),
-            version: None,
-            with_ordinality: false,
-            partitions: Vec::new(),
-            json_path: None,
-            sample: None,
-            index_hints: Vec::new(),
-        })
+        let args = TableFunctionArgs {
+            args: std::iter::once(input).chain(self.args).collect(),
+            settings: None,
+        };
+        let name = ObjectName::from(vec![Ident::new(self.function)]);
+        Some(table_factor(name, Some(args), alias))
     }
 }
 

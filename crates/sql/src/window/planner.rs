@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Extension, LogicalPlan};
 use sqlparser::ast::{TableAlias, TableFactor};
 
 use super::batch;
-use super::call::{Input, WindowCall, ident_location, window_call};
+use super::call::{Input, WindowCall, ident_location, table_factor, window_call};
 use super::node::WindowNode;
 use crate::errors::wrap;
 
@@ -103,18 +103,7 @@ impl WindowPlanner {
 
 fn input_factor(input: Input) -> TableFactor {
     match input {
-        Input::Named(name) => TableFactor::Table {
-            name,
-            alias: None,
-            args: None,
-            with_hints: Vec::new(),
-            version: None,
-            with_ordinality: false,
-            partitions: Vec::new(),
-            json_path: None,
-            sample: None,
-            index_hints: Vec::new(),
-        },
+        Input::Named(name) => table_factor(name, None, None),
         Input::Query(subquery) => TableFactor::Derived {
             lateral: false,
             subquery,
