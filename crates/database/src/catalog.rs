@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataflow::schema::SourceSchema;
-use dataflow::{Error, Result, SqlState};
+use dataflow::{Error, Micros, Result, SqlState};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use engine::{SourceSpec, Store};
@@ -55,6 +55,8 @@ pub(crate) struct Materialized {
     pub(crate) text: String,
     /// The optimised logical plan.
     pub(crate) logical: LogicalPlan,
+    /// `ALLOW LATENESS`, in microseconds.
+    pub(crate) lateness: Option<Micros>,
     pub(crate) node: Arc<Node>,
     pub(crate) store: Arc<Store>,
 }

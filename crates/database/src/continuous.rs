@@ -6,8 +6,8 @@ use dataflow::{Error, Location, Micros, Result, SqlState};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use engine::pipeline::Pipeline;
-use plan::{Emit, Node};
-use sql::ast;
+use plan::Node;
+use sql::ast::Emission;
 use sql::lower::LowerOptions;
 use sql::planner::plan_query;
 use sql::window::RunMode;
@@ -29,8 +29,7 @@ pub(crate) struct Planned {
 /// What a continuous query says besides its text.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Manner {
-    pub(crate) emit: Option<ast::Emit>,
-    pub(crate) emit_location: Option<Location>,
+    pub(crate) emission: Emission,
     pub(crate) state_ttl: Option<Micros>,
     pub(crate) unbounded_state: bool,
 }
@@ -53,8 +52,7 @@ pub(crate) fn plan_continuous(
         let names = sql::names::output_names(query, logical.schema().as_arrow());
         let logical = sql::optimize::optimize(&shared.state, logical)?;
         let options = LowerOptions {
-            emit: manner.emit.map(emit),
-            emit_location: manner.emit_location,
+            emission: manner.emission,
             state_ttl: manner.state_ttl,
             unbounded_state: manner.unbounded_state,
         };
@@ -70,13 +68,6 @@ pub(crate) fn plan_continuous(
         })
     };
     plan().map_err(|e| e.at(location))
-}
-
-fn emit(emit: ast::Emit) -> Emit {
-    match emit {
-        ast::Emit::OnWindowClose => Emit::OnWindowClose,
-        ast::Emit::OnUpdate { every } => Emit::OnUpdate { every },
-    }
 }
 
 /// Postgres has no unsigned integers: `ROW_NUMBER()` is a bigint there.

@@ -7,7 +7,8 @@ use dataflow::{Error, Result, SqlState};
 use engine::{AsideSpec, Change, SourceSpec, Store, StoreOptions, TableSpec, TimeRules, ViewSpec};
 use plan::{Mode, Node};
 use sql::ast::{
-    AlterView, CreateSource, CreateTable, CreateView, Drop, Emit, Name, ObjectKind, ViewAction,
+    AlterView, CreateSource, CreateTable, CreateView, Drop, Emission, Emit, Name, ObjectKind,
+    ViewAction,
 };
 
 use crate::catalog::{Body, Catalog, Materialized, Object, kind_name, missing};
@@ -194,6 +195,11 @@ impl Ddl<'_> {
 
     /// An ordinary view is only a name for a query. It must plan as a query that ends.
     fn create_plain(&mut self, create: &CreateView, statement: &str) -> Result<()> {
+        if create.emission != Emission::default() {
+            return Err(Error::unsupported("EMIT or ALLOW LATENESS in an ordinary view")
+                .at(create.emission.location)
+                .hint("it is a name for a query: CREATE MATERIALIZED VIEW, or SUBSCRIBE (SELECT … FROM the view) EMIT …"));
+        }
         let state = &self.shared.state;
         let plan = crate::query::plan_bounded(state, self.catalog, &create.query)?;
         let names = sql::names::output_names(&create.query, plan.schema().as_arrow());
@@ -214,8 +220,7 @@ impl Ddl<'_> {
     fn create_materialized(&mut self, create: &CreateView, statement: &str) -> Result<()> {
         let options = view_options(create.options.clone())?;
         let manner = Manner {
-            emit: create.emit,
-            emit_location: create.emit_location,
+            emission: create.emission,
             state_ttl: options.state_ttl,
             unbounded_state: options.unbounded_state,
         };
@@ -258,6 +263,7 @@ impl Ddl<'_> {
         let body = Body::Materialized(Box::new(Materialized {
             text: create.query_text.clone(),
             logical,
+            lateness: create.emission.lateness,
             node: Arc::clone(&node),
             store: Arc::clone(&store),
         }));
@@ -301,7 +307,7 @@ impl Ddl<'_> {
             )
         });
         let final_rows = node.mode == Mode::Append && !node.window.is_empty() && closes;
-        if final_rows && create.emit != Some(Emit::OnWindowClose) {
+        if final_rows && create.emission.emit != Some(Emit::OnWindowClose) {
             let notice = format!(
                 "view \"{name}\" gives the rows of a window once, when the watermark passes its end{}",
                 first_close(node)

@@ -31,8 +31,7 @@ pub(crate) fn explain(
         Statement::CreateView(create) => {
             let options = view_options(create.options.clone())?;
             let manner = Manner {
-                emit: create.emit,
-                emit_location: create.emit_location,
+                emission: create.emission,
                 state_ttl: options.state_ttl,
                 unbounded_state: options.unbounded_state,
             };
@@ -46,8 +45,7 @@ pub(crate) fn explain(
         }
         Statement::Subscribe(subscribe) => {
             let manner = Manner {
-                emit: subscribe.emit,
-                emit_location: subscribe.emit_location,
+                emission: subscribe.emission,
                 state_ttl: None,
                 unbounded_state: true,
             };

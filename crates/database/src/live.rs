@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use engine::{Change, Store, StoreOptions, ViewSpec};
-use sql::ast::Subscribe;
+use sql::ast::{Emission, Subscribe};
 use tokio::sync::Notify;
 
 use crate::catalog::Body;
@@ -68,7 +68,10 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
             object.body,
             Body::Table { .. } | Body::Aside { .. } | Body::Materialized(_)
         );
-        if let (true, Some(store)) = (stored && subscribe.emit.is_none(), object.store()) {
+        if let (true, Some(store)) = (
+            stored && subscribe.emission == Emission::default(),
+            object.store(),
+        ) {
             return Ok(Target::Stored(Arc::clone(store)));
         }
     }
@@ -80,8 +83,7 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
         );
     }
     let manner = Manner {
-        emit: subscribe.emit,
-        emit_location: subscribe.emit_location,
+        emission: subscribe.emission,
         state_ttl: None,
         unbounded_state: true,
     };

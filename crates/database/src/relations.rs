@@ -102,9 +102,9 @@ impl sql::lower::Catalog for Catalog {
         })
     }
 
-    fn view_plan(&self, name: &str) -> Option<LogicalPlan> {
+    fn view_plan(&self, name: &str) -> Option<(LogicalPlan, Option<Micros>)> {
         match &self.get(name)?.body {
-            Body::Materialized(view) => Some(view.logical.clone()),
+            Body::Materialized(view) => Some((view.logical.clone(), view.lateness)),
             _ => None,
         }
     }

@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use dataflow::{Error, Result};
-use plan::{Node, Op};
+use datafusion::logical_expr::Expr;
+use plan::{Emit, Node, Op};
 
 use crate::aggregates::Aggregates;
 use crate::expr::{compile, compile_all};
 use crate::operator::Operator;
 use crate::ops::calc::Calc;
+use crate::ops::close_agg::CloseAgg;
 use crate::ops::pane_agg::PaneAgg;
-use crate::ops::session_agg::SessionAgg;
+use crate::ops::retime::Retime;
+use crate::ops::session_agg::{Ends, SessionAgg};
 use crate::ops::table_join::{JoinSpec, TableJoin};
 use crate::ops::top_n::{TopN, TopNSpec};
 use crate::ops::union::Union;
 use crate::ops::updating_agg::{Rules, UpdatingAgg};
 use crate::ops::window_assign::WindowAssign;
+use crate::ops::window_join::{Side, WindowJoin, WindowJoinSpec};
 use crate::store::Store;
 
 /// Finds the tables that joins read.
@@ -41,12 +45,23 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
             })
         }
         Op::WindowAssign { window, time } => Box::new(WindowAssign::new(*window, *time, schema)),
-        Op::PaneAgg { window, time, spec } => {
+        Op::Retime { by } => Box::new(Retime { by: *by }),
+        Op::PaneAgg {
+            window,
+            time,
+            spec,
+            emit,
+        } => {
             let aggregates = Aggregates::new(spec, &input(node)?.schema)?;
-            Box::new(PaneAgg::new(*window, *time, spec, aggregates, schema))
+            let lateness = match emit {
+                Emit::Corrected { lateness } => *lateness,
+                Emit::OnWindowClose | Emit::OnUpdate { .. } => 0,
+            };
+            let place = (*window, *time);
+            Box::new(PaneAgg::new(place, spec, lateness, aggregates, schema)?)
         }
         Op::SessionAgg {
-            gap,
+            ends,
             time,
             keep,
             spec,
@@ -57,9 +72,15 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
                 .as_ref()
                 .map(|k| compile(k, &input.schema))
                 .transpose()?;
+            let when = ends.when.as_ref().map(|w| compile(w, &input.schema));
+            let ends = Ends {
+                gap: ends.gap,
+                max: ends.max,
+                when: when.transpose()?,
+            };
             let aggregates = Aggregates::new(spec, &input.schema)?;
             Box::new(SessionAgg::new(
-                (*gap, *time),
+                (ends, *time),
                 keep,
                 spec,
                 *emit,
@@ -81,6 +102,10 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
             };
             let aggregates = Aggregates::new(spec, &input.schema)?;
             Box::new(UpdatingAgg::new(spec, aggregates, rules, schema)?)
+        }
+        Op::CloseAgg { spec, time } => {
+            let aggregates = Aggregates::new(spec, &input(node)?.schema)?;
+            Box::new(CloseAgg::new(spec, *time, aggregates, schema))
         }
         Op::TopN {
             partition,
@@ -111,6 +136,7 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
         }
         Op::Union => Box::new(Union { schema }),
         Op::TableJoin { .. } => table_join(node, tables)?,
+        Op::WindowJoin { .. } => window_join(node)?,
     }))
 }
 
@@ -151,6 +177,38 @@ fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
             .transpose()?,
         outer: *outer,
         table_first: *table_first,
+        schema: Arc::clone(node.schema.inner()),
+    })?))
+}
+
+fn window_join(node: &Node) -> Result<Box<dyn Operator>> {
+    let Op::WindowJoin {
+        kind,
+        times,
+        on,
+        filter,
+        pair_schema,
+    } = &node.op
+    else {
+        return Err(Error::internal("not a join of windows"));
+    };
+    let [left, right] = node.inputs.as_slice() else {
+        return Err(Error::internal("a join has two inputs"));
+    };
+    let side = |input: &Node, time: usize, keys: Vec<&Expr>| -> Result<Side> {
+        Ok(Side {
+            schema: Arc::clone(input.schema.inner()),
+            time,
+            keys: compile_all(keys, &input.schema)?,
+        })
+    };
+    let condition = filter.as_ref().map(|f| compile(f, pair_schema));
+    Ok(Box::new(WindowJoin::new(WindowJoinSpec {
+        kind: *kind,
+        left: side(left, times.0, on.iter().map(|(l, _)| l).collect())?,
+        right: side(right, times.1, on.iter().map(|(_, r)| r).collect())?,
+        filter: condition.transpose()?,
+        pair_schema: Arc::clone(pair_schema.inner()),
         schema: Arc::clone(node.schema.inner()),
     })?))
 }

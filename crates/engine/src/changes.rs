@@ -31,6 +31,13 @@ pub fn correction(old: &RecordBatch, new: &RecordBatch) -> Result<Option<DeltaBa
     concat_changes(&old, &new).map(Some)
 }
 
+/// The rows with true in column `complete`.
+pub fn complete_rows(rows: &RecordBatch, complete: usize) -> Result<RecordBatch> {
+    let mut columns = rows.columns().to_vec();
+    columns[complete] = crate::window::complete(rows.num_rows(), true);
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
+}
+
 /// `old` taken back, then `new` inserted.
 pub fn concat_changes(old: &RecordBatch, new: &RecordBatch) -> Result<DeltaBatch> {
     let rows = concat_batches(&new.schema(), [old, new])?;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dataflow::{Error, Result};
-use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::prep_null_mask_filter;
 use datafusion::common::DFSchema;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::error::DataFusionError;
@@ -50,6 +51,14 @@ pub fn evaluate_all(exprs: &[Compiled], batch: &RecordBatch) -> Result<Vec<Array
 pub fn evaluate_filter(expr: &Compiled, batch: &RecordBatch) -> Result<BooleanArray> {
     let values = evaluate(expr, batch)?;
     as_boolean_array(&values).cloned().map_err(from_datafusion)
+}
+
+/// The condition with NULL as false.
+pub fn without_nulls(mask: BooleanArray) -> BooleanArray {
+    match mask.nulls() {
+        Some(_) => prep_null_mask_filter(&mask),
+        None => mask,
+    }
 }
 
 /// DataFusion's errors at run time.

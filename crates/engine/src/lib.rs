@@ -13,6 +13,7 @@ pub mod cut;
 pub mod engine;
 pub mod expr;
 pub mod feed;
+pub mod matching;
 pub mod operator;
 pub mod ops;
 mod panic;

@@ -1,10 +1,11 @@
 //! Window arithmetic shared by the operators: event times, and arrays of window columns.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataflow::{Error, Micros, Result};
+use dataflow::{Error, Micros, Result, Watermark};
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
@@ -19,6 +20,25 @@ pub fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondTy
                 column.data_type()
             ))
         })
+}
+
+/// Rows by a time that they carry, and those that `watermark` has passed.
+pub fn by_time(at: &[Micros], watermark: Watermark) -> (BTreeMap<Micros, Vec<u32>>, Vec<u32>) {
+    let mut parts: BTreeMap<Micros, Vec<u32>> = BTreeMap::new();
+    let mut late = Vec::new();
+    for (row, at) in (0..).zip(at) {
+        if watermark.is_known() && *at <= watermark.0 {
+            late.push(row);
+        } else {
+            parts.entry(*at).or_default().push(row);
+        }
+    }
+    (parts, late)
+}
+
+/// `window_complete` for rows that are all final, or all not.
+pub fn complete(rows: usize, complete: bool) -> ArrayRef {
+    Arc::new(BooleanArray::from(vec![complete; rows]))
 }
 
 /// A column of timestamps of `data_type` (microseconds, with or without zone).

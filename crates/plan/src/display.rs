@@ -6,7 +6,7 @@ use dataflow::Micros;
 use dataflow::time::{MILLI, MINUTE, SECOND};
 use datafusion::logical_expr::Expr;
 
-use crate::node::{AggSpec, Emit, Mode, Node, Op, StateRule};
+use crate::node::{AggSpec, Emit, Mode, Node, Op, SessionEnds, StateRule};
 use crate::window::{Window, WindowKind};
 
 /// A duration as people write it: `90 s`, `5 min`, `250 ms`.
@@ -44,7 +44,12 @@ impl fmt::Display for Window {
                 duration(step),
                 duration(size)
             )?,
-            WindowKind::Session { gap } => write!(f, "SESSION gap {}", duration(gap))?,
+            WindowKind::Session { gap, max } => {
+                write!(f, "SESSION gap {}", duration(gap))?;
+                if let Some(max) = max {
+                    write!(f, " max {}", duration(max))?;
+                }
+            }
         }
         if self.offset != 0 {
             write!(f, " offset {}", duration(self.offset))?;
@@ -99,9 +104,13 @@ fn describe(node: &Node) -> String {
         }
         Op::Calc { filter, exprs } => calc(filter.as_ref(), exprs.as_deref()),
         Op::WindowAssign { window, .. } => format!("WindowAssign {window}"),
-        Op::PaneAgg { window, spec, .. } => format!("PaneAgg {window} {}", agg(spec)),
+        Op::Retime { by } if *by < 0 => format!("Retime {} back", duration(-by)),
+        Op::Retime { by } => format!("Retime {} ahead", duration(*by)),
+        Op::PaneAgg {
+            window, spec, emit, ..
+        } => format!("PaneAgg {window} {}{}", agg(spec), emission(*emit)),
         Op::SessionAgg {
-            gap,
+            ends,
             spec,
             keep,
             emit,
@@ -112,8 +121,8 @@ fn describe(node: &Node) -> String {
                 .map(|k| format!(" keep {k}"))
                 .unwrap_or_default();
             format!(
-                "SessionAgg gap {} {}{keep}{}",
-                duration(*gap),
+                "SessionAgg {} {}{keep}{}",
+                session(ends),
                 agg(spec),
                 emission(*emit)
             )
@@ -121,6 +130,7 @@ fn describe(node: &Node) -> String {
         Op::UpdatingAgg { spec, every, .. } => {
             format!("UpdatingAgg {} every {}", agg(spec), duration(*every))
         }
+        Op::CloseAgg { spec, .. } => format!("CloseAgg {}", agg(spec)),
         Op::TopN {
             partition,
             order,
@@ -137,12 +147,20 @@ fn describe(node: &Node) -> String {
         Op::Union => "Union".to_owned(),
         Op::TableJoin {
             table, on, outer, ..
+        } => format!(
+            "TableJoin {} {table} on [{}]",
+            if *outer { "left" } else { "inner" },
+            pairs(on)
+        ),
+        Op::WindowJoin {
+            kind, on, filter, ..
         } => {
-            let on: Vec<_> = on.iter().map(|(l, r)| format!("{l} = {r}")).collect();
+            let filter = filter.as_ref().map(|f| format!(" where {f}"));
             format!(
-                "TableJoin {} {table} on [{}]",
-                if *outer { "left" } else { "inner" },
-                on.join(", ")
+                "WindowJoin {} on [{}]{}",
+                kind.to_string().to_lowercase(),
+                pairs(on),
+                filter.unwrap_or_default()
             )
         }
     }
@@ -167,11 +185,28 @@ fn agg(spec: &AggSpec) -> String {
     )
 }
 
+fn session(ends: &SessionEnds) -> String {
+    let mut text = format!("gap {}", duration(ends.gap));
+    if let Some(max) = ends.max {
+        let _ = write!(text, " max {}", duration(max));
+    }
+    if let Some(when) = &ends.when {
+        let _ = write!(text, " ends when {when}");
+    }
+    text
+}
+
 fn emission(emit: Emit) -> String {
     match emit {
         Emit::OnWindowClose => String::new(),
+        Emit::Corrected { lateness } => format!(" corrected for {}", duration(lateness)),
         Emit::OnUpdate { every } => format!(" every {}", duration(every)),
     }
+}
+
+fn pairs(on: &[(Expr, Expr)]) -> String {
+    let on: Vec<_> = on.iter().map(|(l, r)| format!("{l} = {r}")).collect();
+    on.join(", ")
 }
 
 fn list(exprs: &[Expr]) -> String {

@@ -6,7 +6,7 @@ pub mod relation;
 pub mod window;
 pub mod zone;
 
-pub use node::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, Weight};
+pub use node::{AggSpec, Emit, Mode, Node, Op, SessionEnds, StateRule, TimeColumn, Weight};
 pub use relation::{Relation, RelationKind, ViewShape};
 pub use window::{Window, WindowColumn, WindowKind};
 pub use zone::Zone;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dataflow::Micros;
-use datafusion::common::DFSchemaRef;
+use datafusion::common::{DFSchemaRef, JoinType};
 use datafusion::logical_expr::{Expr, SortExpr};
 
 use crate::window::{Window, WindowColumn};
@@ -24,6 +24,12 @@ pub enum Mode {
 pub enum Emit {
     /// Final rows when the window closes.
     OnWindowClose,
+    /// Rows when the window closes, which late rows correct. The input's watermark is `lateness` microseconds behind, so
+    /// that it says when a window is final: it closes that much before.
+    Corrected {
+        /// How long behind its close a window is corrected.
+        lateness: Micros,
+    },
     /// Open windows too; changes are gathered for `every` microseconds at most.
     OnUpdate {
         /// Longest time that a change waits.
@@ -77,6 +83,19 @@ pub enum AggOutput {
     Agg(usize),
     /// A column of the window.
     Window(WindowColumn),
+    /// `window_complete`: whether the row is final.
+    Complete,
+}
+
+/// What ends a session.
+#[derive(Clone, Debug)]
+pub struct SessionEnds {
+    /// A pause of so long.
+    pub gap: Micros,
+    /// So long after its first row.
+    pub max: Option<Micros>,
+    /// A row for which this holds; over the input's schema.
+    pub when: Option<Expr>,
 }
 
 /// What a node does.
@@ -105,7 +124,12 @@ pub enum Op {
         /// Event-time column of the input.
         time: usize,
     },
-    /// Aggregates panes of aligned windows; gives final rows at their close.
+    /// Passes rows; its watermark is that of its input moved by so many microseconds.
+    Retime {
+        /// Microseconds.
+        by: Micros,
+    },
+    /// Aggregates panes of aligned windows; gives rows at their close.
     PaneAgg {
         /// The window.
         window: Window,
@@ -113,11 +137,13 @@ pub enum Op {
         time: usize,
         /// Keys and aggregates.
         spec: AggSpec,
+        /// `OnWindowClose` or `Corrected`.
+        emit: Emit,
     },
     /// Aggregates sessions.
     SessionAgg {
-        /// The pause that ends a session.
-        gap: Micros,
+        /// What ends a session.
+        ends: SessionEnds,
         /// Event-time column of the input.
         time: usize,
         /// Rows that fail this extend the session but are not aggregated; sessions without a passing row give nothing.
@@ -138,6 +164,13 @@ pub enum Op {
         /// Forget groups untouched for so long.
         ttl: Option<Micros>,
     },
+    /// Aggregates rows that carry their window; gives final rows when the watermark has passed it.
+    CloseAgg {
+        /// Keys and aggregates; windows' columns are ordinary keys here.
+        spec: AggSpec,
+        /// The key of event time, which follows the input's watermark.
+        time: usize,
+    },
     /// The first `limit` rows of each partition, numbered from 1 in the last column when `numbered`.
     TopN {
         /// Partition columns of the input.
@@ -154,6 +187,20 @@ pub enum Op {
     },
     /// All rows of all inputs.
     Union,
+    /// Joins the rows of a window of the first input with those of the same window of the second, when it has closed in
+    /// both.
+    WindowJoin {
+        /// Which rows come out.
+        kind: JoinType,
+        /// The columns of event time that are equal in both, by index; they follow the watermark of their inputs.
+        times: (usize, usize),
+        /// Equal expressions: over the first input, over the second.
+        on: Vec<(Expr, Expr)>,
+        /// Further condition over the columns of both.
+        filter: Option<Expr>,
+        /// Schema of the columns of both, qualified.
+        pair_schema: DFSchemaRef,
+    },
     /// Joins each row, when it comes, to the rows that the table has then.
     TableJoin {
         /// The table.

@@ -27,10 +27,12 @@ pub enum WindowKind {
         /// Length of the longest.
         size: Micros,
     },
-    /// `SESSION`: rows of one key less than `gap` apart; ends `gap` after its last row.
+    /// `SESSION`: rows of one key less than `gap` apart; ends `gap` after its last row, or `max` after its first.
     Session {
         /// A pause of this length or more ends the session.
         gap: Micros,
+        /// The longest that a session may be.
+        max: Option<Micros>,
     },
 }
 
@@ -59,6 +61,9 @@ pub enum WindowColumn {
 impl WindowColumn {
     /// All of them, in the order in which they are added.
     pub const ALL: [Self; 3] = [Self::Start, Self::End, Self::Time];
+
+    /// `window_complete`, the pseudo-column of windows that are corrected: whether the row is final.
+    pub const COMPLETE: &str = "window_complete";
 
     /// The column's name.
     pub fn name(self) -> &'static str {
@@ -249,7 +254,8 @@ mod tests {
         };
         assert_eq!(spans(cumulate, 3), [(1, 7), (1, 5)]);
         assert_eq!(spans(cumulate, 6), [(1, 7)]);
-        assert!(spans(Window::plain(WindowKind::Session { gap: 1 }), 3).is_empty());
+        let session = WindowKind::Session { gap: 1, max: None };
+        assert!(spans(Window::plain(session), 3).is_empty());
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub struct CreateTable {
     pub schema: SourceSchema,
 }
 
-/// `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …]`.
+/// `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …] [ALLOW LATENESS …]`.
 #[derive(Clone, Debug)]
 pub struct CreateView {
     /// Its name.
@@ -122,10 +122,19 @@ pub struct CreateView {
     pub query: Box<Query>,
     /// The query's text as written, without EMIT.
     pub query_text: String,
+    /// `EMIT …` and `ALLOW LATENESS …`.
+    pub emission: Emission,
+}
+
+/// What a statement says about when results come out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Emission {
     /// `EMIT …`, if written.
     pub emit: Option<Emit>,
-    /// Where EMIT stands.
-    pub emit_location: Option<Location>,
+    /// `ALLOW LATENESS interval`: how long behind the close of its window a late row still counts, if written.
+    pub lateness: Option<Micros>,
+    /// Where the first of these clauses stands.
+    pub location: Option<Location>,
 }
 
 /// When results of windows come out.
@@ -211,10 +220,8 @@ pub struct Subscribe {
     pub snapshot: bool,
     /// Send progress rows (default false).
     pub progress: bool,
-    /// `EMIT …` of a subscribed query.
-    pub emit: Option<Emit>,
-    /// Where EMIT stands.
-    pub emit_location: Option<Location>,
+    /// `EMIT …` and `ALLOW LATENESS …` of a subscribed query.
+    pub emission: Emission,
     /// Where the target begins.
     pub location: Option<Location>,
 }

@@ -90,10 +90,6 @@ impl Visitor for Checker {
                 }
                 ControlFlow::Continue(())
             }
-            Expr::Exists { .. } => refuse("EXISTS", expr),
-            Expr::InSubquery { .. } => {
-                hinted(refuse("IN (SELECT …)", expr), "join the table instead")
-            }
             _ => ControlFlow::Continue(()),
         }
     }

@@ -91,10 +91,6 @@ fn schema_error(error: SchemaError) -> Error {
             field,
             valid_fields,
         } => {
-            if field.name == "window_complete" {
-                return Error::unsupported("the column window_complete")
-                    .hint("EMIT ON WINDOW CLOSE gives the rows of complete windows only");
-            }
             let error = Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column \"{}\" does not exist", field.name),

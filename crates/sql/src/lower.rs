@@ -5,15 +5,17 @@ mod grouping;
 mod join;
 mod properties;
 mod topn;
+mod window_join;
 mod windowed;
 
 use std::sync::Arc;
 
-use dataflow::{Error, Location, Micros, Result, SqlState};
+use dataflow::{Error, Micros, Result, SqlState};
 use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
-use plan::{Emit, Mode, Node, Op, Relation, RelationKind, StateRule};
+use plan::{Mode, Node, Op, Relation, RelationKind, StateRule};
 
+use crate::ast::{Emission, Emit};
 use crate::errors::from_datafusion;
 use crate::window::WindowNode;
 
@@ -22,17 +24,16 @@ pub trait Catalog {
     /// The relation called `name`.
     fn relation(&self, name: &str) -> Option<Relation>;
 
-    /// For a view that emits on update: its logical plan, to be read with final rows by a window over it.
-    fn view_plan(&self, name: &str) -> Option<LogicalPlan>;
+    /// For a view whose rows are corrected: its logical plan and until when late rows count, to be read with final rows by a
+    /// window over it.
+    fn view_plan(&self, name: &str) -> Option<(LogicalPlan, Option<Micros>)>;
 }
 
 /// What the statement says about emission and state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LowerOptions {
-    /// `EMIT`, or `None` when not written.
-    pub emit: Option<Emit>,
-    /// Where EMIT stands.
-    pub emit_location: Option<Location>,
+    /// `EMIT` and `ALLOW LATENESS`.
+    pub emission: Emission,
     /// `WITH (state_ttl = …)` in microseconds.
     pub state_ttl: Option<Micros>,
     /// `WITH (unbounded_state = true)`.
@@ -48,13 +49,33 @@ pub fn lower(
     catalog: &dyn Catalog,
     options: LowerOptions,
 ) -> Result<Arc<Node>> {
-    let lowering = Lowering { catalog, options };
+    let lowering = Lowering {
+        catalog,
+        options,
+        below_window: false,
+    };
     let root = lowering.node(plan)?;
-    match options.emit {
-        Some(emit) => check_emit(emit, &root).map_err(|e| e.at(options.emit_location))?,
-        None => {}
-    }
+    check_emission(options.emission, &root).map_err(|e| e.at(options.emission.location))?;
     Ok(root)
+}
+
+/// Refuses clauses that no operator of the plan obeys.
+fn check_emission(emission: Emission, root: &Node) -> Result<()> {
+    if let Some(emit) = emission.emit {
+        check_emit(emit, root)?;
+    }
+    let windowed = |op: &Op| {
+        matches!(
+            op,
+            Op::PaneAgg { .. } | Op::SessionAgg { .. } | Op::WindowAssign { .. }
+        )
+    };
+    if emission.lateness.is_some() && !root.has_op(&windowed) {
+        let message = "ALLOW LATENESS needs an aggregation over a window";
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            .hint("leave it out: without a window no row is late"));
+    }
+    Ok(())
 }
 
 /// Refuses an EMIT that no operator of the plan obeys.
@@ -62,7 +83,10 @@ fn check_emit(emit: Emit, root: &Node) -> Result<()> {
     let (obeyed, message, hint) = match emit {
         Emit::OnWindowClose => (
             root.has_op(&|op| match op {
-                Op::PaneAgg { .. } | Op::SessionAgg { .. } => true,
+                Op::PaneAgg { .. }
+                | Op::SessionAgg { .. }
+                | Op::WindowJoin { .. }
+                | Op::CloseAgg { .. } => true,
                 Op::TopN { expires, .. } => expires.is_some(),
                 _ => false,
             }),
@@ -84,6 +108,8 @@ fn check_emit(emit: Emit, root: &Node) -> Result<()> {
 pub(crate) struct Lowering<'a> {
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) options: LowerOptions,
+    /// A window reads what is lowered: it wants final rows.
+    pub(crate) below_window: bool,
 }
 
 impl Lowering<'_> {

@@ -115,6 +115,22 @@ pub fn mentions_schema(query: &Query, schema: &str) -> bool {
     collector.schemas.iter().any(|s| s == schema)
 }
 
+/// Whether the query names a column `name`, unquoted or as it is.
+pub fn mentions_column(query: &Query, name: &str) -> bool {
+    let found = sqlparser::ast::visit_expressions(query, |expr| {
+        let column = match expr {
+            Expr::Identifier(column) => Some(column),
+            Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        if column.is_some_and(|column| folded(column) == name) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    found.is_break()
+}
+
 #[derive(Default)]
 struct Collector {
     names: Vec<String>,

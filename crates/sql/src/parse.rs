@@ -114,12 +114,18 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
 /// A query that ends. EMIT has no place here.
 fn query_statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let query = query(cursor)?;
-    if cursor.sees(&["EMIT"]) {
-        return Err(cursor.unsupported("EMIT in a query that ends").hint(
-            "SUBSCRIBE (SELECT …) EMIT … gives rows as they come; CREATE MATERIALIZED VIEW … EMIT … keeps them",
-        ));
+    if emit::begins_emission(cursor) {
+        let clause = if cursor.sees(&["EMIT"]) {
+            "EMIT"
+        } else {
+            "ALLOW LATENESS"
+        };
+        let what = format!("{clause} in a query that ends");
+        let hint = format!(
+            "SUBSCRIBE (SELECT …) {clause} … gives rows as they come; CREATE MATERIALIZED VIEW … {clause} … keeps them"
+        );
+        return Err(cursor.unsupported(&what).hint(hint));
     }
-    emit::refuse_lateness(cursor)?;
     Ok(Statement::Query(query))
 }
 

@@ -18,9 +18,11 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
+use plan::WindowColumn;
 use sqlparser::ast::{Query, Statement};
 
 use crate::errors::from_datafusion;
+use crate::names::mentions_column;
 use crate::types::cast_type;
 use crate::window::group_form::move_windows;
 use crate::window::partition::partition_sessions;
@@ -60,7 +62,11 @@ pub fn plan_query(
     move_windows(&mut query)?;
     crate::refuse::check_query(&query)?;
     partition_sessions(&mut query)?;
-    let context = Context::new(state, relations, mode);
+    let windows = WindowPlanner {
+        mode,
+        complete: mentions_column(&query, WindowColumn::COMPLETE),
+    };
+    let context = Context::new(state, relations, windows);
     let planner = SqlToRel::new_with_options(&context, parser_options());
     planner
         .sql_statement_to_plan(Statement::Query(Box::new(query)))
@@ -81,11 +87,11 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn new(state: &'a SessionState, relations: &'a dyn Relations, mode: RunMode) -> Self {
+    fn new(state: &'a SessionState, relations: &'a dyn Relations, windows: WindowPlanner) -> Self {
         Self {
             state,
             relations,
-            relation_planners: vec![Arc::new(WindowPlanner { mode })],
+            relation_planners: vec![Arc::new(windows)],
             options: state.config_options().as_ref().clone(),
         }
     }

@@ -6,6 +6,7 @@ pub mod group_form;
 pub mod node;
 pub mod partition;
 pub mod planner;
+mod session_bounds;
 
 pub use node::WindowNode;
 pub use planner::{RunMode, WindowPlanner};

@@ -8,8 +8,8 @@ use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
 use engine::{Change, SourceSpec, Store, StoreOptions, ViewSpec};
-use plan::{Emit, Mode, Node, Relation, RelationKind, TimeColumn, ViewShape};
-use sql::ast::{self, Statement};
+use plan::{Mode, Node, Relation, RelationKind, TimeColumn, ViewShape};
+use sql::ast::Statement;
 use sql::lower::LowerOptions;
 use sql::planner::{Relations, StreamSource, plan_query};
 use sql::window::RunMode;
@@ -39,6 +39,7 @@ struct View {
     schema: SchemaRef,
     node: Arc<Node>,
     logical: LogicalPlan,
+    lateness: Option<dataflow::Micros>,
 }
 
 impl<'a> Objects<'a> {
@@ -97,8 +98,7 @@ impl<'a> Objects<'a> {
         let names = sql::names::output_names(&create.query, logical.schema().as_arrow());
         let logical = sql::optimize::optimize(self.state, logical)?;
         let options = LowerOptions {
-            emit_location: None,
-            emit: create.emit.map(emit),
+            emission: create.emission,
             state_ttl: None,
             unbounded_state: create.options.iter().any(|o| o.name == "unbounded_state"),
         };
@@ -129,6 +129,7 @@ impl<'a> Objects<'a> {
                 schema,
                 node,
                 logical,
+                lateness: create.emission.lateness,
             },
         );
         Ok((Change::CreateView(spec), store))
@@ -140,13 +141,6 @@ fn one(text: &str) -> Result<Statement> {
     parsed
         .map(|p| p.statement)
         .ok_or_else(|| Error::internal("no statement"))
-}
-
-fn emit(emit: ast::Emit) -> Emit {
-    match emit {
-        ast::Emit::OnWindowClose => Emit::OnWindowClose,
-        ast::Emit::OnUpdate { every } => Emit::OnUpdate { every },
-    }
 }
 
 impl Objects<'_> {
@@ -195,7 +189,9 @@ impl sql::lower::Catalog for Objects<'_> {
         })
     }
 
-    fn view_plan(&self, name: &str) -> Option<LogicalPlan> {
-        self.views.get(name).map(|v| v.logical.clone())
+    fn view_plan(&self, name: &str) -> Option<(LogicalPlan, Option<dataflow::Micros>)> {
+        self.views
+            .get(name)
+            .map(|v| (v.logical.clone(), v.lateness))
     }
 }

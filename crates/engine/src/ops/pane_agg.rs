@@ -1,5 +1,7 @@
 //! TUMBLE, HOP and CUMULATE: partial aggregates per pane, shared by all windows over the pane, merged when a window closes.
 
+mod corrections;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,9 +14,10 @@ use plan::node::AggOutput;
 use plan::window::{Pane, Span};
 use plan::{AggSpec, Window, WindowColumn, WindowKind};
 
+use self::corrections::Corrections;
 use crate::aggregates::{Aggregates, Arguments, HotTable, conform};
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::window::{times, timestamps};
+use crate::window::{complete, times, timestamps};
 
 /// Keys and aggregates of a window's rows.
 type Results = (Vec<ArrayRef>, Vec<ArrayRef>);
@@ -22,7 +25,7 @@ type Results = (Vec<ArrayRef>, Vec<ArrayRef>);
 /// Runs of a pane beyond which they are merged into one.
 const MAX_RUNS: usize = 8;
 
-/// Aggregation of aligned windows that gives each result once, when the window closes.
+/// Aggregation of aligned windows that gives each result when the window closes, and corrects it while late rows are allowed.
 pub struct PaneAgg {
     window: Window,
     time: usize,
@@ -33,6 +36,9 @@ pub struct PaneAgg {
     panes: BTreeMap<Micros, Partials>,
     /// Ends and beginnings of windows with rows that have not closed.
     open: BTreeSet<(Micros, Micros)>,
+    /// What late rows need that correct windows, where they do.
+    corrections: Option<Corrections>,
+    /// No row comes any more for a window that this closes.
     watermark: Watermark,
     late: u64,
 }
@@ -62,15 +68,19 @@ impl Partials {
 }
 
 impl PaneAgg {
-    /// An aligned window over the time column `time` of the input.
+    /// An aligned window over a time column of the input, whose watermark is `lateness` behind: rows come out that much
+    /// before they are final.
     pub fn new(
-        window: Window,
-        time: usize,
+        (window, time): (Window, usize),
         spec: &AggSpec,
+        lateness: Micros,
         aggregates: Aggregates,
         schema: SchemaRef,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let corrections = (lateness > 0)
+            .then(|| Corrections::new(lateness, &aggregates))
+            .transpose()?;
+        Ok(Self {
             window,
             time,
             aggregates,
@@ -78,9 +88,16 @@ impl PaneAgg {
             schema,
             panes: BTreeMap::new(),
             open: BTreeSet::new(),
+            corrections,
             watermark: Watermark::MIN,
             late: 0,
-        }
+        })
+    }
+
+    /// A window that this closes gives its rows.
+    fn closing(&self) -> Watermark {
+        let lateness = self.corrections.as_ref().map_or(0, |c| c.lateness);
+        self.watermark.shifted(lateness)
     }
 
     fn add(
@@ -100,6 +117,7 @@ impl PaneAgg {
             );
             self.open_windows_of(pane);
         }
+        self.note_late(pane, keys, rows)?;
         let pane = self
             .panes
             .get_mut(&pane)
@@ -108,8 +126,9 @@ impl PaneAgg {
     }
 
     fn open_windows_of(&mut self, pane: Micros) {
+        let closing = self.closing();
         let windows = self.window.windows_of(pane);
-        let open = windows.take_while(|(_, end)| !self.watermark.closes(*end));
+        let open = windows.take_while(|(_, end)| !closing.closes(*end));
         self.open.extend(open.map(|(start, end)| (end, start)));
     }
 
@@ -144,21 +163,34 @@ impl PaneAgg {
     }
 
     fn fire(&mut self, (start, end): Span, out: &mut Out) -> Result<()> {
-        let (keys, results) = match self.window.kind {
+        let results = match self.window.kind {
+            _ if self.corrections.is_some() => self.merged(start, end)?.take_results()?,
             WindowKind::Tumble { .. } => self.results_of_pane(start)?,
             WindowKind::Cumulate { .. } => self.results_so_far(start, end)?,
             _ => self.merged(start, end)?.take_results()?,
         };
+        let rows = self.rows_of((start, end), &results)?;
+        if let Some(corrections) = &mut self.corrections {
+            corrections.given.insert((end, start), rows.clone());
+        }
+        out.push(DeltaBatch::inserts(rows));
+        Ok(())
+    }
+
+    /// Output rows of a window.
+    fn rows_of(&self, span: Span, (keys, results): &Results) -> Result<RecordBatch> {
         let rows = keys.first().or(results.first()).map_or(1, |a| a.len());
-        let batch = assemble(
+        let is_final = self.watermark.closes(span.1);
+        assemble(
             &self.schema,
             &self.output,
-            &keys,
-            &results,
-            |column, data_type| timestamps(vec![column.value((start, end)); rows], data_type),
-        )?;
-        out.push(DeltaBatch::inserts(batch));
-        Ok(())
+            keys,
+            results,
+            |column, data_type| match column {
+                Some(column) => timestamps(vec![column.value(span); rows], data_type),
+                None => complete(rows, is_final),
+            },
+        )
     }
 
     /// All panes of a window in one table; the panes keep what they have.
@@ -223,13 +255,14 @@ impl PaneAgg {
     }
 }
 
-/// Puts keys, results and window columns in the order of the output's schema.
+/// Puts keys, results and window columns in the order of the output's schema; `window` makes the columns of the window, and
+/// `window_complete` for `None`.
 pub fn assemble(
     schema: &SchemaRef,
     output: &[AggOutput],
     keys: &[ArrayRef],
     results: &[ArrayRef],
-    window: impl Fn(WindowColumn, &DataType) -> ArrayRef,
+    window: impl Fn(Option<WindowColumn>, &DataType) -> ArrayRef,
 ) -> Result<RecordBatch> {
     let columns = output
         .iter()
@@ -237,7 +270,8 @@ pub fn assemble(
         .map(|(from, field)| match from {
             AggOutput::Key(i) => Arc::clone(&keys[*i]),
             AggOutput::Agg(i) => Arc::clone(&results[*i]),
-            AggOutput::Window(column) => window(*column, field.data_type()),
+            AggOutput::Window(column) => window(Some(*column), field.data_type()),
+            AggOutput::Complete => window(None, field.data_type()),
         })
         .collect();
     conform(schema, columns)
@@ -273,13 +307,16 @@ impl Operator for PaneAgg {
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
         self.watermark = self.watermark.max(tick.watermark);
+        let closing = self.closing();
+        self.correct(out)?;
         while let Some((end, start)) = self.open.first().copied() {
-            if !self.watermark.closes(end) {
+            if !closing.closes(end) {
                 break;
             }
             self.open.pop_first();
             self.fire((start, end), out)?;
         }
+        self.finish(out)?;
         self.drop_closed();
         Ok(self.output_watermark())
     }
@@ -293,7 +330,8 @@ impl Operator for PaneAgg {
     fn counters(&self) -> Counters {
         Counters {
             late_rows: self.late,
-            state_rows: self.panes.values().map(|p| p.rows() as u64).sum(),
+            state_rows: self.panes.values().map(|p| p.rows() as u64).sum::<u64>()
+                + self.corrections.as_ref().map_or(0, Corrections::rows),
             next_close: self.open.first().map(|(end, _)| *end),
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! A session is `[first, last + gap)`; a row at exactly `last + gap` begins the next one, so the result does not depend
 //! on when the watermark passes. A row is late when the session it would be in has ended by the watermark before its tick.
+//!
+//! Where a longest length or a condition ends sessions too, a row decides where later ones belong: rows wait until the
+//! watermark has passed them and are taken in the order of their times; a row behind the watermark is late.
 
+mod cut;
 mod emission;
 
 use std::collections::HashSet;
@@ -11,28 +15,48 @@ use std::sync::Arc;
 use dataflow::batch::Weights;
 use dataflow::time::MILLI;
 use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
-use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::row::Rows;
 use plan::node::AggOutput;
 use plan::{AggSpec, Emit};
 
+use self::cut::{Cut, Segment, by_time, sorted_rows};
 use crate::aggregates::{Aggregates, Arguments};
 use crate::calendar::Calendar;
-use crate::expr::{Compiled, evaluate_filter};
+use crate::expr::{Compiled, evaluate_filter, without_nulls};
 use crate::operator::{Counters, Late, Operator, Out, Tick};
 use crate::ops::updating_agg::{batch_of, state_columns};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
 use crate::window::times;
 
+/// What ends a session.
+pub struct Ends {
+    /// A pause of so long, in microseconds.
+    pub gap: Micros,
+    /// So long after its first row, in microseconds.
+    pub max: Option<Micros>,
+    /// The moment of a row that this holds for.
+    pub when: Option<Compiled>,
+}
+
+impl Ends {
+    /// Whether more than pauses end sessions: then rows are taken in order.
+    fn is_ordered(&self) -> bool {
+        self.max.is_some() || self.when.is_some()
+    }
+}
+
 /// Aggregation of sessions.
 pub struct SessionAgg {
-    gap: Micros,
+    ends: Ends,
     time: usize,
     keep: Option<Compiled>,
     emit: Emit,
+    /// Rows say whether they are final.
+    tells_completeness: bool,
     aggregates: Aggregates,
     output: Vec<AggOutput>,
     schema: SchemaRef,
@@ -45,9 +69,13 @@ pub struct SessionAgg {
     retired: Vec<Slot>,
     /// Keys with sessions that changed since the last emission.
     dirty: HashSet<Box<[u8]>>,
+    /// Rows that no session has yet, oldest batch first.
     pending: Vec<Pending>,
     due: Calendar,
+    /// When sessions that late rows may still correct give their rows first.
+    closing: Calendar,
     open: usize,
+    /// No row comes any more for a session that this closes.
     watermark: Watermark,
     last_emission: Option<Micros>,
     late: u64,
@@ -58,6 +86,8 @@ pub struct SessionAgg {
 struct Session {
     first: Micros,
     last: Micros,
+    /// First instant after it, as far as is known.
+    end: Micros,
     state: Slot,
     given: Option<Slot>,
     /// Some row passed the condition.
@@ -71,29 +101,36 @@ struct Pending {
     arguments: Arguments,
     at: Vec<Micros>,
     keep: Option<BooleanArray>,
+    /// Rows that end their session.
+    ends: Option<BooleanArray>,
+    /// Where rows are taken in order: all of them by time, and how many have been taken.
+    order: Option<(Vec<u32>, usize)>,
     /// Where the rows came in, and they themselves, when late ones are kept.
     whole: Option<(usize, RecordBatch)>,
 }
 
-/// A row of a pending batch, in the order of (key, time).
-struct Row {
-    key: u32,
-    at: Micros,
-    batch: u32,
-    row: u32,
-}
-
-/// Sessions and rows that belong together after a tick.
-struct Segment {
-    key: u32,
-    first: Micros,
-    last: Micros,
-    old: Vec<Session>,
-    rows: std::ops::Range<usize>,
-    passed: bool,
-}
-
+/// The group of a row that is late.
 const LATE: usize = usize::MAX;
+/// The group of a row whose time has not come, or that has been taken before.
+const NOT_NOW: usize = usize::MAX - 1;
+
+impl Pending {
+    /// What a row is that no session takes in this tick.
+    fn outside(&self) -> usize {
+        if self.order.is_some() { NOT_NOW } else { LATE }
+    }
+
+    /// Rows that no session has yet.
+    fn waiting(&self) -> usize {
+        self.order
+            .as_ref()
+            .map_or(0, |(order, taken)| order.len() - taken)
+    }
+
+    fn waits(&self) -> bool {
+        self.waiting() > 0
+    }
+}
 
 /// Numbers for segments in the order of first use.
 struct Numbers {
@@ -128,7 +165,7 @@ fn as_row(number: usize) -> u32 {
 impl SessionAgg {
     /// Over the time column `time`; rows that fail `keep` extend a session without being aggregated.
     pub fn new(
-        (gap, time): (Micros, usize),
+        (ends, time): (Ends, usize),
         keep: Option<Compiled>,
         spec: &AggSpec,
         emit: Emit,
@@ -136,10 +173,11 @@ impl SessionAgg {
         schema: SchemaRef,
     ) -> Result<Self> {
         Ok(Self {
-            gap,
+            ends,
             time,
             keep,
             emit,
+            tells_completeness: spec.output.contains(&AggOutput::Complete),
             output: spec.output.clone(),
             encoder: KeyEncoder::new(aggregates.key_fields())?,
             sessions: KeyMap::default(),
@@ -151,6 +189,7 @@ impl SessionAgg {
             dirty: HashSet::new(),
             pending: Vec::new(),
             due: Calendar::default(),
+            closing: Calendar::default(),
             open: 0,
             watermark: Watermark::MIN,
             last_emission: None,
@@ -160,21 +199,26 @@ impl SessionAgg {
 
     /// Folds the tick's rows into sessions.
     fn absorb(&mut self, out: &mut Out) -> Result<()> {
-        let pending = std::mem::take(&mut self.pending);
-        let (rows, keys) = sorted_rows(&pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        let (rows, keys) = sorted_rows(&mut pending, self.watermark);
         let mut segments = Vec::new();
-        let mut groups: Vec<Vec<usize>> = pending.iter().map(|p| vec![LATE; p.at.len()]).collect();
+        let mut groups: Vec<Vec<usize>> = pending.iter().map(|_| Vec::new()).collect();
+        for row in &rows {
+            let batch = row.batch as usize;
+            if groups[batch].is_empty() {
+                groups[batch] = vec![pending[batch].outside(); pending[batch].at.len()];
+            }
+        }
         let mut from = 0;
         while from < rows.len() {
             let key = rows[from].key;
             let to = from + rows[from..].partition_point(|r| r.key == key);
-            self.segment(
-                &pending,
-                &rows,
-                from..to,
-                &keys[key as usize],
-                &mut segments,
-            );
+            let of_key = Cut {
+                pending: &pending,
+                all: &rows[..to],
+                from,
+            };
+            self.cut(of_key, &keys[key as usize], &mut segments);
             from = to;
         }
         for (group, segment) in segments.iter().enumerate() {
@@ -184,7 +228,10 @@ impl SessionAgg {
         }
         self.set_late_aside(&pending, &groups, out)?;
         let states = self.aggregate(&pending, &segments, &groups)?;
-        self.store(segments, &keys, states)
+        self.store(segments, &keys, states)?;
+        pending.retain(Pending::waits);
+        self.pending = pending;
+        Ok(())
     }
 
     /// Rows that are in no segment are late.
@@ -210,78 +257,6 @@ impl SessionAgg {
             }
         }
         Ok(())
-    }
-
-    /// Cuts one key's open sessions and new rows at the gaps.
-    fn segment(
-        &mut self,
-        pending: &[Pending],
-        all: &[Row],
-        range: std::ops::Range<usize>,
-        key: &[u8],
-        segments: &mut Vec<Segment>,
-    ) {
-        let mut open = self
-            .sessions
-            .get_mut(key)
-            .map(std::mem::take)
-            .unwrap_or_default()
-            .into_iter()
-            .peekable();
-        let mut untouched = Vec::new();
-        let mut next = range.start;
-        loop {
-            let row_at = (next < range.end).then(|| all[next].at);
-            let session_at = open.peek().map(|s| s.first);
-            let Some(first) = row_at.into_iter().chain(session_at).min() else {
-                break;
-            };
-            let begin = next;
-            let mut old: Vec<Session> = Vec::new();
-            let mut last = first;
-            let mut passed = false;
-            loop {
-                if let Some(row) = all[..range.end]
-                    .get(next)
-                    .filter(|r| r.at == first || r.at < last + self.gap)
-                {
-                    last = last.max(row.at);
-                    passed |= pending[row.batch as usize]
-                        .keep
-                        .as_ref()
-                        .is_none_or(|k| k.value(row.row as usize));
-                    next += 1;
-                } else if let Some(s) =
-                    open.next_if(|s| s.first == first || s.first < last + self.gap)
-                {
-                    last = last.max(s.last);
-                    passed |= s.passed;
-                    old.push(s);
-                } else {
-                    break;
-                }
-            }
-            let rows = begin..next;
-            if rows.is_empty() {
-                untouched.append(&mut old);
-            } else if old.is_empty() && self.watermark.closes(last + self.gap) {
-                self.late += rows.len() as u64;
-            } else {
-                segments.push(Segment {
-                    key: all[begin].key,
-                    first,
-                    last,
-                    old,
-                    rows,
-                    passed,
-                });
-            }
-        }
-        if !untouched.is_empty() {
-            *self.sessions.entry(key, Vec::new) = untouched;
-        } else if self.sessions.get(key).is_some_and(Vec::is_empty) {
-            self.sessions.remove(key);
-        }
     }
 
     /// New states of the segments: old states merged, rows added. Accumulators take every group below the total of a
@@ -316,7 +291,7 @@ impl SessionAgg {
         for (batch, groups) in pending.iter().zip(groups) {
             let (rows, groups): (Vec<u32>, Vec<usize>) = (0..)
                 .zip(groups)
-                .filter(|(_, g)| **g != LATE)
+                .filter(|(_, g)| **g < NOT_NOW)
                 .map(|(i, g)| (i, numbers.of(*g)))
                 .unzip();
             if rows.len() == batch.at.len() {
@@ -337,9 +312,12 @@ impl SessionAgg {
         keys: &[Box<[u8]>],
         states: RecordBatch,
     ) -> Result<()> {
+        let closing = self.closing_watermark();
         let mut slots = Vec::with_capacity(segments.len());
         for segment in segments {
             let key = &keys[segment.key as usize];
+            let gave = segment.old.iter().any(|s| s.given.is_some());
+            let had_closed = segment.old.iter().any(|s| closing.closes(s.end));
             let mut old = segment.old.into_iter();
             let kept = old.next();
             let is_new = kept.is_none();
@@ -352,13 +330,22 @@ impl SessionAgg {
                 self.retired.extend(merged.given);
                 self.open -= 1;
             }
-            if is_new {
-                self.open += 1;
-                self.due.add(segment.last + self.gap, key);
+            self.open += usize::from(is_new);
+            // An entry that is too early is put right when it is looked at.
+            if is_new || segment.ended {
+                self.due.add(segment.end, key);
+            }
+            let closed = closing.closes(segment.end);
+            if let Emit::Corrected { .. } = self.emit
+                && !closed
+                && (is_new || had_closed)
+            {
+                self.closing.add(segment.end, key);
             }
             let session = Session {
                 first: segment.first,
                 last: segment.last,
+                end: segment.end,
                 state,
                 given,
                 passed: segment.passed,
@@ -367,19 +354,45 @@ impl SessionAgg {
             let of_key = self.sessions.entry(key, Vec::new);
             let at = of_key.partition_point(|s| s.first < session.first);
             of_key.insert(at, session);
-            if matches!(self.emit, Emit::OnUpdate { .. }) {
-                self.dirty.insert(key.clone());
+            match self.emit {
+                Emit::OnUpdate { .. } => drop(self.dirty.insert(key.clone())),
+                Emit::Corrected { .. } if closed || gave => drop(self.dirty.insert(key.clone())),
+                Emit::Corrected { .. } | Emit::OnWindowClose => {}
             }
             slots.push(state);
         }
         self.states.put(&slots, states)
     }
 
+    /// A session that this closes gives its rows.
+    fn closing_watermark(&self) -> Watermark {
+        match self.emit {
+            Emit::Corrected { lateness } => self.watermark.shifted(lateness),
+            Emit::OnWindowClose | Emit::OnUpdate { .. } => self.watermark,
+        }
+    }
+
+    /// In rows that are taken in order, those behind the watermark are late.
+    fn drop_late(&mut self, batch: DeltaBatch, out: &mut Out) -> Result<DeltaBatch> {
+        let at = times(batch.rows.column(self.time))?.values();
+        let is_late = |at: &Micros| self.watermark.is_known() && *at <= self.watermark.0;
+        if !self.ends.is_ordered() || !at.iter().any(is_late) {
+            return Ok(batch);
+        }
+        let late = (0..).zip(at).filter(|(_, at)| is_late(at));
+        let late: Vec<u32> = late.map(|(row, _)| row).collect();
+        self.late += late.len() as u64;
+        out.set_rows_aside(&batch.rows, at, late, self.watermark)?;
+        let keep: BooleanArray = at.iter().map(|at| Some(!is_late(at))).collect();
+        Ok(batch.filter(&keep)?)
+    }
+
     fn free(&mut self, closed: Vec<(Box<[u8]>, Session)>) {
         for (_, session) in closed {
             self.open -= 1;
             self.states.remove(session.state);
-            if !session.changed
+            if !self.tells_completeness
+                && !session.changed
                 && let Some(slot) = session.given
             {
                 self.given.remove(slot);
@@ -388,81 +401,66 @@ impl SessionAgg {
     }
 }
 
-/// The condition with NULL as false.
-fn without_nulls(mask: BooleanArray) -> BooleanArray {
-    match mask.nulls() {
-        Some(_) => datafusion::arrow::compute::prep_null_mask_filter(&mask),
-        None => mask,
-    }
-}
-
-/// Rows of all pending batches by (key, time, arrival), and the keys that their numbers mean.
-fn sorted_rows(pending: &[Pending]) -> (Vec<Row>, Vec<Box<[u8]>>) {
-    let mut numbers: KeyMap<u32> = KeyMap::default();
-    let mut keys: Vec<Box<[u8]>> = Vec::new();
-    let mut rows = Vec::with_capacity(pending.iter().map(|p| p.at.len()).sum());
-    for (batch, p) in (0..).zip(pending) {
-        for (row, at) in (0..).zip(&p.at) {
-            let bytes: &[u8] = p.keys.as_ref().map_or(&[], |k| k.row(row as usize).data());
-            let key = *numbers.entry(bytes, || {
-                keys.push(bytes.into());
-                u32::try_from(keys.len() - 1).expect("fewer than 2^32 keys in a tick")
-            });
-            rows.push(Row {
-                key,
-                at: *at,
-                batch,
-                row,
-            });
-        }
-    }
-    rows.sort_by_key(|r| (r.key, r.at));
-    (rows, keys)
-}
-
 impl Operator for SessionAgg {
     fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
         if batch.weights != Weights::Ones {
             return Err(Error::internal("a session got rows that are taken back"));
         }
-        let keep = self
-            .keep
-            .as_ref()
-            .map(|k| evaluate_filter(k, &batch.rows))
-            .transpose()?;
-        let keep = keep.map(without_nulls);
+        let batch = self.drop_late(batch, out)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mask = |condition: &Option<Compiled>| -> Result<Option<BooleanArray>> {
+            let mask = condition.as_ref().map(|c| evaluate_filter(c, &batch.rows));
+            Ok(mask.transpose()?.map(without_nulls))
+        };
+        let (keep, ends) = (mask(&self.keep)?, mask(&self.ends.when)?);
         let keys = self.aggregates.eval_keys(&batch.rows)?;
         let arguments = self.aggregates.eval_arguments(&batch.rows, keep.as_ref())?;
         let at = times(batch.rows.column(self.time))?.values().to_vec();
+        let ordered = self.ends.is_ordered();
         self.pending.push(Pending {
             keys: self.encoder.encode(&keys)?,
             arguments,
+            order: ordered.then(|| (by_time(&at), 0)),
             at,
             keep,
-            whole: out.kept_leaf().map(|leaf| (leaf, batch.rows)),
+            ends,
+            whole: out
+                .kept_leaf()
+                .filter(|_| !ordered)
+                .map(|leaf| (leaf, batch.rows)),
         });
         Ok(())
     }
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
+        let now = self.watermark.max(tick.watermark);
+        if self.ends.is_ordered() {
+            self.watermark = now;
+        }
         if !self.pending.is_empty() {
             self.absorb(out)?;
         }
-        self.watermark = self.watermark.max(tick.watermark);
+        self.watermark = now;
+        self.wake_closing();
         let closed = self.close();
-        match self.emit {
-            Emit::OnWindowClose => self.emit_closed(&closed, out)?,
+        let due = match self.emit {
+            Emit::OnWindowClose => false,
+            Emit::Corrected { .. } => true,
             Emit::OnUpdate { every } => {
-                let waited = self
-                    .last_emission
-                    .is_none_or(|last| tick.wall.saturating_sub(last) >= every);
-                let due = waited || tick.flush || tick.last || !closed.is_empty();
-                if due && (!self.dirty.is_empty() || !closed.is_empty() || !self.retired.is_empty())
-                {
-                    self.last_emission = Some(tick.wall);
-                    self.emit_changes(&closed, out)?;
-                }
+                let waited = |last| tick.wall.saturating_sub(last) >= every;
+                self.last_emission.is_none_or(waited)
+                    || tick.flush
+                    || tick.last
+                    || !closed.is_empty()
             }
+        };
+        if self.emit == Emit::OnWindowClose {
+            self.emit_closed(&closed, out)?;
+        } else if due && !(self.dirty.is_empty() && closed.is_empty() && self.retired.is_empty()) {
+            self.last_emission = Some(tick.wall);
+            self.emit_changes(&closed, out)?;
         }
         self.free(closed);
         Ok(self.watermark.shifted(1 - MILLI))
@@ -475,8 +473,9 @@ impl Operator for SessionAgg {
     fn counters(&self) -> Counters {
         Counters {
             late_rows: self.late,
-            state_rows: self.open as u64,
-            next_close: self.due.next(),
+            state_rows: (self.open + self.pending.iter().map(Pending::waiting).sum::<usize>())
+                as u64,
+            next_close: self.closing.next().or(self.due.next()),
         }
     }
 }

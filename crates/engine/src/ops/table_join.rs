@@ -10,9 +10,10 @@ use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::aggregates::conform;
 use crate::expr::{Compiled, evaluate_all, evaluate_filter};
+use crate::matching::{Index, Keys, number};
 use crate::operator::{Counters, Operator, Out};
 use crate::ops::updating_agg::batch_of;
-use crate::state::keys::{KeyEncoder, KeyMap};
+use crate::state::keys::KeyEncoder;
 use crate::store::Store;
 
 /// What a join with a table is made of.
@@ -47,14 +48,14 @@ pub struct JoinSpec {
 pub struct TableJoin {
     spec: JoinSpec,
     encoder: KeyEncoder,
-    index: Option<Index>,
+    table: Option<Table>,
 }
 
 /// The table's rows by key, as of one version.
-struct Index {
+struct Table {
     version: u64,
     rows: RecordBatch,
-    by_key: KeyMap<Vec<u32>>,
+    by_key: Index,
 }
 
 impl TableJoin {
@@ -71,13 +72,13 @@ impl TableJoin {
         Ok(Self {
             encoder: KeyEncoder::new(&fields)?,
             spec,
-            index: None,
+            table: None,
         })
     }
 
     fn refresh(&mut self) -> Result<()> {
         let version = self.spec.table.changed_at();
-        if self.index.as_ref().is_some_and(|i| i.version == version) {
+        if self.table.as_ref().is_some_and(|t| t.version == version) {
             return Ok(());
         }
         let batches = self.spec.table.snapshot()?;
@@ -107,15 +108,8 @@ impl TableJoin {
             .collect();
         let rows = batch_of(Arc::clone(&self.spec.table_schema), joined, rows.num_rows())?;
         let keys = evaluate_all(&self.spec.table_keys, &rows)?;
-        let mut by_key: KeyMap<Vec<u32>> = KeyMap::default();
-        let encoded = self.encoder.encode(&keys)?;
-        for row in (0..rows.num_rows()).filter(|row| keys.iter().all(|k| k.is_valid(*row))) {
-            let key: &[u8] = encoded.as_ref().map_or(&[], |e| e.row(row).data());
-            by_key
-                .entry(key, Vec::new)
-                .push(u32::try_from(row).expect("a small table has fewer than 2^32 rows"));
-        }
-        self.index = Some(Index {
+        let by_key = Index::new(&mut self.encoder, &keys, rows.num_rows())?;
+        self.table = Some(Table {
             version,
             rows,
             by_key,
@@ -126,22 +120,15 @@ impl TableJoin {
     /// Pairs of (stream row, table row) with equal keys.
     fn pairs(&mut self, batch: &RecordBatch) -> Result<(Vec<u32>, Vec<u32>)> {
         let keys = evaluate_all(&self.spec.stream_keys, batch)?;
-        let encoded = self.encoder.encode(&keys)?;
+        let keys = Keys::new(&mut self.encoder, &keys)?;
         let mut pairs = (Vec::new(), Vec::new());
-        let Some(index) = &self.index else {
+        let Some(table) = &self.table else {
             return Ok(pairs);
         };
         for row in 0..batch.num_rows() {
-            if keys.iter().any(|k| k.is_null(row)) {
-                continue;
-            }
-            let key: &[u8] = encoded.as_ref().map_or(&[], |e| e.row(row).data());
-            for other in index.by_key.get(key).into_iter().flatten() {
-                pairs
-                    .0
-                    .push(u32::try_from(row).expect("a batch has fewer than 2^32 rows"));
-                pairs.1.push(*other);
-            }
+            let others = table.by_key.rows(keys.of(row));
+            pairs.0.resize(pairs.0.len() + others.len(), number(row));
+            pairs.1.extend_from_slice(others);
         }
         Ok(pairs)
     }
@@ -156,7 +143,8 @@ impl TableJoin {
     }
 }
 
-fn take_all(batch: &RecordBatch, rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
+/// All columns of some rows.
+pub fn take_all(batch: &RecordBatch, rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
     batch
         .columns()
         .iter()
@@ -170,8 +158,8 @@ impl Operator for TableJoin {
         let (left, right) = self.pairs(&batch.rows)?;
         let mut matched = vec![false; batch.len()];
         let left_rows = UInt32Array::from(left);
-        if let Some(index) = self.index.as_ref().filter(|_| !left_rows.is_empty()) {
-            let table = take_all(&index.rows, &UInt32Array::from(right))?;
+        if let Some(held) = self.table.as_ref().filter(|_| !left_rows.is_empty()) {
+            let table = take_all(&held.rows, &UInt32Array::from(right))?;
             let mut joined = self.combine(take_all(&batch.rows, &left_rows)?, table)?;
             let keep = match &self.spec.filter {
                 Some(filter) => evaluate_filter(filter, &joined)?,
@@ -218,7 +206,7 @@ impl Operator for TableJoin {
     }
 
     fn counters(&self) -> Counters {
-        let rows = self.index.as_ref().map_or(0, |i| i.rows.num_rows() as u64);
+        let rows = self.table.as_ref().map_or(0, |t| t.rows.num_rows() as u64);
         Counters {
             state_rows: rows,
             ..Counters::default()

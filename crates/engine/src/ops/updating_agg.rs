@@ -12,11 +12,12 @@ use plan::node::AggOutput;
 
 use crate::aggregates::{Aggregates, HotTable, conform};
 use crate::calendar::Calendar;
-use crate::changes::{concat_changes, correction};
+use crate::changes::{complete_rows, concat_changes, correction};
 use crate::operator::{Counters, Operator, Out, Tick};
 use crate::ops::pane_agg::assemble;
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
+use crate::window::complete;
 
 /// Aggregation with corrections.
 pub struct UpdatingAgg {
@@ -24,6 +25,8 @@ pub struct UpdatingAgg {
     output: Vec<AggOutput>,
     schema: SchemaRef,
     rules: Rules,
+    /// The output column that says whether a row is final.
+    complete: Option<usize>,
     /// Changes since the last emission.
     hot: HotTable,
     encoder: KeyEncoder,
@@ -79,6 +82,7 @@ impl UpdatingAgg {
             last_emission: None,
             late: 0,
             no_row_yet: aggregates.key_count() == 0,
+            complete: spec.output.iter().position(|o| *o == AggOutput::Complete),
             output: spec.output.clone(),
             aggregates,
             schema,
@@ -135,10 +139,26 @@ impl UpdatingAgg {
         let (results, states) = self.merge(&run, &slots)?;
         let all: Vec<Slot> = slots.iter().map(|s| s.state).collect();
         self.states.put(&all, states)?;
+        // The columns of a window are ordinary keys here.
         let rows = assemble(&self.schema, &self.output, &keys, &results, |_, _| {
-            unreachable_window()
+            self.completeness(&keys, slots.len())
         })?;
         self.give(&slots, rows, out)
+    }
+
+    /// Which groups are final.
+    fn completeness(&self, keys: &[ArrayRef], rows: usize) -> ArrayRef {
+        let due = self.rules.expires.and_then(|(key, offset)| {
+            let times = keys[key].as_primitive_opt::<TimestampMicrosecondType>()?;
+            Some((times, self.watermark.shifted(offset).0))
+        });
+        match due {
+            Some((times, now)) => {
+                let complete = times.values().iter().map(|time| Some(*time <= now));
+                Arc::new(complete.collect::<BooleanArray>())
+            }
+            None => complete(rows, false),
+        }
     }
 
     /// Stored groups of the run's keys, made when new.
@@ -235,20 +255,30 @@ impl UpdatingAgg {
             .put(&slots.iter().map(|s| s.given).collect::<Vec<_>>(), rows)
     }
 
-    /// Frees groups that the watermark has passed; their rows stay as they are.
-    fn expire_by_watermark(&mut self) {
+    /// Frees groups that the watermark has passed; their rows stay as they are, or say now that they are final.
+    fn expire_by_watermark(&mut self, out: &mut Out) -> Result<()> {
         let Some((_, offset)) = self.rules.expires else {
-            return;
+            return Ok(());
         };
         let Watermark(at) = self.watermark.shifted(offset);
-        while let Some((_, keys)) = self.by_watermark.pop_due(at) {
-            for key in keys {
-                if let Some(group) = self.groups.remove(&key) {
-                    self.states.remove(group.state);
-                    self.given.remove(group.given);
-                }
+        let mut gone = Vec::new();
+        while let Some((_, mut keys)) = self.by_watermark.pop_due(at) {
+            keys.sort_unstable();
+            gone.extend(keys.iter().filter_map(|key| self.groups.remove(key)));
+        }
+        if let (Some(column), false) = (self.complete, gone.is_empty()) {
+            let rows = self
+                .given
+                .get(&gone.iter().map(|g| g.given).collect::<Vec<_>>())?;
+            if let Some(change) = correction(&rows, &complete_rows(&rows, column)?)? {
+                out.push(change);
             }
         }
+        for group in gone {
+            self.states.remove(group.state);
+            self.given.remove(group.given);
+        }
+        Ok(())
     }
 
     /// Takes back and frees groups that nobody touched for the time to live.
@@ -310,11 +340,6 @@ struct Touched {
     new: bool,
 }
 
-fn unreachable_window() -> ArrayRef {
-    // Window columns of an updating aggregation are ordinary keys, so `AggOutput::Window` does not occur.
-    datafusion::arrow::array::new_null_array(&datafusion::arrow::datatypes::DataType::Null, 0)
-}
-
 /// The state columns without the keys.
 pub fn state_columns(aggregates: &Aggregates) -> SchemaRef {
     Arc::new(Schema::new(
@@ -358,12 +383,13 @@ impl Operator for UpdatingAgg {
         if std::mem::take(&mut self.no_row_yet) {
             self.hot.merge(&self.aggregates.empty_state()?, 0)?;
         }
-        if !self.hot.is_empty() && self.is_due(&tick) {
+        let due = !self.hot.is_empty() && self.is_due(&tick);
+        self.watermark = self.watermark.max(tick.watermark);
+        if due {
             self.last_emission = Some(tick.wall);
             self.emit(tick.wall, out)?;
         }
-        self.watermark = self.watermark.max(tick.watermark);
-        self.expire_by_watermark();
+        self.expire_by_watermark(out)?;
         self.expire_by_age(tick.wall, out)?;
         Ok(self.watermark)
     }

@@ -7,13 +7,17 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, utils::conjunction};
 use plan::node::AggOutput;
-use plan::{AggSpec, Emit, Mode, Node, Op, StateRule, TimeColumn, WindowColumn, WindowKind};
+use plan::{
+    AggSpec, Emit, Mode, Node, Op, SessionEnds, StateRule, TimeColumn, WindowColumn, WindowKind,
+};
 
 use super::windowed::{
     Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, open_times, result_times,
 };
 use super::{DEFAULT_EVERY, Lowering, properties, refused};
+use crate::ast;
 use crate::location::location_in;
+use crate::window::WindowNode;
 
 pub(crate) fn lower(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
     if aggregate
@@ -34,6 +38,8 @@ struct Folded {
     spec: AggSpec,
     /// Output columns that are the window's.
     window: Vec<(usize, WindowColumn)>,
+    /// The output column that says whether a row is final.
+    complete: Option<usize>,
 }
 
 fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
@@ -43,11 +49,16 @@ fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
         output: Vec::new(),
     };
     let mut window = Vec::new();
+    let mut complete = None;
     for (index, expr) in aggregate.group_expr.iter().enumerate() {
         match chain.bind(expr)? {
             Bound::Window(column) => {
                 window.push((index, column));
                 spec.output.push(AggOutput::Window(column));
+            }
+            Bound::Complete => {
+                complete = Some(index);
+                spec.output.push(AggOutput::Complete);
             }
             Bound::Expr(key) => {
                 spec.output.push(AggOutput::Key(spec.keys.len()));
@@ -74,7 +85,11 @@ fn fold(aggregate: &Aggregate, chain: &Chain<'_>) -> Result<Folded> {
                 .at(place_of(aggregate)),
         );
     }
-    Ok(Folded { spec, window })
+    Ok(Folded {
+        spec,
+        window,
+        complete,
+    })
 }
 
 fn windowed(
@@ -87,19 +102,23 @@ fn windowed(
     let Folded {
         spec,
         window: outputs,
+        complete,
     } = fold(aggregate, chain)?;
-    let emit = lowering.options.emit.unwrap_or(Emit::OnWindowClose);
+    let emit = emission(lowering, &read, window)?;
+    let mode = match emit {
+        Emit::OnWindowClose => Mode::Append,
+        Emit::Corrected { .. } | Emit::OnUpdate { .. } => Mode::Updating,
+    };
     let node = match (window.window.kind, emit) {
-        (WindowKind::Session { gap }, _) => {
+        (WindowKind::Session { gap, max }, _) => {
             check_session_keys(chain, &spec).map_err(|e| e.at(place_of(aggregate)))?;
-            let mode = if emit == Emit::OnWindowClose {
-                Mode::Append
-            } else {
-                Mode::Updating
-            };
             Arc::new(Node {
                 op: Op::SessionAgg {
-                    gap,
+                    ends: SessionEnds {
+                        gap,
+                        max,
+                        when: window.ends_when.clone(),
+                    },
                     time: read.time,
                     keep: chain.filter(),
                     spec,
@@ -113,17 +132,18 @@ fn windowed(
                 state: StateRule::Window,
             })
         }
-        (_, Emit::OnWindowClose) => {
+        (_, Emit::OnWindowClose | Emit::Corrected { .. }) => {
             let filtered = filtered(&read.node, chain);
             Arc::new(Node {
                 op: Op::PaneAgg {
                     window: window.window,
                     time: read.time,
                     spec,
+                    emit,
                 },
                 inputs: vec![filtered],
                 schema: Arc::clone(&aggregate.schema),
-                mode: Mode::Append,
+                mode,
                 times: result_times(window, &outputs),
                 window: outputs.clone(),
                 state: StateRule::Window,
@@ -133,7 +153,32 @@ fn windowed(
             update_windows(aggregate, chain, &read, spec, &outputs, every)?
         }
     };
-    apply_window_filters(node, chain, &outputs)
+    apply_window_filters(node, chain, &outputs, complete)
+}
+
+/// When the rows of a windowed aggregation come out. A window above it takes final rows only.
+fn emission(lowering: &Lowering<'_>, read: &WindowInput, window: &WindowNode) -> Result<Emit> {
+    let emission = lowering.options.emission;
+    let cascade = |op: &Op| matches!(op, Op::PaneAgg { .. } | Op::SessionAgg { .. });
+    Ok(match (emission.emit, emission.lateness) {
+        _ if lowering.below_window => Emit::OnWindowClose,
+        (emit, Some(_))
+            if window.takes_rows_in_order()
+                && !matches!(emit, Some(ast::Emit::OnUpdate { .. })) =>
+        {
+            return Err(refused("ALLOW LATENESS for SESSION with max or ends_when")
+                .at(emission.location)
+                .hint("such sessions take rows in the order of their times: declare a longer delay in the watermark"));
+        }
+        (_, Some(_)) if read.node.has_op(&cascade) => {
+            return Err(refused("ALLOW LATENESS for a window over a window")
+                .at(emission.location)
+                .hint("make a view of the inner window, with ALLOW LATENESS there: a window over it reads its final rows"));
+        }
+        (Some(ast::Emit::OnUpdate { every }), _) => Emit::OnUpdate { every },
+        (_, Some(lateness)) => Emit::Corrected { lateness },
+        (_, None) => Emit::OnWindowClose,
+    })
 }
 
 fn filtered(node: &Arc<Node>, chain: &Chain<'_>) -> Arc<Node> {
@@ -206,6 +251,7 @@ fn apply_window_filters(
     node: Arc<Node>,
     chain: &Chain<'_>,
     outputs: &[(usize, WindowColumn)],
+    complete: Option<usize>,
 ) -> Result<Arc<Node>> {
     let mut filters = Vec::new();
     for filter in &chain.window_filters {
@@ -213,8 +259,15 @@ fn apply_window_filters(
             let Expr::Column(column) = &e else {
                 return Ok(Transformed::no(e));
             };
-            match outputs.iter().find(|(_, c)| c.name() == column.name) {
-                Some((index, _)) => Ok(Transformed::yes(Expr::from(
+            let named = outputs.iter().find(|(_, c)| c.name() == column.name);
+            let index = match named {
+                Some((index, _)) => Some(index),
+                None => complete
+                    .as_ref()
+                    .filter(|_| column.name == WindowColumn::COMPLETE),
+            };
+            match index {
+                Some(index) => Ok(Transformed::yes(Expr::from(
                     node.schema.qualified_field(*index),
                 ))),
                 None => Err(crate::errors::wrap(
@@ -237,9 +290,7 @@ fn apply_window_filters(
 /// Whether a window function's rows reach `plan` without an aggregation on the way.
 fn reads_window(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Extension(extension) => {
-            extension.node.as_any().is::<crate::window::WindowNode>()
-        }
+        LogicalPlan::Extension(extension) => extension.node.as_any().is::<WindowNode>(),
         LogicalPlan::Aggregate(_) => false,
         other => other.inputs().into_iter().any(reads_window),
     }
@@ -250,17 +301,68 @@ fn place_of(aggregate: &Aggregate) -> Option<dataflow::Location> {
     location_in(aggregate.group_expr.iter().chain(&aggregate.aggr_expr))
 }
 
+/// The key that is a column of the window which rows carry, with its index in them: best its end.
+fn carried_window(aggregate: &Aggregate, node: &Node) -> Option<(usize, usize)> {
+    let keys = aggregate.group_expr.iter().enumerate();
+    let window = |(key, expr): (usize, &Expr)| {
+        let index = super::column_index(expr, &node.schema).ok().flatten()?;
+        let column = properties::role_of(node, index)?;
+        node.time_offset(index)?;
+        Some((column != WindowColumn::End, key, index))
+    };
+    let best = keys.filter_map(window).min()?;
+    Some((best.1, best.2))
+}
+
+/// GROUP BY the window that rows carry.
+fn close(aggregate: &Aggregate, node: Arc<Node>, (key, index): (usize, usize)) -> Arc<Node> {
+    let offset = node.time_offset(index).unwrap_or(0);
+    let node = properties::retime(node, offset);
+    let followed = properties::carried_times(&node, index);
+    let source = |expr: &Expr| super::column_index(expr, &node.schema).ok().flatten();
+    let mut times = Vec::new();
+    let mut window = Vec::new();
+    for (at, expr) in aggregate.group_expr.iter().enumerate() {
+        let Some(from) = source(expr) else { continue };
+        let time = followed.iter().find(|t| t.index == from);
+        times.extend(time.map(|t| TimeColumn {
+            index: at,
+            offset: t.offset,
+        }));
+        window.extend(properties::role_of(&node, from).map(|column| (at, column)));
+    }
+    Arc::new(Node {
+        op: Op::CloseAgg {
+            spec: plain_spec(aggregate),
+            time: key,
+        },
+        schema: Arc::clone(&aggregate.schema),
+        mode: Mode::Append,
+        times,
+        window,
+        inputs: vec![node],
+        state: StateRule::Window,
+    })
+}
+
+/// Keys and aggregates as they are.
+fn plain_spec(aggregate: &Aggregate) -> AggSpec {
+    let bare = |exprs: &[Expr]| {
+        exprs
+            .iter()
+            .map(|e| e.clone().unalias())
+            .collect::<Vec<_>>()
+    };
+    let (keys, aggs) = (bare(&aggregate.group_expr), bare(&aggregate.aggr_expr));
+    let output = (0..keys.len())
+        .map(AggOutput::Key)
+        .chain((0..aggs.len()).map(AggOutput::Agg))
+        .collect();
+    AggSpec { keys, aggs, output }
+}
+
 /// GROUP BY without a window.
 fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
-    if reads_window(&aggregate.input) {
-        return Err(
-            refused("an aggregation over a window with something between them")
-                .hint(
-                    "put it inside the window function: TUMBLE((SELECT … FROM a JOIN b …), ts, …)",
-                )
-                .at(place_of(aggregate)),
-        );
-    }
     let node = lowering.node(&aggregate.input)?;
     if node.mode == Mode::Updating {
         return Err(refused("an aggregation over rows that are updated")
@@ -268,6 +370,18 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
             .at(place_of(aggregate)));
     }
     let options = lowering.options;
+    let updates = matches!(options.emission.emit, Some(ast::Emit::OnUpdate { .. }));
+    let carried = carried_window(aggregate, &node);
+    if let (Some(key), true) = (carried, !updates || lowering.below_window) {
+        return Ok(close(aggregate, node, key));
+    }
+    if carried.is_none() && reads_window(&aggregate.input) {
+        return Err(
+            refused("an aggregation over a window that does not group by it")
+                .hint("add window_start, window_end to GROUP BY")
+                .at(place_of(aggregate)),
+        );
+    }
     let time_key = aggregate.group_expr.iter().position(|key| {
         super::column_index(key, &node.schema)
             .ok()
@@ -291,20 +405,6 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
             .at(place_of(aggregate)));
         }
     };
-    let keys: Vec<Expr> = aggregate
-        .group_expr
-        .iter()
-        .map(|e| e.clone().unalias())
-        .collect();
-    let aggs: Vec<Expr> = aggregate
-        .aggr_expr
-        .iter()
-        .map(|e| e.clone().unalias())
-        .collect();
-    let output = (0..keys.len())
-        .map(AggOutput::Key)
-        .chain((0..aggs.len()).map(AggOutput::Agg))
-        .collect();
     let expires = time_key.and_then(|k| {
         let index = super::column_index(&aggregate.group_expr[k], &node.schema)
             .ok()
@@ -318,13 +418,13 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
             offset: *offset,
         })
         .collect();
-    let every = match options.emit {
-        Some(Emit::OnUpdate { every }) => every,
+    let every = match options.emission.emit {
+        Some(ast::Emit::OnUpdate { every }) => every,
         _ => DEFAULT_EVERY,
     };
     Ok(Arc::new(Node {
         op: Op::UpdatingAgg {
-            spec: AggSpec { keys, aggs, output },
+            spec: plain_spec(aggregate),
             expires,
             every,
             ttl,

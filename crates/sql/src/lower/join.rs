@@ -1,4 +1,4 @@
-//! Joins: of a stream with a small table, as the table is when the row comes.
+//! Joins: of a stream with a small table, as the table is when the row comes; those of two streams are joins of windows.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan};
 use plan::{Mode, Node, Op, Relation, StateRule, TimeColumn};
 
-use super::{Lowering, refused};
+use super::{Lowering, refused, window_join};
 use crate::errors::from_datafusion;
 
 /// The table side of a join.
@@ -32,10 +32,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
 fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
     let (left_table, right_table) = table_sides(lowering, join);
     let (table_first, outer) = match (join.join_type, left_table, right_table) {
-        (_, false, false) => {
-            return Err(refused("a join of two streams")
-                .hint("one side of a join must be a table (CREATE TABLE)"));
-        }
+        (_, false, false) => return window_join::lower(lowering, join),
         (_, true, true) => {
             return Err(refused("a join of two tables").hint(
                 "one side must be a stream: a source, a view, or the one table with a watermark",
@@ -44,6 +41,10 @@ fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
         (JoinType::Inner, left, _) => (left, false),
         (JoinType::Left, false, true) => (false, true),
         (JoinType::Right, true, false) => (true, true),
+        (JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark, ..) => {
+            return Err(refused("EXISTS or IN (SELECT …) over a table")
+                .hint("join the table; a LEFT JOIN and IS NULL finds rows without a match"));
+        }
         (other, ..) => {
             return Err(refused(format!(
                 "a {} join with a table on that side",
@@ -118,7 +119,8 @@ fn table_sides(lowering: &Lowering<'_>, join: &Join) -> (bool, bool) {
             match (streams(left), streams(right)) {
                 (true, false) => (false, true),
                 (false, true) => (true, false),
-                _ => (true, true),
+                (true, true) => (false, false),
+                (false, false) => (true, true),
             }
         }
         (left, right) => (left.is_some(), right.is_some()),

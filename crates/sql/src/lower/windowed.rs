@@ -6,10 +6,11 @@ use std::sync::Arc;
 use dataflow::{Error, Result, SqlState};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{Expr, LogicalPlan, utils::conjunction};
-use plan::{Emit, Mode, Node, Op, RelationKind, StateRule, TimeColumn, WindowColumn};
+use datafusion::logical_expr::{Expr, LogicalPlan, lit, utils::conjunction};
+use plan::{Mode, Node, Op, RelationKind, StateRule, TimeColumn, WindowColumn};
 
 use super::{Lowering, properties};
+use crate::ast::{Emission, Emit};
 use crate::errors::from_datafusion;
 use crate::window::WindowNode;
 use crate::window::node::kept;
@@ -24,7 +25,12 @@ pub(crate) struct WindowInput {
 
 /// Lowers what a window function reads. A view that emits on update is read with final rows.
 pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<WindowInput> {
-    let mut node = lowering.node(&window.input)?;
+    let below = Lowering {
+        catalog: lowering.catalog,
+        options: lowering.options,
+        below_window: true,
+    };
+    let mut node = below.node(&window.input)?;
     if node.mode == Mode::Updating
         && let Some(final_node) = final_rows(lowering, &window.input)?
     {
@@ -41,7 +47,8 @@ pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Wind
         .window
         .iter()
         .any(|(i, c)| *i == time && *c == WindowColumn::End);
-    if node.time_offset(time).is_none() || is_end {
+    let offset = node.time_offset(time).filter(|_| !is_end);
+    let Some(offset) = offset else {
         let message = format!(
             "column \"{}\" has no watermark and cannot be the time of a window",
             window.time.name
@@ -54,8 +61,12 @@ pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Wind
                 "declare WATERMARK FOR column AS column - INTERVAL '5 seconds' in CREATE SOURCE",
             ),
         });
-    }
-    Ok(WindowInput { node, time })
+    };
+    let lateness = lowering.options.emission.lateness.unwrap_or(0);
+    Ok(WindowInput {
+        node: properties::retime(node, offset - lateness),
+        time,
+    })
 }
 
 /// The plan of an updating view with windows that close, when `plan` is a scan of such a view.
@@ -67,14 +78,20 @@ fn final_rows(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<Option<Arc<
                 .catalog
                 .relation(name)
                 .filter(|r| r.kind == RelationKind::View);
-            let (Some(_), Some(view_plan)) = (view, lowering.catalog.view_plan(name)) else {
+            let (Some(_), Some((view_plan, lateness))) = (view, lowering.catalog.view_plan(name))
+            else {
                 return Ok(None);
             };
             let mut options = lowering.options;
-            options.emit = Some(Emit::OnWindowClose);
+            options.emission = Emission {
+                emit: Some(Emit::OnWindowClose),
+                lateness,
+                location: None,
+            };
             let node = Lowering {
                 catalog: lowering.catalog,
                 options,
+                below_window: true,
             }
             .node(&view_plan)?;
             let columns: Vec<usize> = scan
@@ -122,6 +139,10 @@ pub(crate) fn assign(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Arc
         .collect();
     let first = node.schema.fields().len();
     exprs.extend((0..3).map(|i| Expr::from(inner.qualified_field(first + i))));
+    if window.complete {
+        // A row that is not grouped is never corrected.
+        exprs.push(lit(true).alias(WindowColumn::COMPLETE));
+    }
     use datafusion::logical_expr::UserDefinedLogicalNodeCore;
     Ok(properties::project(
         assigned,
@@ -177,6 +198,8 @@ pub(crate) enum Bound {
     Expr(Expr),
     /// A column of the window.
     Window(WindowColumn),
+    /// `window_complete`.
+    Complete,
 }
 
 /// Projections, filters and aliases between a window and its aggregation, folded into expressions over the window's input.
@@ -251,6 +274,10 @@ impl<'a> Chain<'a> {
                 Bound::Window(column),
             );
         }
+        if window.complete {
+            let column = Column::new_unqualified(WindowColumn::COMPLETE);
+            env.insert(column, Bound::Complete);
+        }
         Self {
             window,
             env,
@@ -274,7 +301,11 @@ impl<'a> Chain<'a> {
             Expr::Column(column) => match self.env.get(&column) {
                 Some(Bound::Expr(inner)) => Ok(Transformed::yes(inner.clone())),
                 Some(Bound::Window(which)) => {
-                    Err(crate::errors::wrap(window_in_expression(*which)))
+                    Err(crate::errors::wrap(window_in_expression(which.name())))
+                }
+                Some(Bound::Complete) => {
+                    let name = WindowColumn::COMPLETE;
+                    Err(crate::errors::wrap(window_in_expression(name)))
                 }
                 None => Err(crate::errors::wrap(unknown(&column))),
             },
@@ -287,7 +318,7 @@ impl<'a> Chain<'a> {
         let refs = conjunct.column_refs();
         let windows = refs
             .iter()
-            .filter(|c| matches!(self.env.get(*c), Some(Bound::Window(_))))
+            .filter(|c| matches!(self.env.get(*c), Some(Bound::Window(_) | Bound::Complete)))
             .count();
         if windows == 0 {
             self.filters.push(self.substitute(conjunct.clone())?);
@@ -302,12 +333,15 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// The expression over columns called `window_start`, `window_end`, `window_time` without qualifier.
+    /// The expression over columns called `window_start`, `window_end`, `window_time`, `window_complete` without qualifier.
     fn over_window_columns(&self, expr: Expr) -> Result<Expr> {
         let replaced = expr.transform_up(|e| match &e {
             Expr::Column(column) => match self.env.get(column) {
                 Some(Bound::Window(which)) => Ok(Transformed::yes(Expr::Column(
                     Column::new_unqualified(which.name()),
+                ))),
+                Some(Bound::Complete) => Ok(Transformed::yes(Expr::Column(
+                    Column::new_unqualified(WindowColumn::COMPLETE),
                 ))),
                 _ => Ok(Transformed::no(e)),
             },
@@ -328,10 +362,9 @@ fn unknown(column: &Column) -> Error {
     ))
 }
 
-fn window_in_expression(column: WindowColumn) -> Error {
+fn window_in_expression(column: &str) -> Error {
     super::refused(format!(
-        "{} inside an expression below or in GROUP BY",
-        column.name()
+        "{column} inside an expression below or in GROUP BY"
     ))
     .hint("group by window_start, window_end as they are and compute above the aggregation")
 }

@@ -1,11 +1,11 @@
-//! `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …]`.
+//! `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …] [ALLOW LATENESS …]`.
 
 use dataflow::Result;
 use sqlparser::tokenizer::Token;
 
 use super::create::if_not_exists;
 use super::cursor::Cursor;
-use super::emit::emit;
+use super::emit::emission;
 use super::with_options::options;
 use crate::ast::{CreateView, Statement};
 
@@ -31,7 +31,7 @@ pub(super) fn create_view(cursor: &mut Cursor<'_>, materialized: bool) -> Result
     let start = cursor.position();
     let query = super::query(cursor)?;
     let query_text = cursor.text_since(start).to_owned();
-    let clause = emit(cursor)?;
+    let emission = emission(cursor)?;
     refuse_tail(cursor)?;
     Ok(Statement::CreateView(CreateView {
         name,
@@ -41,8 +41,7 @@ pub(super) fn create_view(cursor: &mut Cursor<'_>, materialized: bool) -> Result
         options,
         query,
         query_text,
-        emit: clause.map(|(emit, _)| emit),
-        emit_location: clause.and_then(|(_, location)| location),
+        emission,
     }))
 }
 

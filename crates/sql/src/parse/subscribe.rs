@@ -4,9 +4,9 @@ use dataflow::{Error, Result, SqlState};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::Cursor;
-use super::emit::{EmitClause, emit};
+use super::emit::{begins_emission, emission};
 use super::tokens::select_all;
-use crate::ast::{Name, Subscribe};
+use crate::ast::{Emission, Name, Subscribe};
 
 /// Reads a SUBSCRIBE statement.
 pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
@@ -26,10 +26,9 @@ pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
         if !with && cursor.accept(&["WITH"]) {
             (snapshot, progress) = options(cursor)?;
             with = true;
-        } else if clause.is_none() && cursor.sees(&["EMIT"]) {
-            clause = emit(cursor)?;
+        } else if clause == Emission::default() && begins_emission(cursor) {
+            clause = emission(cursor)?;
         } else {
-            super::emit::refuse_lateness(cursor)?;
             break;
         }
     }
@@ -38,8 +37,7 @@ pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
         name,
         snapshot,
         progress,
-        emit: clause.map(|(emit, _)| emit),
-        emit_location: clause.and_then(|(_, location)| location),
+        emission: clause,
         location,
     })
 }
@@ -47,7 +45,7 @@ pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
 /// The target: a name, a query, or a query in parentheses, where EMIT may stand inside.
 fn read_target(
     target: &mut Cursor<'_>,
-) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, EmitClause)> {
+) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, Emission)> {
     let plain = target.word_at(0).filter(|word| {
         let starts = ["SELECT", "WITH", "VALUES", "TABLE"];
         word.quote_style.is_some()
@@ -60,7 +58,7 @@ fn read_target(
         let mut wanted = select_all(tokens[0].span);
         wanted.extend(tokens.iter().cloned());
         let name = object_name(target)?;
-        return Ok((name, target.query_of(wanted)?, None));
+        return Ok((name, target.query_of(wanted)?, Emission::default()));
     }
     if target.sees_token(&Token::LParen) && closes_at_end(target.rest()) {
         target.skip();
@@ -75,9 +73,9 @@ fn read_target(
 
 fn read_query(
     cursor: &mut Cursor<'_>,
-) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, EmitClause)> {
+) -> Result<(Option<Name>, Box<sqlparser::ast::Query>, Emission)> {
     let query = super::query(cursor)?;
-    let clause = emit(cursor)?;
+    let clause = emission(cursor)?;
     refuse_positions(cursor)?;
     cursor.finish()?;
     Ok((None, query, clause))
@@ -113,7 +111,9 @@ fn target_length(cursor: &Cursor<'_>) -> usize {
             _ if depth > 0 => {}
             _ => {
                 let with = ahead.sees(&["WITH"]) && ahead.peek(1) == Some(&Token::LParen);
-                if with || ahead.sees(&["EMIT"]) || length > 0 && refuse_positions(&ahead).is_err()
+                if with
+                    || begins_emission(&ahead)
+                    || length > 0 && refuse_positions(&ahead).is_err()
                 {
                     return length;
                 }

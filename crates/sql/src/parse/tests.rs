@@ -274,19 +274,18 @@ fn subscriptions() {
             name: found_name,
             snapshot,
             progress,
-            emit: found_emit,
-            emit_location,
+            emission,
             location,
         } = subscribe;
         assert_eq!(found.to_string(), query, "{text}");
         assert_eq!(found_name.map(|name| name.value).as_deref(), name, "{text}");
         assert_eq!(
-            ((snapshot, progress), found_emit),
+            ((snapshot, progress), emission.emit),
             (options, emit),
             "{text}"
         );
         assert!(location.is_some(), "{text}");
-        assert_eq!(emit_location.is_some(), emit.is_some(), "{text}");
+        assert_eq!(emission.location.is_some(), emit.is_some(), "{text}");
     }
 }
 

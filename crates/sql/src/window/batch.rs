@@ -3,33 +3,25 @@
 use std::sync::Arc;
 
 use dataflow::Micros;
-use dataflow::time::MILLI;
 use datafusion::arrow::array::{Array, ArrayRef, ListArray, TimestampMicrosecondArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::cast::as_timestamp_microsecond_array;
 use datafusion::common::{Column, Result, UnnestOptions};
-use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
-use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::functions_window::expr_fn::lag;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    AggregateUDF, ColumnarValue, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder,
-    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast, lit, when,
+    ColumnarValue, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFunctionDefinition, WindowUDF, lit,
 };
-use datafusion::scalar::ScalarValue;
 use plan::{Window, WindowColumn, WindowKind};
 
 use super::node::{WindowNode, kept};
-
-const SESSION_START: &str = "__session_start";
-const SESSION_NUMBER: &str = "__session_number";
+use super::session_bounds::SessionBounds;
 
 /// The plan that gives the node's rows over finite input.
 pub fn expand(node: WindowNode) -> Result<LogicalPlan> {
     match node.window.kind {
-        WindowKind::Session { gap } => sessions(node, gap),
+        WindowKind::Session { gap, max } => sessions(node, gap, max),
         _ => aligned(node),
     }
 }
@@ -43,6 +35,9 @@ fn passed(node: &WindowNode) -> Vec<Expr> {
 fn aligned(node: WindowNode) -> Result<LogicalPlan> {
     let mut exprs = passed(&node);
     let mut out = exprs.clone();
+    if node.complete {
+        out.push(complete());
+    }
     let columns = WindowColumn::ALL.map(WindowColumn::name);
     for column in WindowColumn::ALL {
         let values = ScalarUDF::new_from_impl(WindowValues::new(node.window, column));
@@ -60,122 +55,42 @@ fn aligned(node: WindowNode) -> Result<LogicalPlan> {
         .build()
 }
 
-/// Sessions by a gap to the row before and a running sum of beginnings (the usual "islands" query).
-fn sessions(node: WindowNode, gap: Micros) -> Result<LogicalPlan> {
+/// `window_complete`: when a query ends, so have all its windows.
+fn complete() -> Expr {
+    lit(true).alias(WindowColumn::COMPLETE)
+}
+
+/// Sessions: a window function finds where each begins and ends.
+fn sessions(node: WindowNode, gap: Micros, max: Option<Micros>) -> Result<LogicalPlan> {
     let rest = passed(&node);
     let time = Expr::Column(node.time.clone());
-    let by_time = vec![time.clone().sort(true, false)];
-    let mut carried = rest.clone();
-    if !rest.contains(&time) {
-        carried.push(time.clone());
-    }
-    let previous = lag(time.clone(), Some(1), None)
-        .partition_by(node.partition.clone())
-        .order_by(by_time.clone())
-        .build()?;
-    let before = result_of(&previous);
-    let begins = when(before.clone().is_null(), lit(1_i64))
-        .when(
-            micros(time.clone()).gt_eq(micros(before) + lit(gap)),
-            lit(1_i64),
-        )
-        .otherwise(lit(0_i64))?;
-    let mut with_begin = carried.clone();
-    with_begin.push(begins.alias(SESSION_START));
-    let builder = LogicalPlanBuilder::from(node.input)
-        .window(vec![previous])?
-        .project(with_begin)?;
-
-    let number = over(sum_udaf(), Expr::Column(SESSION_START.into()))
-        .partition_by(node.partition.clone())
-        .order_by(by_time)
-        .window_frame(running())
-        .build()?;
-    let mut numbered = carried;
-    numbered.push(result_of(&number).alias(SESSION_NUMBER));
-    let builder = builder.window(vec![number])?.project(numbered)?;
-
-    let mut by_session = node.partition;
-    by_session.push(Expr::Column(SESSION_NUMBER.into()));
-    let start = over(min_udaf(), time.clone())
-        .partition_by(by_session.clone())
-        .build()?;
-    let last = over(max_udaf(), time).partition_by(by_session).build()?;
+    let ends = node.ends_when.clone().unwrap_or(lit(false));
+    let mut windows = Vec::new();
     let mut out = rest;
-    out.push(result_of(&start).alias(WindowColumn::Start.name()));
-    out.push(shift(result_of(&last), gap).alias(WindowColumn::End.name()));
-    out.push(shift(result_of(&last), gap - MILLI).alias(WindowColumn::Time.name()));
-    builder.window(vec![start, last])?.project(out)?.build()
-}
-
-/// An aggregate used as a window function.
-fn over(aggregate: Arc<AggregateUDF>, of: Expr) -> Expr {
-    Expr::from(WindowFunction::new(
-        WindowFunctionDefinition::AggregateUDF(aggregate),
-        vec![of],
-    ))
-}
-
-/// The column that a window expression's result gets.
-fn result_of(window: &Expr) -> Expr {
-    Expr::Column(Column::from_name(window.schema_name().to_string()))
-}
-
-fn running() -> WindowFrame {
-    WindowFrame::new_bounds(
-        WindowFrameUnits::Rows,
-        WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
-        WindowFrameBound::CurrentRow,
-    )
-}
-
-fn micros(time: Expr) -> Expr {
-    cast(time, DataType::Int64)
-}
-
-fn shift(time: Expr, by: Micros) -> Expr {
-    ScalarUDF::new_from_impl(Shift {
-        by,
-        signature: Signature::any(1, Volatility::Immutable),
-    })
-    .call(vec![time])
-}
-
-/// Adds microseconds to a timestamp.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Shift {
-    by: Micros,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Shift {
-    fn name(&self) -> &str {
-        "window_shift"
+    for column in WindowColumn::ALL {
+        let bounds = WindowUDF::new_from_impl(SessionBounds {
+            gap,
+            max,
+            column,
+            signature: Signature::any(2, Volatility::Immutable),
+        });
+        let of = vec![time.clone(), ends.clone()];
+        let definition = WindowFunctionDefinition::WindowUDF(Arc::new(bounds));
+        let window = Expr::from(WindowFunction::new(definition, of))
+            .partition_by(node.partition.clone())
+            .order_by(vec![time.clone().sort(true, false)])
+            .build()?;
+        let result = Column::from_name(window.schema_name().to_string());
+        out.push(Expr::Column(result).alias(column.name()));
+        windows.push(window);
     }
-    fn signature(&self) -> &Signature {
-        &self.signature
+    if node.complete {
+        out.push(complete());
     }
-    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        Ok(args[0].clone())
-    }
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::clone(&args.arg_fields[0]))
-    }
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let array = args.args[0].to_array(args.number_rows)?;
-        let times = as_timestamp_microsecond_array(&array)?;
-        let shifted =
-            times.unary_opt::<_, datafusion::arrow::datatypes::TimestampMicrosecondType>(|t| {
-                t.checked_add(self.by)
-            });
-        let zone = match times.data_type() {
-            DataType::Timestamp(_, zone) => zone.clone(),
-            _ => None,
-        };
-        Ok(ColumnarValue::Array(Arc::new(
-            shifted.with_timezone_opt(zone),
-        )))
-    }
+    LogicalPlanBuilder::from(node.input)
+        .window(windows)?
+        .project(out)?
+        .build()
 }
 
 /// A column of all aligned windows that hold a time, as a list; NULL for NULL.

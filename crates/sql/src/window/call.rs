@@ -34,6 +34,8 @@ pub struct WindowCall {
     pub time: Ident,
     /// The window.
     pub window: Window,
+    /// `ends_when` of a session.
+    pub ends_when: Option<Expr>,
     /// Where the function's name stands.
     pub location: Option<Location>,
 }
@@ -87,7 +89,7 @@ pub fn window_call(factor: &TableFactor) -> Result<Option<WindowCall>> {
         "TUMBLE" => &["data", "timecol", "size", "offset", "time_zone"],
         "HOP" => &["data", "timecol", "slide", "size", "offset", "time_zone"],
         "CUMULATE" => &["data", "timecol", "step", "size", "offset", "time_zone"],
-        "SESSION" => &["data", "timecol", "gap"],
+        "SESSION" => &["data", "timecol", "gap", "max", "ends_when"],
         "COUNT_WINDOW" => {
             return Err(Error::unsupported(format!("{name} window"))
                 .at(at)
@@ -110,6 +112,7 @@ pub fn window_call(factor: &TableFactor) -> Result<Option<WindowCall>> {
         partition,
         time,
         window,
+        ends_when: args.get("ends_when").cloned(),
         location: at,
     }))
 }
@@ -243,7 +246,9 @@ fn usage(function: &str) -> &'static str {
         "TUMBLE" => "write TUMBLE(relation, time_column, INTERVAL '1 minute' [, offset])",
         "HOP" => "write HOP(relation, time_column, slide, size [, offset])",
         "CUMULATE" => "write CUMULATE(relation, time_column, step, size [, offset])",
-        _ => "write SESSION(relation PARTITION BY key, time_column, INTERVAL '15 minutes')",
+        _ => {
+            "write SESSION(relation PARTITION BY key, time_column, INTERVAL '15 minutes' [, max => …] [, ends_when => …])"
+        }
     }
 }
 
@@ -251,11 +256,6 @@ fn named(function: &str, parameters: &[&'static str], name: &Ident) -> Result<&'
     let wanted = name.value.to_ascii_lowercase();
     if let Some(parameter) = parameters.iter().find(|p| **p == wanted) {
         return Ok(parameter);
-    }
-    if matches!(wanted.as_str(), "max" | "ends_when") && function == "SESSION" {
-        return Err(
-            Error::unsupported(format!("argument {wanted} of SESSION")).at(ident_location(name))
-        );
     }
     let message = format!("{function} has no argument \"{}\"", name.value);
     Err(Error::new(SqlState::SYNTAX_ERROR, message)
@@ -357,12 +357,17 @@ fn window_of(function: &str, args: &Arguments<'_>) -> Result<Window> {
             WindowKind::Hop { slide, size }
         }
         "CUMULATE" => cumulate_of(args)?,
-        _ => WindowKind::Session {
-            gap: args.positive("gap")?,
-        },
+        _ => session_of(args)?,
     };
     let zone = zone_of(args, kind, offset)?;
     Ok(Window { kind, offset, zone })
+}
+
+fn session_of(args: &Arguments<'_>) -> Result<WindowKind> {
+    let gap = args.positive("gap")?;
+    let max = args.get("max").map(|_| args.positive("max"));
+    let max = max.transpose()?;
+    Ok(WindowKind::Session { gap, max })
 }
 
 fn cumulate_of(args: &Arguments<'_>) -> Result<WindowKind> {

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{
     Column, DFSchema, DFSchemaRef, ExprSchema, Result, TableReference, plan_err,
 };
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
-use plan::{Window, WindowColumn};
+use plan::{Window, WindowColumn, WindowKind};
 
 /// A window function over `input`. Columns of the input called like a window column are hidden by the new ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,10 @@ pub struct WindowNode {
     pub partition: Vec<Expr>,
     /// The window.
     pub window: Window,
+    /// A condition over the input whose rows end their session.
+    pub ends_when: Option<Expr>,
+    /// Adds `window_complete` too.
+    pub complete: bool,
     schema: DFSchemaRef,
 }
 
@@ -33,6 +37,8 @@ impl WindowNode {
         time: Column,
         partition: Vec<Expr>,
         window: Window,
+        ends_when: Option<Expr>,
+        complete: bool,
     ) -> Result<Self> {
         let time_type = input.schema().field_from_column(&time)?.data_type().clone();
         let mut fields: Vec<(Option<TableReference>, FieldRef)> = kept(input.schema())
@@ -47,6 +53,10 @@ impl WindowNode {
                 Arc::new(Field::new(column.name(), time_type.clone(), false)),
             ));
         }
+        if complete {
+            let field = Field::new(WindowColumn::COMPLETE, DataType::Boolean, false);
+            fields.push((None, Arc::new(field)));
+        }
         let schema = Arc::new(DFSchema::new_with_metadata(
             fields,
             input.schema().as_ref().as_arrow().metadata().clone(),
@@ -56,18 +66,16 @@ impl WindowNode {
             time,
             partition,
             window,
+            ends_when,
+            complete,
             schema,
         })
     }
 
-    /// Which column of the window `column` is, if it is one.
-    pub fn window_column(&self, column: &Column) -> Option<WindowColumn> {
-        if column.relation.is_some() {
-            return None;
-        }
-        WindowColumn::ALL
-            .into_iter()
-            .find(|c| c.name() == column.name)
+    /// Whether a row decides where later ones belong: sessions that more than pauses end.
+    pub fn takes_rows_in_order(&self) -> bool {
+        let max = matches!(self.window.kind, WindowKind::Session { max: Some(_), .. });
+        max || self.ends_when.is_some()
     }
 }
 
@@ -105,6 +113,7 @@ impl UserDefinedLogicalNodeCore for WindowNode {
 
     fn expressions(&self) -> Vec<Expr> {
         let mut exprs = vec![Expr::Column(self.time.clone())];
+        exprs.extend(self.ends_when.iter().cloned());
         exprs.extend(self.partition.iter().cloned());
         exprs
     }
@@ -114,6 +123,7 @@ impl UserDefinedLogicalNodeCore for WindowNode {
             return WindowColumn::ALL
                 .iter()
                 .map(|c| c.name().to_owned())
+                .chain([WindowColumn::COMPLETE.to_owned()])
                 .collect();
         }
         let partition: HashSet<String> = self
@@ -141,12 +151,20 @@ impl UserDefinedLogicalNodeCore for WindowNode {
         let (Some(input), false) = (inputs.pop(), exprs.is_empty()) else {
             return plan_err!("a window function has one input and a time column");
         };
-        let partition = exprs.split_off(1);
+        let mut partition = exprs.split_off(1);
+        let ends_when = self.ends_when.as_ref().map(|_| partition.remove(0));
         let time = match exprs.pop() {
             Some(Expr::Column(column)) => column,
             _ => self.time.clone(),
         };
-        Self::try_new(input, time, partition, self.window)
+        Self::try_new(
+            input,
+            time,
+            partition,
+            self.window,
+            ends_when,
+            self.complete,
+        )
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
@@ -157,7 +175,7 @@ impl UserDefinedLogicalNodeCore for WindowNode {
             .filter_map(|i| passed.get(*i).copied())
             .collect();
         needed.extend(input.maybe_index_of_column(&self.time));
-        for expr in &self.partition {
+        for expr in self.partition.iter().chain(&self.ends_when) {
             needed.extend(
                 expr.column_refs()
                     .into_iter()

@@ -157,8 +157,10 @@ fn is_window_column(expr: &Expr) -> bool {
     };
     name.is_some_and(|n| {
         WindowColumn::ALL
+            .map(WindowColumn::name)
             .iter()
-            .any(|c| c.name().eq_ignore_ascii_case(&n.value))
+            .chain([&WindowColumn::COMPLETE])
+            .any(|name| name.eq_ignore_ascii_case(&n.value))
     })
 }
 

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use dataflow::{Error, SqlState};
+use dataflow::{Error, Location, SqlState};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{Column, ExprSchema, Result};
+use datafusion::common::{Column, DFSchema, ExprSchema, Result};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
-use datafusion::logical_expr::{Extension, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan};
 use sqlparser::ast::{TableAlias, TableFactor};
 
 use super::batch;
-use super::call::{Input, WindowCall, ident_location, table_factor, window_call};
+use super::call::{Input, WindowCall, ident_location, location, table_factor, window_call};
 use super::node::WindowNode;
 use crate::errors::wrap;
 
@@ -25,11 +26,13 @@ pub enum RunMode {
     Bounded,
 }
 
-/// Claims `TUMBLE`, `HOP` and `SESSION` in FROM.
+/// Claims `TUMBLE`, `HOP`, `CUMULATE` and `SESSION` in FROM.
 #[derive(Debug)]
 pub struct WindowPlanner {
     /// How the query runs.
     pub mode: RunMode,
+    /// The query names `window_complete`.
+    pub complete: bool,
 }
 
 impl RelationPlanner for WindowPlanner {
@@ -91,7 +94,21 @@ impl WindowPlanner {
         for key in call.partition {
             partition.push(context.sql_to_expr(key, &schema)?);
         }
-        let node = WindowNode::try_new(input, time, partition, call.window)?;
+        let ends_when = call.ends_when.map(|condition| {
+            let place = location(&condition);
+            let condition = context.sql_to_expr(condition, &schema)?;
+            check_condition(&condition, &schema, place)?;
+            Ok::<_, DataFusionError>(condition)
+        });
+        let ends_when = ends_when.transpose()?;
+        let node = WindowNode::try_new(
+            input,
+            time,
+            partition,
+            call.window,
+            ends_when,
+            self.complete,
+        )?;
         match self.mode {
             RunMode::Continuous => Ok(LogicalPlan::Extension(Extension {
                 node: Arc::new(node),
@@ -99,6 +116,17 @@ impl WindowPlanner {
             RunMode::Bounded => batch::expand(node),
         }
     }
+}
+
+/// `ends_when` is a condition over the rows of the relation.
+fn check_condition(condition: &Expr, schema: &DFSchema, place: Option<Location>) -> Result<()> {
+    if condition.get_type(schema)? == DataType::Boolean {
+        return Ok(());
+    }
+    let message = "ends_when of SESSION is not a condition";
+    Err(wrap(
+        Error::new(SqlState::DATATYPE_MISMATCH, message).at(place),
+    ))
 }
 
 fn input_factor(input: Input) -> TableFactor {

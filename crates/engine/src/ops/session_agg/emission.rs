@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dataflow::{DeltaBatch, Micros, Result};
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{BooleanArray, RecordBatch};
+use plan::Emit;
 
 use super::{Session, SessionAgg};
 use crate::changes::{concat_changes, correction};
@@ -26,10 +27,10 @@ impl SessionAgg {
                     continue;
                 };
                 for session in std::mem::take(sessions) {
-                    if self.watermark.closes(session.last + self.gap) {
+                    if self.watermark.closes(session.end) {
                         closed.push((key.clone(), session));
                     } else {
-                        later.push((session.last + self.gap, key.clone()));
+                        later.push((session.end, key.clone()));
                         sessions.push(session);
                     }
                 }
@@ -41,8 +42,28 @@ impl SessionAgg {
         for (at, key) in later {
             self.due.add(at, &key);
         }
-        closed.sort_by(|a, b| (a.1.last, &a.0, a.1.first).cmp(&(b.1.last, &b.0, b.1.first)));
+        closed.sort_by(|a, b| (a.1.end, &a.0, a.1.first).cmp(&(b.1.end, &b.0, b.1.first)));
         closed
+    }
+
+    /// Sessions that give their rows now though late rows may still correct them.
+    pub(super) fn wake_closing(&mut self) {
+        let closing = self.closing_watermark();
+        let mut later = Vec::new();
+        while let Some((_, keys)) = self.closing.pop_due(closing.shifted(1).0) {
+            for key in keys {
+                for session in self.sessions.get(&key).into_iter().flatten() {
+                    if closing.closes(session.end) {
+                        self.dirty.insert(key.clone());
+                    } else {
+                        later.push((session.end, key.clone()));
+                    }
+                }
+            }
+        }
+        for (at, key) in later {
+            self.closing.add(at, &key);
+        }
     }
 
     /// Output rows of sessions.
@@ -60,12 +81,20 @@ impl SessionAgg {
             &self.output,
             &keys,
             &results,
-            |column, data_type| {
-                let values: Vec<Micros> = sessions
-                    .iter()
-                    .map(|(_, s)| column.value((s.first, s.last + self.gap)))
-                    .collect();
-                timestamps(values, data_type)
+            |column, data_type| match column {
+                Some(column) => {
+                    let value = |(_, s): &(Box<[u8]>, Session)| column.value((s.first, s.end));
+                    timestamps(
+                        sessions.iter().map(value).collect::<Vec<Micros>>(),
+                        data_type,
+                    )
+                }
+                None => {
+                    let complete = sessions
+                        .iter()
+                        .map(|(_, s)| Some(self.watermark.closes(s.end)));
+                    Arc::new(complete.collect::<BooleanArray>())
+                }
             },
         )
     }
@@ -91,9 +120,11 @@ impl SessionAgg {
     ) -> Result<()> {
         let mut changed: Vec<(Box<[u8]>, Session)> = closed
             .iter()
-            .filter(|(_, s)| s.changed && s.passed)
+            .filter(|(_, s)| (s.changed || self.tells_completeness) && s.passed)
             .cloned()
             .collect();
+        let corrected = matches!(self.emit, Emit::Corrected { .. });
+        let closing = self.closing_watermark();
         let mut dirty: Vec<_> = self.dirty.drain().collect();
         dirty.sort_unstable();
         for key in dirty {
@@ -104,6 +135,11 @@ impl SessionAgg {
                 .flatten()
                 .filter(|s| s.changed && s.passed)
             {
+                if corrected && !closing.closes(session.end) {
+                    // It goes on: it has not been a whole session.
+                    self.retired.extend(session.given.take());
+                    continue;
+                }
                 session.changed = false;
                 changed.push((key.clone(), session.clone()));
             }

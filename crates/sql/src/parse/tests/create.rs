@@ -217,8 +217,7 @@ fn views() {
         options,
         query,
         query_text,
-        emit,
-        emit_location,
+        emission,
     } = view;
     assert_eq!(
         (name.value.as_str(), materialized, if_not_exists),
@@ -239,9 +238,38 @@ fn views() {
         "SELECT page, /* é */ count(*) -- all\n    FROM t"
     );
     assert_eq!(
-        (emit, emit_location),
-        (Some(Emit::OnUpdate { every: 100_000 }), at(5, 3))
+        (emission.emit, emission.lateness, emission.location),
+        (Some(Emit::OnUpdate { every: 100_000 }), None, at(5, 3))
     );
+}
+
+#[test]
+fn lateness() {
+    let closed = Some(Emit::OnWindowClose);
+    for (clause, expected) in [
+        (
+            "ALLOW LATENESS INTERVAL '1 minute'",
+            (None, Some(60 * SECOND)),
+        ),
+        (
+            "EMIT FINAL ALLOW LATENESS INTERVAL '2' SECOND",
+            (closed, Some(2 * SECOND)),
+        ),
+        (
+            "allow lateness INTERVAL '2 s' emit final",
+            (closed, Some(2 * SECOND)),
+        ),
+        ("EMIT FINAL", (closed, None)),
+    ] {
+        let text = format!("CREATE MATERIALIZED VIEW v AS SELECT a FROM t x\n{clause}");
+        let Statement::CreateView(view) = one(&text) else {
+            panic!("{text}")
+        };
+        let found = view.emission;
+        assert_eq!((found.emit, found.lateness), expected, "{text}");
+        assert_eq!(found.location, at(2, 1), "{text}");
+        assert_eq!(view.query_text, "SELECT a FROM t x", "{text}");
+    }
 }
 
 #[test]
@@ -275,7 +303,7 @@ fn emit() {
                     panic!("{text}")
                 };
                 assert_eq!(
-                    (view.query_text.as_str(), view.emit),
+                    (view.query_text.as_str(), view.emission.emit),
                     (query, expected),
                     "{text}"
                 );
