@@ -6,11 +6,6 @@ SELECT page_url, window_start, window_end, COUNT(*) AS clicks, COUNT(DISTINCT us
 FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE))
 GROUP BY page_url, window_start, window_end;
 
--- tumble_with_offset
-SELECT event_type, window_start, window_end, window_time, SUM(n) AS total, MIN(n) AS least, MAX(n) AS most, COUNT(n) AS numbers
-FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '20' SECOND))
-GROUP BY event_type, window_start, window_end, window_time;
-
 -- tumble_named_arguments
 SELECT window_start, window_end, MIN(page_url) AS first_page, MAX(user_id) AS last_user, AVG(price) AS mean, SUM(price) AS total,
   MIN(ts) AS first_time, MAX(ts) AS last_time
@@ -29,20 +24,10 @@ SELECT id, user_id, price, ts, window_start, window_end
 FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '10' SECOND))
 WHERE event_type = 'purchase';
 
--- tumble_days_with_offset
-SELECT page_url, window_start, window_end, COUNT(*) AS clicks, COUNT(DISTINCT n) AS numbers
-FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' DAY, INTERVAL '8' HOUR))
-GROUP BY page_url, window_start, window_end;
-
 -- hop
 SELECT page_url, window_start, window_end, COUNT(*) AS clicks, COUNT(DISTINCT user_id) AS users
 FROM TABLE(HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '10' SECOND, INTERVAL '1' MINUTE))
 GROUP BY page_url, window_start, window_end;
-
--- hop_with_offset
-SELECT event_type, window_start, window_end, SUM(n) AS total, MAX(price) AS dearest, MIN(id) AS first_id
-FROM TABLE(HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '5' MINUTE, INTERVAL '7' SECOND))
-GROUP BY event_type, window_start, window_end;
 
 -- cumulate
 SELECT page_url, window_start, window_end, COUNT(*) AS clicks, COUNT(DISTINCT user_id) AS users, SUM(n) AS total
@@ -139,5 +124,5 @@ WITH known AS (
   SELECT UPPER(page_url) AS page, n * 2 AS twice, ts FROM clicks WHERE user_id IS NOT NULL AND event_type <> 'view'
 )
 SELECT page, window_start, window_end, COUNT(*) AS clicks, SUM(twice) AS total
-FROM TABLE(CUMULATE(TABLE known, DESCRIPTOR(ts), INTERVAL '30' SECOND, INTERVAL '3' MINUTE, INTERVAL '15' SECOND))
+FROM TABLE(CUMULATE(TABLE known, DESCRIPTOR(ts), INTERVAL '30' SECOND, INTERVAL '3' MINUTE))
 GROUP BY page, window_start, window_end;
