@@ -2,6 +2,7 @@
 
 mod architecture;
 mod documents;
+mod flink;
 mod kafka;
 mod oracle;
 mod psql;
@@ -14,6 +15,7 @@ pub(crate) fn all() -> Vec<Trial> {
     let suites = [
         architecture::trials(),
         documents::trials(),
+        flink::trials(),
         slt::trials(),
         psql::trials(),
         kafka::trials(),

@@ -11,7 +11,7 @@ mod drive;
 mod model;
 mod planning;
 mod query;
-mod random;
+pub(super) mod random;
 mod sim;
 mod stream;
 mod window;

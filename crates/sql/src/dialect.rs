@@ -279,7 +279,7 @@ pub(crate) fn is_word(token: &Token, text: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
 }
 
-/// `name [PARTITION BY key, …]`, after the word TABLE if there was one.
+/// `name [PARTITION BY key, …]` or `name [PARTITION BY (key, …)]`, after the word TABLE if there was one.
 fn parse_table(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError> {
     let name = parser.parse_object_name(false)?;
     let parts: Vec<Ident> = name
@@ -294,7 +294,11 @@ fn parse_table(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError
             if key > 0 {
                 parser.expect_token(&Token::Comma)?;
             }
-            args.push(argument(parser.parse_expr()?));
+            // Flink puts several keys in parentheses.
+            match parser.parse_expr()? {
+                Expr::Tuple(keys) => args.extend(keys.into_iter().map(argument)),
+                key => args.push(argument(key)),
+            }
         }
     }
     Ok(marker(TABLE_MARKER, args))

@@ -2,12 +2,12 @@
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(in crate::suites) struct Random(u64);
 
 impl Random {
     /// Choices that follow from `seed` and from what they are `for_what`, so that one part of a case that takes more
     /// choices does not change the others.
-    pub(super) fn new(seed: u64, for_what: &str) -> Self {
+    pub(in crate::suites) fn new(seed: u64, for_what: &str) -> Self {
         let mut random = Self(seed);
         for byte in for_what.bytes() {
             random.0 = random.next() ^ u64::from(byte);
@@ -24,28 +24,28 @@ impl Random {
     }
 
     /// From 0 to `bound` - 1; 0 when `bound` is 0.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::suites) fn below(&mut self, bound: usize) -> usize {
         (self.next() % (bound as u64).max(1)) as usize
     }
 
     /// From `least` to `most`, both included.
-    pub(super) fn between(&mut self, least: i64, most: i64) -> i64 {
+    pub(in crate::suites) fn between(&mut self, least: i64, most: i64) -> i64 {
         let width = most.abs_diff(least) + 1;
         least.wrapping_add_unsigned(self.next() % width)
     }
 
     /// True in so many of a hundred cases.
-    pub(super) fn chance(&mut self, percent: usize) -> bool {
+    pub(in crate::suites) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
     /// One of `choices`, which are not empty.
-    pub(super) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    pub(in crate::suites) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 
     /// From 0 to 1.
-    pub(super) fn fraction(&mut self) -> f64 {
+    pub(in crate::suites) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

@@ -70,6 +70,10 @@ fn tables_as_arguments() {
             &["clicks", "ts", minute],
         ),
         (
+            "TABLE(SESSION(TABLE clicks PARTITION BY (user_id, page), DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
+            &["clicks[user_id page]", "DESCRIPTOR(ts)", minute],
+        ),
+        (
             "TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) AS t",
             &["clicks[]", "DESCRIPTOR(ts)", minute],
         ),
