@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use engine::faults::{Fault, plant};
 use libtest_mimic::{Failed, Trial};
 
 use case::Case;
@@ -34,6 +35,8 @@ const LONG_CASES: usize = 40_000;
 const SEED: u64 = 1;
 /// Fewer cases than this prove nothing about coverage.
 const ENOUGH: usize = 500;
+/// Within so many seeds each of the planted faults must be found.
+const SEEDS_OF_A_FAULT: u64 = 20;
 /// Failures after which a run ends.
 const MAX_FAILURES: usize = 5;
 
@@ -82,6 +85,10 @@ pub(super) fn trials() -> Vec<Trial> {
             notices(mistake, &kinds)
         }));
     }
+    trials.extend(Fault::ALL.map(|fault| {
+        let name = format!("oracle::a_planted_fault_is_caught::{fault:?}");
+        Trial::test(name, move || catches(fault))
+    }));
     trials
 }
 
@@ -260,4 +267,17 @@ fn notices(mistake: Mistake, kinds: &[&str]) -> Result<(), Failed> {
         }
     }
     Err(format!("{CASES} cases of {missing:?} do not show the mistake {mistake:?}").into())
+}
+
+/// The ordinary comparison must find an engine that makes this mistake.
+fn catches(fault: Fault) -> Result<(), Failed> {
+    let world = world()?;
+    let _planted = plant(fault);
+    for (case, seed) in (1..=SEEDS_OF_A_FAULT).zip(SEED..) {
+        if let Err(failure) = Case::new(seed).check(&world, Mistake::None) {
+            println!("{fault:?} is caught by case {case}: {failure}");
+            return Ok(());
+        }
+    }
+    Err(format!("{SEEDS_OF_A_FAULT} cases do not show {fault:?}").into())
 }

@@ -6,6 +6,8 @@ use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::kernels::cmp::not_distinct;
 use datafusion::arrow::compute::{and, concat_batches, filter_record_batch};
 
+use crate::faults::{self, Fault};
+
 /// Which rows of two equally long batches are equal (NULLs equal each other). Columns that cannot be compared count as
 /// different.
 pub fn equal_rows(old: &RecordBatch, new: &RecordBatch) -> Result<BooleanArray> {
@@ -33,6 +35,8 @@ pub fn correction(old: &RecordBatch, new: &RecordBatch) -> Result<Option<DeltaBa
 
 /// `old` taken back, then `new` inserted.
 pub fn concat_changes(old: &RecordBatch, new: &RecordBatch) -> Result<DeltaBatch> {
+    let lost = usize::from(faults::on(Fault::RetractionLost)).min(old.num_rows());
+    let old = &old.slice(lost, old.num_rows() - lost);
     let rows = concat_batches(&new.schema(), [old, new])?;
     let mut weights = vec![-1_i8; old.num_rows()];
     weights.resize(rows.num_rows(), 1);
