@@ -39,7 +39,10 @@ pub(super) fn trials() -> Vec<Trial> {
         ("one_version_of_shared_crates", one_version_of_shared_crates),
         ("paths_in_the_document_exist", paths_in_the_document_exist),
         ("nothing_is_left_undone", nothing_is_left_undone),
-        ("only_tests_have_planted_faults", only_tests_have_planted_faults),
+        (
+            "only_tests_have_planted_faults",
+            only_tests_have_planted_faults,
+        ),
     ];
     rules
         .into_iter()

@@ -7,7 +7,7 @@ use dataflow::{Error, Result};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
-use engine::{Change, SourceSpec, Store, StoreOptions, ViewSpec};
+use engine::{Change, SourceSpec, Store, StoreOptions, TableSpec, ViewSpec};
 use plan::{Emit, Mode, Node, Relation, RelationKind, TimeColumn, ViewShape};
 use sql::ast::{self, Statement};
 use sql::lower::LowerOptions;
@@ -15,8 +15,11 @@ use sql::planner::{Relations, StreamSource, plan_query};
 use sql::window::RunMode;
 
 use super::sim::Brokers;
+use super::stream::Stream;
+use super::table::{Table, TableRow};
+use super::window::DAY;
 
-/// A table of what a source sets aside.
+/// A table that rows are only added to.
 fn aside(schema: SchemaRef) -> Result<Arc<Store>> {
     Ok(Arc::new(Store::new(StoreOptions {
         schema,
@@ -55,7 +58,7 @@ impl<'a> Objects<'a> {
         &mut self,
         text: &str,
         brokers: &Brokers,
-        idle_after: i64,
+        stream: &Stream,
     ) -> Result<Change> {
         let Statement::CreateSource(create) = one(text)? else {
             return Err(Error::internal("not CREATE SOURCE"));
@@ -67,10 +70,11 @@ impl<'a> Objects<'a> {
             factory: Arc::new(brokers.clone()),
             time: engine::TimeRules {
                 delay,
-                idle_after,
+                idle_after: stream.idle_after,
+                idle_advance: stream.wall,
                 ..engine::TimeRules::default()
             },
-            max_ahead: None,
+            max_ahead: Some(DAY),
             fail_on_bad: false,
             aside: engine::AsideSpec {
                 errors: Some(aside(engine::aside::errors_schema())?),
@@ -79,6 +83,24 @@ impl<'a> Objects<'a> {
         });
         self.source = Some(Arc::clone(&spec));
         Ok(Change::CreateSource(spec))
+    }
+
+    /// Makes the small table and fills it.
+    pub(super) fn table(rows: &[TableRow]) -> Result<Vec<Change>> {
+        let spec = TableSpec {
+            name: "t".to_owned(),
+            store: aside(Table::schema())?,
+            watermark: None,
+        };
+        Ok(vec![Change::CreateTable(spec), Self::insert(rows)?])
+    }
+
+    /// Adds rows to the small table.
+    pub(super) fn insert(rows: &[TableRow]) -> Result<Change> {
+        Ok(Change::Insert {
+            table: "t".to_owned(),
+            rows: Table::batch(rows).map_err(Error::internal)?,
+        })
     }
 
     /// The source's tables of bad records and late rows.
@@ -135,7 +157,8 @@ impl<'a> Objects<'a> {
     }
 }
 
-fn one(text: &str) -> Result<Statement> {
+/// The statement of a text.
+pub(super) fn one(text: &str) -> Result<Statement> {
     let parsed = sql::parse::parse(text)?.pop();
     parsed
         .map(|p| p.statement)
@@ -151,6 +174,9 @@ fn emit(emit: ast::Emit) -> Emit {
 
 impl Objects<'_> {
     fn schema(&self, name: &str) -> Option<SchemaRef> {
+        if name == "t" {
+            return Some(Table::schema());
+        }
         let source = self.source.as_ref().filter(|s| s.name == name);
         let view = || self.views.get(name).map(|v| Arc::clone(&v.schema));
         source.map(|s| s.schema.arrow()).or_else(view)
@@ -174,6 +200,14 @@ impl sql::lower::Catalog for Objects<'_> {
                     window: view.node.window.clone(),
                 },
             ),
+            None if name == "t" => {
+                let shape = ViewShape {
+                    mode: Mode::Append,
+                    times: Vec::new(),
+                    window: Vec::new(),
+                };
+                (RelationKind::Table, shape)
+            }
             None => {
                 let watermark = self.source.as_ref()?.schema.watermark.as_ref()?;
                 let shape = ViewShape {
