@@ -16,6 +16,7 @@ mod emission;
 mod forms;
 mod input;
 mod model;
+mod outcome;
 mod plain;
 mod planning;
 mod query;
@@ -47,7 +48,7 @@ const LONG_CASES: usize = 100_000;
 /// The first case's seed; the others follow.
 const SEED: u64 = 1;
 /// Within so many seeds each of the planted faults must be found.
-const SEEDS_OF_A_FAULT: u64 = 20;
+const SEEDS_OF_A_FAULT: u64 = 50;
 /// Failures after which a run ends.
 const MAX_FAILURES: usize = 5;
 

@@ -10,8 +10,8 @@ use datafusion::prelude::SessionContext;
 use tokio::runtime::Runtime;
 
 use super::compare::{Rows, Value, rows_of};
-use super::drive::Look;
 use super::model::Placed;
+use super::outcome::Look;
 use super::table::TableRow;
 
 /// A session's beginning and end, where the row has one.

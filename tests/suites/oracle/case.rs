@@ -38,8 +38,11 @@ pub(super) enum What {
     /// A window over a windowed view, which may be corrected itself.
     Cascade {
         inner: Windowed,
+        /// One more between the two.
+        middle: Option<Windowed>,
         outer: Windowed,
-        corrected: bool,
+        /// The windowed view may be corrected itself; without one the first window stands in a subquery.
+        over: Below,
     },
     /// The rows of two windows.
     Both(Windowed, Windowed),
@@ -47,6 +50,14 @@ pub(super) enum What {
     Assigned(Windowed),
     /// A query without windows.
     Plain(Plain),
+}
+
+/// What a window over a window reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Below {
+    View,
+    CorrectedView,
+    Subquery,
 }
 
 /// When to look at all views, beside the end.
@@ -78,6 +89,14 @@ pub(super) struct Case {
 
 /// Streams of at most so many records are looked at after every tick.
 const EVERY_TICK: usize = 60;
+/// Windows over windows.
+const SECOND_KINDS: [Kind; 5] = [
+    Kind::Hop,
+    Kind::Hop,
+    Kind::Tumble,
+    Kind::Cumulate,
+    Kind::Session,
+];
 
 impl Case {
     /// The case that follows from a seed.
@@ -257,42 +276,69 @@ impl Case {
 
     fn cascade(seed: u64, mut random: Random, kind: Kind) -> Self {
         let inner = Windowed::inner(&mut random, kind);
-        let second = *random.pick(&[
-            Kind::Hop,
-            Kind::Hop,
-            Kind::Tumble,
-            Kind::Cumulate,
-            Kind::Session,
+        let over = *random.pick(&[
+            Below::View,
+            Below::View,
+            Below::CorrectedView,
+            Below::Subquery,
         ]);
-        let outer = Windowed::outer(&mut random, second, &inner);
+        let second = *random.pick(&SECOND_KINDS);
+        let mut outer = Windowed::outer(&mut random, second, &inner);
+        let deep = over != Below::Subquery && !inner.window.is_zoned() && random.chance(30);
+        let middle = deep.then(|| {
+            let third = *random.pick(&SECOND_KINDS);
+            let middle = Windowed::middle(&mut random, third, &inner);
+            outer = Windowed::outer(&mut random, second, &middle);
+            middle
+        });
         let (below, above) = (inner.interest(), outer.interest());
+        let between = middle.as_ref().map_or(0, |m| m.interest().tail);
         let interest = Interest {
-            tail: below.tail + above.tail,
+            tail: below.tail + between + above.tail,
             ..below
         };
         let mut case = Self::begin(seed, &interest);
-        let corrected = random.chance(30).then(|| every(&mut random));
-        let every = random.chance(40).then(|| every(&mut random));
-        case.kinds.push(match every {
-            None => "window over a view",
-            Some(_) => "window over a view, updating",
+        // Within one query there are no final rows of a window that is corrected.
+        let updating = over != Below::Subquery && random.chance(50);
+        let above = updating.then(|| every(&mut random));
+        case.kinds.push(match (over, above) {
+            _ if deep => "window over a window over a view",
+            (Below::Subquery, _) => "window over a windowed subquery",
+            (_, None) => "window over a view",
+            (_, Some(_)) => "window over a view, updating",
         });
-        if corrected.is_some() {
-            case.forms.insert("window over a corrected view");
+        let sql = inner.continuous("s", "ts");
+        let mut from = format!("({sql})");
+        if over == Below::Subquery {
+            outer.partition = false;
+        } else {
+            let corrected = (over == Below::CorrectedView).then(|| every(&mut random));
+            if corrected.is_some() {
+                case.forms.insert("window over a corrected view");
+            }
+            let what = What::Windowed(inner.clone());
+            case.add(&mut random, &sql, what, corrected);
+            from = "v0".to_owned();
         }
-        case.add(
-            &mut random,
-            &inner.continuous("s", "ts"),
-            What::Windowed(inner.clone()),
-            corrected,
-        );
+        if let Some(middle) = &middle {
+            let what = What::Cascade {
+                inner: inner.clone(),
+                middle: None,
+                outer: middle.clone(),
+                over,
+            };
+            let sql = middle.continuous(&from, "window_time");
+            case.add(&mut random, &sql, what, None);
+            from = "v1".to_owned();
+        }
         let what = What::Cascade {
             inner: inner.clone(),
+            over: if deep { Below::View } else { over },
+            middle,
             outer: outer.clone(),
-            corrected: corrected.is_some(),
         };
-        let sql = outer.continuous("v0", "window_time");
-        case.add(&mut random, &sql, what, every);
+        let sql = outer.continuous(&from, "window_time");
+        case.add(&mut random, &sql, what, above);
         case.window = Some(inner);
         case.done(random)
     }

@@ -9,11 +9,12 @@ use tokio::runtime::Runtime;
 
 use super::batch::{Batch, Log};
 use super::bounded;
-use super::case::{Case, Looks, View, What, first_sql, top_sql};
+use super::case::{Below, Case, Looks, View, What, first_sql, top_sql};
 use super::compare::{Rows, Subscriber, difference, line, rows_of};
 use super::counts;
-use super::drive::{self, Job, Outcome, Run};
+use super::drive::{self, Job};
 use super::model::{Sessions, late_times, spread};
+use super::outcome::{Outcome, Run};
 use super::query::{Cut, Mistake, Windowed};
 use super::stream::Row;
 use super::table::TableRow;
@@ -54,8 +55,11 @@ impl View {
 
     /// Whether the rows at a tick's end do not depend on when changes come out, or on what other views hold back.
     fn is_exact(&self) -> bool {
-        let cascade = matches!(self.what, What::Cascade { .. });
-        self.every.map_or(!cascade, |every| every <= MILLI)
+        let (cascade, deep) = match &self.what {
+            What::Cascade { middle, .. } => (true, middle.is_some()),
+            _ => (false, false),
+        };
+        self.every.map_or(!cascade, |every| every <= MILLI) && !deep
     }
 }
 
@@ -252,17 +256,28 @@ impl Case {
             What::First { of, limit } => {
                 first_sql(&of.plain(cut(true)), *limit).replacen("SELECT k", "SELECT at, k", 1)
             }
-            What::Cascade { inner, outer, .. } => {
-                let relation = format!(
-                    "(SELECT at, k, c, s, window_time AS ts, -9000000000000000000 AS wm, 0 AS o, 0 AS p FROM ({}))",
-                    inner.plain(cut(true))
-                );
-                outer.plain(Cut {
-                    relation: &relation,
-                    closed: false,
-                    sessions: false,
-                    mistake: Mistake::None,
-                })
+            What::Cascade {
+                inner,
+                middle,
+                outer,
+                ..
+            } => {
+                let over = |query: &Windowed, below: &str| {
+                    let relation = format!(
+                        "(SELECT at, k, c, s, window_time AS ts, -9000000000000000000 AS wm, 0 AS o, 0 AS p FROM ({below}))"
+                    );
+                    query.plain(Cut {
+                        relation: &relation,
+                        closed: false,
+                        sessions: false,
+                        mistake: Mistake::None,
+                    })
+                };
+                let below = inner.plain(cut(true));
+                match middle {
+                    Some(middle) => over(outer, &over(middle, &below)),
+                    None => over(outer, &below),
+                }
             }
             What::Both(one, other) => format!(
                 "{} UNION ALL {}",
@@ -286,10 +301,11 @@ impl Case {
     ) -> Result<bool, String> {
         let windows = view.what.windows();
         let one_window = windows.iter().all(|q| q.window.kind() == Kind::Tumble);
-        let over_view = matches!(
-            view.what,
-            What::Cascade { .. } | What::Top { inside: false, .. }
-        );
+        let over_view = match view.what {
+            What::Cascade { over, .. } => over != Below::Subquery,
+            What::Top { inside, .. } => !inside,
+            _ => false,
+        };
         let grew = self.table.as_ref().is_some_and(|t| !t.more.is_empty());
         if over_view || grew || !(one_window || self.stream.in_time) {
             return Ok(false);

@@ -1,9 +1,9 @@
 //! What is counted: late rows, rows that went into windows, state that is left, records and bad ones of the source.
 
-use super::case::{Case, View, What};
+use super::case::{Below, Case, View, What};
 use super::compare::Value;
-use super::drive::{Outcome, Run};
 use super::model::{Placed, counted, late_times};
+use super::outcome::{Outcome, Run};
 use super::query::Windowed;
 use super::stream::Record;
 use super::window::Kind;
@@ -54,13 +54,14 @@ impl Left<'_> {
                 held + below
             }
             What::First { of, limit } => {
-                let copies = of.copies(&self.last) * self.run.model.partitions.len();
-                // Equal rows are held as one.
-                self.windows(of) * (*limit).min(copies) as u64
+                // Equal rows are held as one: there is one row a partition.
+                let rows = self.run.model.partitions.len();
+                self.windows(of) * (*limit).min(rows) as u64
             }
             What::Cascade {
-                inner, corrected, ..
-            } => u64::from(*corrected) * self.of(inner, false),
+                over: Below::View, ..
+            } => 0,
+            What::Cascade { inner, .. } => self.of(inner, false),
             What::Both(one, other) => self.of(one, self.updating) + self.of(other, self.updating),
             What::Assigned(_) => 0,
             What::Plain(plain) if plain.is_by_event_time() => {
@@ -102,7 +103,7 @@ pub(super) fn check_counters(
     }
     let mut late: Vec<i64> = match &view.what {
         What::Cascade {
-            corrected: false, ..
+            over: Below::View, ..
         }
         | What::Top { inside: false, .. } => Vec::new(),
         What::Plain(plain) if plain.is_by_event_time() => placed

@@ -1,21 +1,19 @@
 //! Runs one case through the engine's core, step by step, under a clock that only the test moves.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::time::{MILLI, MINUTE, SECOND};
 use dataflow::wake::Waker;
-use dataflow::{Clock, DeltaBatch, ManualClock, Watermark};
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use dataflow::{Clock, ManualClock, Watermark};
 use datafusion::execution::SessionState;
-use engine::status::{SourceStatus, ViewStatus};
+use engine::status::ViewStatus;
 use engine::{Change, Core, Cut, CutLog, Limits, Store, ViewState};
 use parking_lot::Mutex;
 
 use super::case::Looks;
 use super::compare::{Rows, Subscriber, difference, rows_of};
 use super::model::Model;
+use super::outcome::{Look, Outcome, Run, late_times, places};
 use super::planning::Objects;
 use super::random::Random;
 use super::sim::{Broker, Brokers};
@@ -25,41 +23,6 @@ use super::window::DAY;
 
 /// Ticks beyond which a case is taken to hang.
 const MAX_TICKS: usize = 20_000;
-
-/// What became of a view.
-pub(super) struct Outcome {
-    pub(super) rows: Rows,
-    /// All changes from the first version on.
-    pub(super) log: Vec<(u64, DeltaBatch)>,
-    pub(super) status: ViewStatus,
-    /// Event times of the rows that the source's table of late rows has for it.
-    pub(super) late: Vec<i64>,
-}
-
-/// The views at one moment: the tick, the watermark behind it, the rows of each view that there is.
-pub(super) struct Look {
-    pub(super) tick: usize,
-    pub(super) watermark: i64,
-    pub(super) views: Vec<Rows>,
-}
-
-/// What became of a case.
-pub(super) struct Run {
-    pub(super) model: Model,
-    pub(super) source: SourceStatus,
-    pub(super) views: Vec<Outcome>,
-    /// The last one is at the end.
-    pub(super) looks: Vec<Look>,
-    /// Rows of the small table, with the ticks that they came in.
-    pub(super) table: Vec<(TableRow, usize)>,
-    /// Partition and offset of the records that the source's table of bad records has.
-    pub(super) bad: Vec<(i32, i64)>,
-    /// Subscribers came while records were still to come.
-    pub(super) subscribed: bool,
-    pub(super) tick_records: usize,
-    /// Not all partitions were there from the beginning.
-    pub(super) partitions_came: bool,
-}
 
 /// How a case is run.
 pub(super) struct Job<'a> {
@@ -108,7 +71,7 @@ struct Driver<'a> {
 }
 
 /// When the clock begins, long after the event times of all streams.
-const BEGINNING: i64 = 2_000_000_000 * SECOND;
+const BEGINNING: i64 = 4_000_000_000 * SECOND;
 /// Days that the clock moves at most until all partitions are idle.
 const MAX_DAYS: usize = 100;
 
@@ -157,35 +120,6 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
     driver.end()?;
     driver.look(job)?;
     driver.finish(job)
-}
-
-/// Event times of late rows by view.
-fn late_times(batches: &[RecordBatch]) -> HashMap<String, Vec<i64>> {
-    let mut times: HashMap<String, Vec<i64>> = HashMap::new();
-    for batch in batches {
-        let views = batch.column(0).as_string::<i32>();
-        let at = batch.column(1).as_primitive::<TimestampMicrosecondType>();
-        for (view, at) in views.iter().flatten().zip(at.values()) {
-            times.entry(view.to_owned()).or_default().push(*at);
-        }
-    }
-    times
-}
-
-/// Partition and offset of bad records.
-fn places(batches: &[RecordBatch]) -> Vec<(i32, i64)> {
-    let of = |batch: &RecordBatch| -> Vec<(i32, i64)> {
-        let partitions = batch.column(1).as_primitive::<Int32Type>().values();
-        let offsets = batch.column(2).as_primitive::<Int64Type>().values();
-        partitions
-            .iter()
-            .copied()
-            .zip(offsets.iter().copied())
-            .collect()
-    };
-    let mut places: Vec<(i32, i64)> = batches.iter().flat_map(of).collect();
-    places.sort_unstable();
-    places
 }
 
 fn text(error: impl std::fmt::Debug) -> String {

@@ -72,7 +72,7 @@ impl<'a> Objects<'a> {
                 delay,
                 idle_after: stream.idle_after,
                 idle_advance: stream.wall,
-                ..engine::TimeRules::default()
+                max_drift: stream.max_drift,
             },
             max_ahead: Some(DAY),
             fail_on_bad: false,

@@ -29,8 +29,8 @@ pub(super) struct Windowed {
     bound: Option<(&'static str, i64)>,
     pub(super) having: Option<&'static str>,
     call: Call,
-    /// A session's PARTITION BY is written out.
-    partition: bool,
+    /// A session's PARTITION BY is written out; it must stand behind a name.
+    pub(super) partition: bool,
     /// The whole stands in a subquery.
     around: bool,
 }
@@ -166,16 +166,7 @@ impl Windowed {
     fn counting(random: &mut Random, window: Window) -> Self {
         let mut query = Self::with(random, window, vec![K], Vec::new());
         query.grouped = vec!["window_start", "window_end", "window_time"];
-        query.shown = [
-            "k",
-            "window_start",
-            "window_end",
-            "window_time",
-            "count(*) AS c",
-            "sum(n) AS s",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        query.show(["count(*) AS c", "sum(n) AS s"]);
         query.filter = condition(random, 20);
         query
     }
@@ -205,6 +196,21 @@ impl Windowed {
         };
         let shown = second_aggregates(random);
         Self::with(random, window, keys, shown)
+    }
+
+    /// A query over the rows of `inner` that has the same columns.
+    pub(super) fn middle(random: &mut Random, kind: Kind, inner: &Self) -> Self {
+        let mut query = Self::outer(random, kind, inner);
+        query.keys = vec![K];
+        query.grouped = vec!["window_start", "window_end", "window_time"];
+        query.show(["sum(c) AS c", "sum(s) AS s"]);
+        query
+    }
+
+    /// Shows the key, the window and these.
+    fn show(&mut self, counted: [&str; 2]) {
+        let own = ["k", "window_start", "window_end", "window_time"];
+        self.shown = own.into_iter().chain(counted).map(str::to_owned).collect();
     }
 
     /// Adds, sometimes, a condition on a column of the window, with a time out of `stream`.
@@ -348,7 +354,7 @@ impl Windowed {
         let function = format!("{:?}", self.window.kind()).to_uppercase();
         let arguments = self.window.arguments(flink, self.call == Call::Named);
         let mut relation_read = relation.clone();
-        if self.call == Call::Flink && self.input.is_stream() {
+        if self.call == Call::Flink && !relation.starts_with('(') && with.is_empty() {
             relation_read = format!("TABLE {relation}");
         }
         if self.writes_partition() {

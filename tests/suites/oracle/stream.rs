@@ -51,6 +51,8 @@ pub(super) struct Stream {
     pub(super) in_time: bool,
     /// When all partitions are idle the clock moves the watermark: at the end all windows close.
     pub(super) wall: bool,
+    /// No partition goes farther ahead of the others while there is something to read.
+    pub(super) max_drift: Option<i64>,
     /// The row that ends every partition, far behind all others; without partition and offset.
     pub(super) last: Row,
 }
@@ -131,6 +133,7 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
         },
         in_time,
         wall: in_time && random.chance(60) || random.chance(5),
+        max_drift: random.chance(15).then(|| interest.scale / 4),
         last: Row {
             partition: 0,
             offset: 0,
@@ -430,6 +433,7 @@ impl Stream {
             ),
             ("records far in the future", bad().any(|r| r.future)),
             ("tombstones", bad().any(|r| r.payload.is_none())),
+            ("partitions that wait for others", self.max_drift.is_some()),
             ("the clock closes the last windows", self.wall),
         ];
         has.into_iter()

@@ -23,6 +23,12 @@ pub(super) const ZONES: [Zone; 5] = [
             (1_792_890_000, 3600),
             (1_806_195_600, 7200),
             (1_824_944_400, 3600),
+            (1_837_645_200, 7200),
+            (1_856_394_000, 3600),
+            (1_869_094_800, 7200),
+            (1_887_843_600, 3600),
+            (1_901_149_200, 7200),
+            (1_919_293_200, 3600),
         ],
     },
     Zone {
@@ -34,6 +40,12 @@ pub(super) const ZONES: [Zone; 5] = [
             (1_793_512_800, -18_000),
             (1_805_007_600, -14_400),
             (1_825_567_200, -18_000),
+            (1_836_457_200, -14_400),
+            (1_857_016_800, -18_000),
+            (1_867_906_800, -14_400),
+            (1_888_466_400, -18_000),
+            (1_899_356_400, -14_400),
+            (1_919_916_000, -18_000),
         ],
     },
     // Half an hour is not an hour.
@@ -46,6 +58,12 @@ pub(super) const ZONES: [Zone; 5] = [
             (1_791_041_400, 39_600),
             (1_806_764_400, 37_800),
             (1_822_491_000, 39_600),
+            (1_838_214_000, 37_800),
+            (1_853_940_600, 39_600),
+            (1_869_663_600, 37_800),
+            (1_885_995_000, 39_600),
+            (1_901_718_000, 37_800),
+            (1_917_444_600, 39_600),
         ],
     },
     // Clocks change at midnight: the day begins at one.
@@ -71,10 +89,10 @@ impl Zone {
     /// A time in microseconds a little before some change of the clocks that is written down, with others around it.
     pub(super) fn eventful(&self, random: &mut Random) -> i64 {
         let instants = match self.changes {
-            [_, inner @ .., _, _] => inner,
-            _ => &[(1_767_225_600, 0)],
+            [_, second, third, ..] => [*second, *third],
+            _ => [(1_767_225_600, 0); 2],
         };
-        random.pick(instants).0 * SECOND
+        random.pick(&instants).0 * SECOND
     }
 
     /// The first instant at which clocks show a time; both in microseconds. A time that clocks jump over is as far behind
