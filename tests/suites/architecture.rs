@@ -24,7 +24,7 @@ const SINGLE: [&str; 6] = [
 type Checked = Result<(), Failed>;
 
 pub(super) fn trials() -> Vec<Trial> {
-    let rules: [(&str, fn() -> Checked); 8] = [
+    let rules: [(&str, fn() -> Checked); 9] = [
         (
             "dependencies_are_those_of_the_document",
             dependencies_are_those_of_the_document,
@@ -39,6 +39,10 @@ pub(super) fn trials() -> Vec<Trial> {
         ("one_version_of_shared_crates", one_version_of_shared_crates),
         ("paths_in_the_document_exist", paths_in_the_document_exist),
         ("nothing_is_left_undone", nothing_is_left_undone),
+        (
+            "only_tests_have_planted_faults",
+            only_tests_have_planted_faults,
+        ),
     ];
     rules
         .into_iter()
@@ -298,5 +302,15 @@ fn nothing_is_left_undone() -> Checked {
             }
         }
     }
+    none(wrong)
+}
+
+/// No crate of the program turns the engine's planted faults on.
+fn only_tests_have_planted_faults() -> Checked {
+    let manifests = files(&repository().join("crates"), "toml").into_iter();
+    let wrong = manifests
+        .filter(|path| read_to_string(path).unwrap().contains("\"faults\""))
+        .map(|path| format!("{} asks for the feature faults", relative(&path)))
+        .collect();
     none(wrong)
 }

@@ -221,8 +221,17 @@ impl Function {
         .build()
         .map_err(from_datafusion)?;
         let mut function = lowered.aggregate;
-        if !lowered.order_bys.is_empty() {
-            if function.order_sensitivity().hard_requires() {
+        // WITHIN GROUP (ORDER BY x) says what is aggregated, not in which order rows must come: x is an argument already.
+        let within_group = function.fun().supports_within_group_clause();
+        let order_bys = if within_group {
+            Vec::new()
+        } else {
+            lowered.order_bys
+        };
+        if !order_bys.is_empty() {
+            // string_agg says that it needs its rows in order, and sorts them itself.
+            let sorts = function.fun().name() == "string_agg";
+            if function.order_sensitivity().hard_requires() && !sorts {
                 return Err(Error::unsupported(format!(
                     "ORDER BY inside {} in a continuous query",
                     function.fun().name()
@@ -234,7 +243,7 @@ impl Function {
             function = unordered.map_or(function, Arc::new);
         }
         let mut args = function.expressions();
-        args.extend(lowered.order_bys.iter().map(|o| Arc::clone(&o.expr)));
+        args.extend(order_bys.iter().map(|o| Arc::clone(&o.expr)));
         let states = function.state_fields().map_err(from_datafusion)?.len();
         let nothing = RecordBatch::new_empty(Arc::clone(schema.inner()));
         let no_rows = evaluate_all(&args, &nothing)?;

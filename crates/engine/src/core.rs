@@ -71,6 +71,8 @@ pub struct Core {
     replies: Vec<(Reply<u64>, Result<()>)>,
     inserted: bool,
     last_commit: Micros,
+    /// The clock at the end of the last tick.
+    last_wall: Micros,
 }
 
 /// A feed and its role.
@@ -107,6 +109,7 @@ impl Core {
     /// An engine without anything.
     pub fn new(clock: Arc<dyn Clock>, cuts: Box<dyn CutLog>, waker: Waker, limits: Limits) -> Self {
         Self {
+            last_wall: clock.now(),
             clock,
             limits,
             waker,
@@ -177,6 +180,7 @@ impl Core {
 
     fn end_tick(&mut self, records: usize) -> Result<bool> {
         let wall = self.clock.now();
+        self.last_wall = wall;
         if !self.is_due(records, wall) {
             return Ok(false);
         }

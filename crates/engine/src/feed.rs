@@ -118,8 +118,13 @@ pub struct Delivery {
 }
 
 impl Feed {
-    /// Opens a read for `consumers`, at `positions` where given, else where the source's options say.
-    pub fn open(spec: Arc<SourceSpec>, consumers: Vec<Consumer>, waker: Waker) -> Result<Self> {
+    /// Opens a read for `consumers` where the source's options say. The last tick ended at `wall`.
+    pub fn open(
+        spec: Arc<SourceSpec>,
+        consumers: Vec<Consumer>,
+        waker: Waker,
+        wall: Micros,
+    ) -> Result<Self> {
         let wanted = wanted_columns(&spec.schema, &consumers);
         let wants = wants_of(&spec.schema, &wanted);
         let request = OpenRequest {
@@ -142,7 +147,7 @@ impl Feed {
             consumers,
             counts: FeedCounts::default(),
             partition_counts: Vec::new(),
-            last_wall: Micros::MAX,
+            last_wall: wall,
             paused: Vec::new(),
         })
     }

@@ -12,6 +12,7 @@ pub mod core;
 pub mod cut;
 pub mod engine;
 pub mod expr;
+pub mod faults;
 pub mod feed;
 pub mod matching;
 pub mod operator;

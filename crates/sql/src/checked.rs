@@ -1,6 +1,8 @@
-//! Integer arithmetic as PostgreSQL has it: `+`, `-`, `*` and `sum` fail with 22003 where DataFusion wraps.
+//! Functions in place of DataFusion's: `+`, `-`, `*` and `sum` of integers fail with 22003 where DataFusion wraps, as in
+//! PostgreSQL, and the DISTINCT of `bit_xor` counts.
 
 mod arithmetic;
+mod bit_xor;
 mod sum;
 
 use std::sync::Arc;
@@ -15,10 +17,11 @@ use datafusion::logical_expr::AggregateUDF;
 pub fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     let sum = Arc::new(AggregateUDF::new_from_impl(sum::CheckedSum::default()));
     let mut builder = builder.with_analyzer_rule(Arc::new(arithmetic::CheckedArithmetic));
+    let bit_xor = Arc::new(AggregateUDF::new_from_impl(bit_xor::BitXor::default()));
     builder
         .aggregate_functions()
         .get_or_insert_default()
-        .push(sum);
+        .extend([sum, bit_xor]);
     builder
 }
 

@@ -1,18 +1,24 @@
 //! One case: a random stream and one or two random views over it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dataflow::time::{MILLI, SECOND};
+use dataflow::time::SECOND;
 
+use super::emission::{clause, every};
+use super::forms;
+use super::plain::Plain;
 use super::query::Windowed;
 use super::random::Random;
 use super::stream::{Interest, Stream, Times, generate};
-use super::window::{KINDS, Kind, Window, interval};
-use super::words::{K, aggregates, condition};
+use super::table::Table;
+use super::window::{KINDS, Kind};
 
 /// A view and what it must hold.
 pub(super) struct View {
     pub(super) create: String,
+    /// Its query, without EMIT.
+    pub(super) select: String,
     pub(super) what: What,
     /// Corrected while windows are open; changes wait so long at most.
     pub(super) every: Option<i64>,
@@ -27,16 +33,40 @@ pub(super) enum What {
         limit: usize,
         inside: bool,
     },
+    /// The first rows of each window and key, not grouped.
+    First { of: Windowed, limit: usize },
     /// A window over a windowed view, which may be corrected itself.
     Cascade {
         inner: Windowed,
+        /// One more between the two.
+        middle: Option<Windowed>,
         outer: Windowed,
-        corrected: bool,
+        /// The windowed view may be corrected itself; without one the first window stands in a subquery.
+        over: Below,
     },
+    /// The rows of two windows.
+    Both(Windowed, Windowed),
     /// Rows with their windows, not grouped.
     Assigned(Windowed),
-    /// A query without windows over relation `log` or `s`.
-    Plain { sql: String, groups: bool },
+    /// A query without windows.
+    Plain(Plain),
+}
+
+/// What a window over a window reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Below {
+    View,
+    CorrectedView,
+    Subquery,
+}
+
+/// When to look at all views, beside the end.
+#[derive(Clone, Debug)]
+pub(super) enum Looks {
+    /// After every tick.
+    Every,
+    /// After the ticks in which so many records have been read.
+    After(Vec<i64>),
 }
 
 /// One case.
@@ -44,26 +74,46 @@ pub(super) struct Case {
     pub(super) seed: u64,
     pub(super) stream: Arc<Stream>,
     pub(super) source: String,
+    /// The small table, when a view reads it.
+    pub(super) table: Option<Table>,
     /// The first window over the stream, if there is one.
     pub(super) window: Option<Windowed>,
     pub(super) views: Vec<View>,
+    /// What kinds of views these are.
     pub(super) kinds: Vec<&'static str>,
+    /// All that the case is made of, by the names of the register.
+    pub(super) forms: BTreeSet<&'static str>,
     pub(super) join_after: Option<i64>,
-    pub(super) look_after: Option<i64>,
+    pub(super) looks: Looks,
 }
 
-const EVERY: [i64; 4] = [MILLI, MILLI, 700 * MILLI, 20 * SECOND];
+/// Streams of at most so many records are looked at after every tick.
+const EVERY_TICK: usize = 60;
+/// Windows over windows.
+const SECOND_KINDS: [Kind; 5] = [
+    Kind::Hop,
+    Kind::Hop,
+    Kind::Tumble,
+    Kind::Cumulate,
+    Kind::Session,
+];
 
 impl Case {
     /// The case that follows from a seed.
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed, "case");
         let kind = *random.pick(&KINDS);
+        let aligned = match kind {
+            Kind::Session => Kind::Hop,
+            other => other,
+        };
         match random.below(100) {
-            0..75 => Self::windowed(seed, random, kind),
-            75..84 => Self::top(seed, random, kind),
-            84..94 => Self::cascade(seed, random, kind),
-            94..96 => Self::assigned(seed, random, kind),
+            0..56 => Self::windowed(seed, random, kind),
+            56..63 => Self::top(seed, random, aligned),
+            63..67 => Self::first(seed, random, aligned),
+            67..76 => Self::cascade(seed, random, kind),
+            76..79 => Self::assigned(seed, random, aligned),
+            79..83 => Self::both(seed, random, aligned),
             _ => Self::plain(seed, random),
         }
     }
@@ -73,46 +123,50 @@ impl Case {
         let format = match stream.times {
             Times::Micros => "epoch_us",
             Times::Millis => "epoch_ms",
+            Times::Seconds => "epoch_s",
             Times::Iso => "iso8601",
         };
         let delay = format!("{}.{:06}", stream.delay / SECOND, stream.delay % SECOND);
         let source = format!(
             "CREATE SOURCE s (k TEXT, n BIGINT, x DOUBLE PRECISION, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts - INTERVAL \
-             '{delay} seconds') WITH (connector = 'sim', timestamp.format = '{format}') FORMAT PLAIN ENCODE JSON"
+             '{delay} seconds') INCLUDE PARTITION AS p, OFFSET AS o WITH (connector = 'sim', timestamp.format = \
+             '{format}') FORMAT PLAIN ENCODE JSON"
         );
         Self {
             seed,
+            forms: stream.forms(interest).into_iter().collect(),
             stream: Arc::new(stream),
             source,
+            table: None,
             window: None,
             views: Vec::new(),
             kinds: Vec::new(),
             join_after: None,
-            look_after: None,
+            looks: Looks::After(Vec::new()),
         }
     }
 
     fn add(&mut self, random: &mut Random, sql: &str, what: What, every: Option<i64>) {
         let name = format!("v{}", self.views.len());
-        // A Top-N over another view gives its rows as that one does.
-        let follows = matches!(what, What::Top { inside: false, .. });
-        let emit = match every {
-            _ if follows => String::new(),
-            // EMIT belongs to a query with a window.
-            None if matches!(what, What::Plain { .. } | What::Assigned(_)) => String::new(),
-            None => (*random.pick(&["", " EMIT ON WINDOW CLOSE", " EMIT FINAL"])).to_owned(),
-            Some(SECOND) => " EMIT ON UPDATE".to_owned(),
-            Some(every) => format!(" EMIT ON UPDATE EVERY {}", interval(every, false)),
+        // EMIT belongs to a query with a window, and a Top-N over another view gives its rows as that one does.
+        let emit = match (&what, every) {
+            (What::Top { inside: false, .. }, _) => String::new(),
+            (What::Assigned(_) | What::Plain(_), None) => String::new(),
+            _ => {
+                let (emit, form) = clause(random, every);
+                self.forms.insert(form);
+                emit
+            }
         };
-        let groups = matches!(what, What::Plain { groups: true, .. });
-        let options = if groups {
-            " WITH (unbounded_state = true)"
-        } else {
-            ""
+        let options = match &what {
+            What::Plain(plain) if plain.is_unbounded() => " WITH (unbounded_state = true)",
+            _ => "",
         };
-        let create = format!("CREATE MATERIALIZED VIEW {name}{options} AS {sql}{emit}");
+        self.forms.extend(what.forms());
+        self.forms.extend(forms::in_text(sql));
         self.views.push(View {
-            create,
+            create: format!("CREATE MATERIALIZED VIEW {name}{options} AS {sql}{emit}"),
+            select: sql.to_owned(),
             what,
             every,
         });
@@ -122,9 +176,20 @@ impl Case {
         let total = self.stream.order.len() as i64;
         if self.views.len() > 1 && self.stream.in_time && random.chance(50) {
             self.join_after = Some(random.between(0, total));
+        } else if self.stream.order.len() <= EVERY_TICK {
+            self.looks = Looks::Every;
         } else if random.chance(30) {
-            self.look_after = Some(random.between(0, total));
+            let looks = 1 + random.below(3);
+            self.looks = Looks::After((0..looks).map(|_| random.between(0, total)).collect());
         }
+        if self.views.iter().any(|v| v.select.contains("JOIN t ")) {
+            let grows = self.join_after.is_none() && random.chance(60);
+            self.table = Some(Table::random(&mut random, total as usize, grows));
+            if grows {
+                self.forms.insert("a table that grows");
+            }
+        }
+        self.forms.extend(&self.kinds);
         self
     }
 
@@ -145,7 +210,7 @@ impl Case {
             case.add(&mut random, &sql, What::Windowed(query.clone()), None);
         }
         if update {
-            let every = *random.pick(&EVERY);
+            let every = every(&mut random);
             case.kinds.push(name_of(kind, true));
             case.add(
                 &mut random,
@@ -159,147 +224,197 @@ impl Case {
     }
 
     fn top(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let kind = if kind == Kind::Session {
-            Kind::Hop
-        } else {
-            kind
-        };
         let of = Windowed::inner(&mut random, kind);
         let mut case = Self::begin(seed, &of.interest());
         let limit = 1 + random.below(4);
-        let every = random.chance(50).then(|| *random.pick(&EVERY));
+        let every = random.chance(50).then(|| every(&mut random));
         let inside = random.chance(50);
         let sql = of.continuous("s", "ts");
         case.kinds.push(if every.is_some() {
-            "top-n, updating"
+            "top-n of windows, updating"
         } else {
-            "top-n"
+            "top-n of windows"
         });
-        if inside {
-            case.add(
-                &mut random,
-                &top_sql(&format!("({sql})"), limit),
-                What::Top {
-                    of: of.clone(),
-                    limit,
-                    inside,
-                },
-                every,
-            );
-        } else {
+        let mut from = format!("({sql})");
+        if !inside {
             case.add(&mut random, &sql, What::Windowed(of.clone()), every);
-            case.add(
-                &mut random,
-                &top_sql("v0", limit),
-                What::Top {
-                    of: of.clone(),
-                    limit,
-                    inside,
-                },
-                every,
-            );
+            from = "v0".to_owned();
         }
+        let what = What::Top {
+            of: of.clone(),
+            limit,
+            inside,
+        };
+        case.add(&mut random, &top_sql(&from, limit), what, every);
+        case.window = Some(of);
+        case.done(random)
+    }
+
+    fn first(seed: u64, mut random: Random, kind: Kind) -> Self {
+        let way = *random.pick(&["ASC", "DESC"]);
+        let number = format!(
+            "ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k ORDER BY ts {way}, p, o) AS r"
+        );
+        let shown = ["k", "n", "ts", "window_start", "window_end", &number];
+        let of = Windowed::assigned(&mut random, kind, &shown);
+        let mut case = Self::begin(seed, &of.interest());
+        let limit = *random.pick(&[1, 1, 2, 3]);
+        case.kinds.push(if limit == 1 {
+            "first row of a window"
+        } else {
+            "top-n of rows"
+        });
+        let sql = first_sql(&of.continuous("s", "ts"), limit);
+        let what = What::First {
+            of: of.clone(),
+            limit,
+        };
+        case.add(&mut random, &sql, what, None);
         case.window = Some(of);
         case.done(random)
     }
 
     fn cascade(seed: u64, mut random: Random, kind: Kind) -> Self {
         let inner = Windowed::inner(&mut random, kind);
-        let second = *random.pick(&[
-            Kind::Hop,
-            Kind::Hop,
-            Kind::Tumble,
-            Kind::Cumulate,
-            Kind::Session,
+        let over = *random.pick(&[
+            Below::View,
+            Below::View,
+            Below::CorrectedView,
+            Below::Subquery,
         ]);
-        let outer = Windowed::outer(&mut random, second, &inner);
+        let second = *random.pick(&SECOND_KINDS);
+        let mut outer = Windowed::outer(&mut random, second, &inner);
+        let deep = over != Below::Subquery && !inner.window.is_zoned() && random.chance(30);
+        let middle = deep.then(|| {
+            let third = *random.pick(&SECOND_KINDS);
+            let middle = Windowed::middle(&mut random, third, &inner);
+            outer = Windowed::outer(&mut random, second, &middle);
+            middle
+        });
         let (below, above) = (inner.interest(), outer.interest());
+        let between = middle.as_ref().map_or(0, |m| m.interest().tail);
         let interest = Interest {
-            tail: below.tail + above.tail,
+            tail: below.tail + between + above.tail,
             ..below
         };
         let mut case = Self::begin(seed, &interest);
-        let corrected = random.chance(30).then(|| *random.pick(&EVERY));
-        let every = random.chance(30).then(|| *random.pick(&EVERY));
-        case.kinds.push("cascade");
-        case.add(
-            &mut random,
-            &inner.continuous("s", "ts"),
-            What::Windowed(inner.clone()),
-            corrected,
-        );
+        // Within one query there are no final rows of a window that is corrected.
+        let updating = over != Below::Subquery && random.chance(50);
+        let above = updating.then(|| every(&mut random));
+        case.kinds.push(match (over, above) {
+            _ if deep => "window over a window over a view",
+            (Below::Subquery, _) => "window over a windowed subquery",
+            (_, None) => "window over a view",
+            (_, Some(_)) => "window over a view, updating",
+        });
+        let sql = inner.continuous("s", "ts");
+        let mut from = format!("({sql})");
+        if over == Below::Subquery {
+            outer.partition = false;
+        } else {
+            let corrected = (over == Below::CorrectedView).then(|| every(&mut random));
+            if corrected.is_some() {
+                case.forms.insert("window over a corrected view");
+            }
+            let what = What::Windowed(inner.clone());
+            case.add(&mut random, &sql, what, corrected);
+            from = "v0".to_owned();
+        }
+        if let Some(middle) = &middle {
+            let what = What::Cascade {
+                inner: inner.clone(),
+                middle: None,
+                outer: middle.clone(),
+                over,
+            };
+            let sql = middle.continuous(&from, "window_time");
+            case.add(&mut random, &sql, what, None);
+            from = "v1".to_owned();
+        }
         let what = What::Cascade {
             inner: inner.clone(),
+            over: if deep { Below::View } else { over },
+            middle,
             outer: outer.clone(),
-            corrected: corrected.is_some(),
         };
-        case.add(
-            &mut random,
-            &outer.continuous("v0", "window_time"),
-            what,
-            every,
-        );
+        let sql = outer.continuous(&from, "window_time");
+        case.add(&mut random, &sql, what, above);
         case.window = Some(inner);
         case.done(random)
     }
 
     fn assigned(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let kind = if kind == Kind::Session {
-            Kind::Hop
-        } else {
-            kind
-        };
-        let query = Windowed::assigned(&mut random, kind);
+        let shown = [
+            "k",
+            "n + 1 AS m",
+            "ts",
+            "window_start",
+            "window_end",
+            "window_time",
+        ];
+        let query = Windowed::assigned(&mut random, kind, &shown);
         let mut case = Self::begin(seed, &query.interest());
         case.kinds.push("not grouped");
-        case.add(
-            &mut random,
-            &query.continuous("s", "ts"),
-            What::Assigned(query.clone()),
-            None,
-        );
+        let sql = query.continuous("s", "ts");
+        case.add(&mut random, &sql, What::Assigned(query.clone()), None);
         case.window = Some(query);
         case.done(random)
     }
 
-    fn plain(seed: u64, mut random: Random) -> Self {
-        let interest = Window::random(&mut random, Kind::Tumble).interest();
-        let mut case = Self::begin(seed, &interest);
-        let condition =
-            condition(&mut random, 70).map_or(String::new(), |c| format!(" WHERE {}", c.sql));
-        let groups = random.chance(60);
-        let sql = if groups && random.chance(30) {
-            format!(
-                "SELECT {} FROM s{condition}",
-                aggregates(&mut random).join(", ")
-            )
-        } else if groups {
-            format!(
-                "SELECT {}, {} FROM s{condition} GROUP BY {}",
-                K.sql,
-                aggregates(&mut random).join(", "),
-                K.sql
-            )
-        } else {
-            let one = format!("SELECT k, n * 2 AS twice, upper(k) AS u, ts FROM s{condition}");
-            if random.chance(40) {
-                format!("{one} UNION ALL SELECT k, n, upper(k), ts FROM s WHERE n > 0")
-            } else {
-                one
-            }
+    fn both(seed: u64, mut random: Random, kind: Kind) -> Self {
+        let one = Windowed::inner(&mut random, kind);
+        let other = Windowed::inner_like(&mut random, &one);
+        let (first, second) = (one.interest(), other.interest());
+        let interest = Interest {
+            tail: first.tail.max(second.tail),
+            ..first
         };
-        case.kinds.push(if groups { "group by" } else { "filter" });
-        let every = groups.then(|| *random.pick(&EVERY));
-        case.add(
-            &mut random,
-            &sql,
-            What::Plain {
-                sql: sql.replace("FROM s", "FROM log"),
-                groups,
-            },
-            every,
+        let mut case = Self::begin(seed, &interest);
+        let every = random.chance(50).then(|| every(&mut random));
+        case.kinds.push(match every {
+            None => "union of windows",
+            Some(_) => "union of windows, updating",
+        });
+        let sql = format!(
+            "{} UNION ALL {}",
+            one.continuous("s", "ts"),
+            other.continuous("s", "ts")
         );
+        let what = What::Both(one.clone(), other);
+        case.add(&mut random, &sql, what, every);
+        case.window = Some(one);
         case.done(random)
+    }
+
+    fn plain(seed: u64, mut random: Random) -> Self {
+        let plain = Plain::random(&mut random);
+        let mut case = Self::begin(seed, &plain.interest);
+        case.kinds.push(plain.form);
+        let every = plain.is_updating().then(|| every(&mut random));
+        let sql = plain.continuous();
+        case.add(&mut random, &sql, What::Plain(plain), every);
+        case.done(random)
+    }
+}
+
+impl What {
+    /// Queries over windows of the stream that it is made of.
+    pub(super) fn windows(&self) -> Vec<&Windowed> {
+        match self {
+            Self::Windowed(query) | Self::Assigned(query) => vec![query],
+            Self::Top { of, .. } | Self::First { of, .. } => vec![of],
+            Self::Cascade { inner, .. } => vec![inner],
+            Self::Both(one, other) => vec![one, other],
+            Self::Plain(_) => Vec::new(),
+        }
+    }
+
+    fn forms(&self) -> Vec<&'static str> {
+        let mut forms: Vec<&str> = self.windows().iter().flat_map(|q| q.forms()).collect();
+        if let Self::Cascade { outer, .. } = self {
+            forms.extend(outer.forms());
+        }
+        forms
     }
 }
 
@@ -316,9 +431,19 @@ fn name_of(kind: Kind, updating: bool) -> &'static str {
     }
 }
 
+/// The rows of the first numbers in each window, by count.
 pub(super) fn top_sql(of: &str, limit: usize) -> String {
     format!(
         "SELECT k, window_start, c, r FROM (SELECT k, window_start, window_end, c, ROW_NUMBER() OVER (PARTITION BY \
          window_start, window_end ORDER BY c DESC, k ASC NULLS FIRST) AS r FROM {of} AS q) AS t WHERE r <= {limit}"
     )
+}
+
+/// The rows of the first numbers.
+pub(super) fn first_sql(numbered: &str, limit: usize) -> String {
+    let condition = match limit {
+        1 => "r = 1".to_owned(),
+        _ => format!("r <= {limit}"),
+    };
+    format!("SELECT k, n, ts, window_start, window_end, r FROM ({numbered}) AS q WHERE {condition}")
 }

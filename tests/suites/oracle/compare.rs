@@ -1,15 +1,16 @@
-//! Rows as values, compared as multisets; floating-point numbers to a relative 1e-9.
+//! Rows as values, compared as multisets; floating-point numbers to 1e-9.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use dataflow::DeltaBatch;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{
-    DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
+    DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
 
-/// Largest relative difference of equal floating-point numbers.
+/// Largest relative difference of equal floating-point numbers, and largest absolute one of numbers below one.
 const TOLERANCE: f64 = 1e-9;
 /// Rows of a difference that are shown.
 const SHOWN: usize = 6;
@@ -50,7 +51,9 @@ impl Value {
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => {
-                a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
+                a == b
+                    || a.is_nan() && b.is_nan()
+                    || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()).max(1.0)
             }
             _ => self == other,
         }
@@ -157,6 +160,18 @@ fn values(array: &dyn Array) -> Result<Vec<Value>, String> {
     match array.data_type() {
         DataType::Boolean => valued(&|i| Value::Bool(array.as_boolean().value(i))),
         DataType::Int64 => valued(&|i| Value::Int(array.as_primitive::<Int64Type>().value(i))),
+        DataType::Int32 => {
+            valued(&|i| Value::Int(array.as_primitive::<Int32Type>().value(i).into()))
+        }
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let inner = values(lists.values().as_ref())?;
+            let offsets = lists.value_offsets();
+            valued(&|i| {
+                let range = offsets[i] as usize..offsets[i + 1] as usize;
+                Value::Text(format!("[{}]", line(&inner[range])))
+            })
+        }
         DataType::UInt64 => {
             valued(&|i| Value::Int(array.as_primitive::<UInt64Type>().value(i) as i64))
         }
@@ -164,6 +179,9 @@ fn values(array: &dyn Array) -> Result<Vec<Value>, String> {
             valued(&|i| Value::Float(array.as_primitive::<Float64Type>().value(i)))
         }
         DataType::Utf8 => valued(&|i| Value::Text(array.as_string::<i32>().value(i).to_owned())),
+        DataType::LargeUtf8 => {
+            valued(&|i| Value::Text(array.as_string::<i64>().value(i).to_owned()))
+        }
         DataType::Utf8View => valued(&|i| Value::Text(array.as_string_view().value(i).to_owned())),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             valued(&|i| Value::Int(array.as_primitive::<TimestampMicrosecondType>().value(i)))
@@ -172,41 +190,58 @@ fn values(array: &dyn Array) -> Result<Vec<Value>, String> {
     }
 }
 
-/// The sum of a log of changes. An error when anything occurs less than never; and, where rows are `distinct`, when a
-/// version takes back what it inserts.
-pub(super) fn sum(log: &[(u64, DeltaBatch)], distinct: bool) -> Result<Rows, String> {
-    use std::collections::BTreeMap;
-    let mut counts: BTreeMap<String, (i64, Vec<Value>)> = BTreeMap::new();
-    let mut at = 0;
-    while at < log.len() {
-        let version = log[at].0;
-        let mut signs: BTreeMap<String, i8> = BTreeMap::new();
-        while at < log.len() && log[at].0 == version {
-            let batch = &log[at].1;
-            for (row, values) in rows_of(std::slice::from_ref(&batch.rows))?
-                .into_iter()
-                .enumerate()
-            {
-                let weight = batch.weights.get(row);
-                let shown = line(&values);
-                if distinct && *signs.entry(shown.clone()).or_insert(weight) != weight {
-                    return Err(format!(
-                        "version {version} both inserts and takes back {shown}"
-                    ));
-                }
-                counts.entry(shown).or_insert((0, values)).0 += i64::from(weight);
-            }
-            at += 1;
+/// Rows as a subscriber has them: the rows that it began with, and all changes after them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscriber(BTreeMap<String, (i64, Vec<Value>)>);
+
+impl Subscriber {
+    /// One that begins with these rows.
+    pub(super) fn new(rows: Rows) -> Self {
+        let mut subscriber = Self::default();
+        for row in rows {
+            subscriber.0.entry(line(&row)).or_insert((0, row)).0 += 1;
         }
-        if let Some((shown, _)) = counts.iter().find(|(_, (count, _))| *count < 0) {
-            return Err(format!(
-                "version {version} takes back {shown}, which is not there"
-            ));
-        }
-        counts.retain(|_, (count, _)| *count != 0);
+        subscriber
     }
-    let times = |(count, values): (i64, Vec<Value>)| {
-        std::iter::repeat_n(values, usize::try_from(count).unwrap_or(0))
-    };
-    Ok(counts.into_values().flat_map(times).collect())
+
+    /// Takes the changes of some versions. An error when anything occurs less than never; and, where rows are `distinct`,
+    /// when a version takes back what it inserts.
+    pub(super) fn follow(
+        &mut self,
+        log: &[(u64, DeltaBatch)],
+        distinct: bool,
+    ) -> Result<(), String> {
+        for of_version in log.chunk_by(|a, b| a.0 == b.0) {
+            let version = of_version[0].0;
+            let mut signs: BTreeMap<String, i8> = BTreeMap::new();
+            for (_, batch) in of_version {
+                let rows = rows_of(std::slice::from_ref(&batch.rows))?;
+                for (row, values) in rows.into_iter().enumerate() {
+                    let weight = batch.weights.get(row);
+                    let shown = line(&values);
+                    if distinct && *signs.entry(shown.clone()).or_insert(weight) != weight {
+                        return Err(format!(
+                            "version {version} both inserts and takes back {shown}"
+                        ));
+                    }
+                    self.0.entry(shown).or_insert((0, values)).0 += i64::from(weight);
+                }
+            }
+            if let Some((shown, _)) = self.0.iter().find(|(_, (count, _))| *count < 0) {
+                return Err(format!(
+                    "version {version} takes back {shown}, which is not there"
+                ));
+            }
+            self.0.retain(|_, (count, _)| *count != 0);
+        }
+        Ok(())
+    }
+
+    /// The rows that it has.
+    pub(super) fn rows(&self) -> Rows {
+        let times = |(count, values): &(i64, Vec<Value>)| {
+            std::iter::repeat_n(values.clone(), usize::try_from(*count).unwrap_or(0))
+        };
+        self.0.values().flat_map(times).collect()
+    }
 }

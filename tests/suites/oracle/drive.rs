@@ -1,66 +1,40 @@
 //! Runs one case through the engine's core, step by step, under a clock that only the test moves.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::time::{MILLI, MINUTE, SECOND};
 use dataflow::wake::Waker;
-use dataflow::{Clock, DeltaBatch, ManualClock, Watermark};
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use dataflow::{Clock, ManualClock, Watermark};
 use datafusion::execution::SessionState;
-use engine::status::{SourceStatus, ViewStatus};
+use engine::status::ViewStatus;
 use engine::{Change, Core, Cut, CutLog, Limits, Store, ViewState};
 use parking_lot::Mutex;
 
-use super::compare::{Rows, rows_of};
+use super::case::Looks;
+use super::compare::{Rows, Subscriber, difference, rows_of};
 use super::model::Model;
+use super::outcome::{Look, Outcome, Run, late_times, places};
 use super::planning::Objects;
 use super::random::Random;
 use super::sim::{Broker, Brokers};
 use super::stream::Stream;
+use super::table::{Table, TableRow};
+use super::window::DAY;
 
 /// Ticks beyond which a case is taken to hang.
 const MAX_TICKS: usize = 20_000;
-
-/// What became of a view.
-pub(super) struct Outcome {
-    pub(super) rows: Rows,
-    /// All changes from the first version on.
-    pub(super) log: Vec<(u64, DeltaBatch)>,
-    pub(super) status: ViewStatus,
-    /// Event times of the rows that the source's table of late rows has for it.
-    pub(super) late: Vec<i64>,
-}
-
-/// The views in the middle of a run: the tick, the watermark behind it, the rows of each view.
-pub(super) struct Middle {
-    pub(super) tick: usize,
-    pub(super) watermark: i64,
-    pub(super) views: Vec<Rows>,
-}
-
-/// What became of a case.
-pub(super) struct Run {
-    pub(super) model: Model,
-    pub(super) source: SourceStatus,
-    pub(super) views: Vec<Outcome>,
-    pub(super) middle: Option<Middle>,
-    /// Partition and offset of the records that the source's table of bad records has.
-    pub(super) bad: Vec<(i32, i64)>,
-}
 
 /// How a case is run.
 pub(super) struct Job<'a> {
     pub(super) stream: Arc<Stream>,
     /// `CREATE SOURCE`.
     pub(super) source: String,
-    /// `CREATE MATERIALIZED VIEW`, inputs before readers.
-    pub(super) views: &'a [String],
+    pub(super) table: Option<&'a Table>,
+    /// `CREATE MATERIALIZED VIEW`, inputs before readers; and whether no two of a view's rows are alike.
+    pub(super) views: Vec<(&'a str, bool)>,
     /// The last view is created only after this many records were read.
     pub(super) join_after: Option<i64>,
-    /// Look at all views after this many records.
-    pub(super) look_after: Option<i64>,
+    pub(super) looks: &'a Looks,
 }
 
 #[derive(Clone, Default)]
@@ -83,16 +57,28 @@ struct Driver<'a> {
     random: Random,
     objects: Objects<'a>,
     stores: Vec<Arc<Store>>,
+    table: Vec<(TableRow, usize)>,
+    /// Of each view one subscriber, once it has come, and the version that it knows.
+    subscribers: Vec<(Subscriber, u64)>,
+    /// The subscribers come when so many records have been read.
+    subscribe_after: i64,
+    tick_records: usize,
+    partitions_came: bool,
     /// Offsets of the first reader.
     read: Vec<i64>,
-    middle: Option<Middle>,
+    looks: Vec<Look>,
     ending: bool,
 }
+
+/// When the clock begins, long after the event times of all streams.
+const BEGINNING: i64 = 4_000_000_000 * SECOND;
+/// Days that the clock moves at most until all partitions are idle.
+const MAX_DAYS: usize = 100;
 
 /// Runs a job; everything about it follows from `seed`.
 pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run, String> {
     let mut random = Random::new(seed, "drive");
-    let clock = ManualClock::new(1_800_000_000 * SECOND);
+    let clock = ManualClock::new(BEGINNING);
     let stream = Arc::clone(&job.stream);
     let reading = Random::new(seed, "broker");
     let broker = Arc::new(Mutex::new(Broker::new(
@@ -108,7 +94,10 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
     };
     let cuts = Cuts::default();
     let timer: Arc<dyn Clock> = Arc::new(clock.clone());
+    let total = stream.order.len() as i64;
+    let partitions_came = broker.lock().known < stream.partitions.len();
     let mut driver = Driver {
+        subscribe_after: random.between(0, total),
         core: Core::new(timer, Box::new(cuts.clone()), Waker::default(), limits),
         model: Model::new(&stream),
         read: vec![0; stream.partitions.len()],
@@ -119,42 +108,18 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
         random,
         objects: Objects::new(state),
         stores: Vec::new(),
-        middle: None,
+        table: Vec::new(),
+        subscribers: Vec::new(),
+        tick_records: limits.tick_records,
+        partitions_came,
+        looks: Vec::new(),
         ending: false,
     };
     driver.create(job)?;
     driver.write_all(job)?;
     driver.end()?;
+    driver.look(job)?;
     driver.finish(job)
-}
-
-/// Event times of late rows by view.
-fn late_times(batches: &[RecordBatch]) -> HashMap<String, Vec<i64>> {
-    let mut times: HashMap<String, Vec<i64>> = HashMap::new();
-    for batch in batches {
-        let views = batch.column(0).as_string::<i32>();
-        let at = batch.column(1).as_primitive::<TimestampMicrosecondType>();
-        for (view, at) in views.iter().flatten().zip(at.values()) {
-            times.entry(view.to_owned()).or_default().push(*at);
-        }
-    }
-    times
-}
-
-/// Partition and offset of bad records.
-fn places(batches: &[RecordBatch]) -> Vec<(i32, i64)> {
-    let of = |batch: &RecordBatch| -> Vec<(i32, i64)> {
-        let partitions = batch.column(1).as_primitive::<Int32Type>().values();
-        let offsets = batch.column(2).as_primitive::<Int64Type>().values();
-        partitions
-            .iter()
-            .copied()
-            .zip(offsets.iter().copied())
-            .collect()
-    };
-    let mut places: Vec<(i32, i64)> = batches.iter().flat_map(of).collect();
-    places.sort_unstable();
-    places
 }
 
 fn text(error: impl std::fmt::Debug) -> String {
@@ -163,17 +128,27 @@ fn text(error: impl std::fmt::Debug) -> String {
 
 impl Driver<'_> {
     fn create(&mut self, job: &Job<'_>) -> Result<(), String> {
+        if let Some(table) = job.table {
+            self.apply(Objects::table(&table.first).map_err(text)?)?;
+            self.note_table(&table.first);
+        }
         let brokers = Brokers(Arc::clone(&self.broker));
-        let mut changes = vec![
-            self.objects
-                .source(&job.source, &brokers, self.stream.idle_after)
-                .map_err(text)?,
-        ];
+        let source = self.objects.source(&job.source, &brokers, &self.stream);
+        let mut changes = vec![source.map_err(text)?];
         let at_once = job.views.len() - usize::from(job.join_after.is_some());
-        for view in &job.views[..at_once] {
+        for (view, _) in &job.views[..at_once] {
             changes.push(self.plan(view)?);
         }
         self.apply(changes)
+    }
+
+    /// Rows of the table that the tick before has brought.
+    fn note_table(&mut self, rows: &[TableRow]) {
+        let tick = self.model.tick;
+        self.table
+            .extend(rows.iter().cloned().map(|row| (row, tick)));
+        let ids = rows.iter().map(|(id, _)| id.clone());
+        self.model.table.extend(ids);
     }
 
     fn plan(&mut self, view: &str) -> Result<Change, String> {
@@ -198,6 +173,7 @@ impl Driver<'_> {
         let burst = self.random.between(1, total as i64 / 25 + 2);
         let mut written = 0;
         let mut join_after = job.join_after;
+        let mut more = job.table.filter(|t| !t.more.is_empty());
         while written < total || self.backlog() > 0 {
             let most = if self.random.chance(5) {
                 5 * burst
@@ -214,8 +190,9 @@ impl Driver<'_> {
                 .pick(&[MILLI, 10 * MILLI, 300 * MILLI, SECOND, 3 * SECOND]);
             self.clock.advance(pause);
             self.tick()?;
+            self.look_if_due(job)?;
             let read: i64 = self.read.iter().sum();
-            if let (Some(view), true) = (
+            if let (Some((view, _)), true) = (
                 job.views.last(),
                 join_after.is_some_and(|after| read >= after),
             ) {
@@ -223,11 +200,13 @@ impl Driver<'_> {
                 let change = self.plan(view)?;
                 self.apply(vec![change])?;
             }
-            if self.middle.is_none() && job.look_after.is_some_and(|after| read >= after) {
-                self.look()?;
+            if let Some(table) = more.filter(|t| read >= t.more_after) {
+                more = None;
+                self.apply(vec![Objects::insert(&table.more).map_err(text)?])?;
+                self.note_table(&table.more);
             }
         }
-        if let (Some(view), true) = (job.views.last(), join_after.is_some()) {
+        if let (Some((view, _)), true) = (job.views.last(), join_after.is_some()) {
             let change = self.plan(view)?;
             self.apply(vec![change])?;
         }
@@ -267,6 +246,15 @@ impl Driver<'_> {
         while self.core.status().views.iter().any(behind) {
             self.clock.advance(SECOND);
             self.tick()?;
+        }
+        let mut days = 0;
+        while self.stream.wall && !self.model.partitions.iter().all(|p| p.idle) {
+            self.clock.advance(DAY);
+            self.tick()?;
+            days += 1;
+            if days > MAX_DAYS {
+                return Err(format!("partitions are not idle after {MAX_DAYS} days"));
+            }
         }
         for _ in 0..2 {
             self.clock.advance(10 * MINUTE);
@@ -338,12 +326,48 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn look(&mut self) -> Result<(), String> {
+    fn look_if_due(&mut self, job: &Job<'_>) -> Result<(), String> {
+        let read: i64 = self.read.iter().sum();
+        if self.subscribers.is_empty() && job.join_after.is_none() && read >= self.subscribe_after {
+            for store in &self.stores {
+                let (rows, version) = store.snapshot_at().map_err(text)?;
+                let subscriber = Subscriber::new(rows_of(&rows)?);
+                self.subscribers.push((subscriber, version));
+            }
+        }
+        let due = match job.looks {
+            Looks::Every => true,
+            Looks::After(records) => {
+                let seen = self.looks.len();
+                records.iter().filter(|after| read >= **after).count() > seen
+            }
+        };
+        if due { self.look(job) } else { Ok(()) }
+    }
+
+    /// Looks at all views, and lets the subscribers follow up to here.
+    fn look(&mut self, job: &Job<'_>) -> Result<(), String> {
         let snapshot = |s: &Arc<Store>| rows_of(&s.snapshot().map_err(text)?);
-        self.middle = Some(Middle {
+        let views: Vec<Rows> = self.stores.iter().map(snapshot).collect::<Result<_, _>>()?;
+        let followers = self.subscribers.iter_mut().zip(&self.stores);
+        for (((subscriber, version), store), (rows, (sql, distinct))) in
+            followers.zip(views.iter().zip(&job.views))
+        {
+            let changes = store.changes_after(*version, usize::MAX).map_err(text)?;
+            *version = changes.version;
+            let followed = subscriber.follow(&changes.batches, *distinct);
+            let wrong = followed.map(|()| difference(subscriber.rows(), rows.clone()));
+            if let Some(wrong) = wrong.unwrap_or_else(Some) {
+                return Err(format!(
+                    "tick {}: a subscriber has other rows than the view: {wrong}\n  {sql}",
+                    self.model.tick
+                ));
+            }
+        }
+        self.looks.push(Look {
             tick: self.model.tick,
             watermark: self.model.watermark,
-            views: self.stores.iter().map(snapshot).collect::<Result<_, _>>()?,
+            views,
         });
         Ok(())
     }
@@ -353,7 +377,8 @@ impl Driver<'_> {
         let (errors, late) = self.objects.aside().ok_or("there is no source")?;
         let mut late_of = late_times(&late.snapshot().map_err(text)?);
         let mut views = Vec::new();
-        for ((store, status), sql) in self.stores.iter().zip(status.views).zip(job.views) {
+        let sqls = job.views.iter().map(|(sql, _)| sql);
+        for ((store, status), sql) in self.stores.iter().zip(status.views).zip(sqls) {
             if status.state != ViewState::Running {
                 return Err(format!("view {} is {:?}\n{sql}", status.name, status.state));
             }
@@ -373,7 +398,12 @@ impl Driver<'_> {
             model: self.model,
             source,
             views,
-            middle: self.middle,
+            looks: self.looks,
+            table: self.table,
+            subscribed: !self.subscribers.is_empty()
+                && self.subscribe_after < self.stream.order.len() as i64,
+            tick_records: self.tick_records,
+            partitions_came: self.partitions_came,
             bad: places(&errors.snapshot().map_err(text)?),
         })
     }

@@ -17,6 +17,8 @@ pub(super) struct Placed {
     pub(super) tick: usize,
     /// The watermark before the tick.
     pub(super) watermark: i64,
+    /// Rows of the small table that had its key when it came.
+    pub(super) matches: usize,
 }
 
 /// A partition's event time.
@@ -33,12 +35,17 @@ pub(super) struct PartitionTime {
 pub(super) struct Model {
     delay: i64,
     idle_after: i64,
+    wall: bool,
+    /// Keys of the small table's rows.
+    pub(super) table: Vec<Option<String>>,
     pub(super) partitions: Vec<PartitionTime>,
     pub(super) watermark: i64,
     pub(super) tick: usize,
     pub(super) placed: Vec<Placed>,
     /// Some partition was idle.
     pub(super) was_idle: bool,
+    /// All of them were.
+    pub(super) was_silent: bool,
 }
 
 impl Model {
@@ -46,11 +53,14 @@ impl Model {
         Self {
             delay: stream.delay,
             idle_after: stream.idle_after,
+            wall: stream.wall,
+            table: Vec::new(),
             partitions: Vec::new(),
             watermark: NOTHING,
             tick: 0,
             placed: Vec::new(),
             was_idle: false,
+            was_silent: false,
         }
     }
 
@@ -76,11 +86,12 @@ impl Model {
                 if let Some(row) = &record.row {
                     time.highest = Some(time.highest.map_or(row.ts, |h| h.max(row.ts)));
                     time.since = ended;
-                    let (row, tick, watermark) = (row.clone(), self.tick, self.watermark);
+                    let same = |id: &&Option<String>| id.is_some() && **id == row.k;
                     self.placed.push(Placed {
-                        row,
-                        tick,
-                        watermark,
+                        row: row.clone(),
+                        tick: self.tick,
+                        watermark: self.watermark,
+                        matches: self.table.iter().filter(same).count(),
                     });
                 }
             }
@@ -93,6 +104,11 @@ impl Model {
         let own = active.map(|t| t.highest.map_or(NOTHING, |h| h - self.delay - 1));
         if let Some(least) = own.min() {
             self.watermark = self.watermark.max(least);
+            return;
+        }
+        self.was_silent |= !self.partitions.is_empty();
+        if self.wall && self.partitions.iter().any(|t| t.highest.is_some()) {
+            self.watermark = self.watermark.max(ended - self.delay - 1);
         }
     }
 }
@@ -134,7 +150,7 @@ impl Sessions {
         for (at, p) in placed
             .iter()
             .enumerate()
-            .filter(|(_, p)| query.reaches_window(&p.row))
+            .filter(|(_, p)| query.copies(p) > 0)
         {
             let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
             by_key.entry(key).or_default().push(at);
@@ -186,29 +202,38 @@ fn join_two(sessions: &mut Vec<Session>, gap: i64) -> bool {
     false
 }
 
-/// How many placed rows reach the query's window too late for all windows that hold them.
-pub(super) fn late_rows(query: &Windowed, placed: &[Placed]) -> u64 {
-    late_times(query, placed).len() as u64
+/// Event times of the rows that reach the query's window too late for all windows that hold them: one for each of its
+/// grouping sets, as each has a window of its own.
+pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
+    let sessions = Sessions::assign(query, placed, Mistake::None);
+    let is_late = |at: usize, p: &Placed| match query.window {
+        Window::Session { .. } => sessions.of[at].is_none(),
+        _ => open_spans(query, p).is_empty(),
+    };
+    let late = placed.iter().enumerate().filter(|(at, p)| is_late(*at, p));
+    late.flat_map(|(_, p)| {
+        std::iter::repeat_n(p.row.ts, query.copies(p) * query.sets().unwrap_or(1))
+    })
+    .collect()
 }
 
-/// Their event times.
-pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
-    if let Window::Session { .. } = query.window {
-        let sessions = Sessions::assign(query, placed, Mistake::None);
-        let rows = placed.iter().zip(&sessions.of);
-        let late = rows.filter(|(p, of)| of.is_none() && query.reaches_window(&p.row));
-        return late.map(|(p, _)| p.row.ts).collect();
-    }
-    let late = |p: &&Placed| {
-        let spans = query.window.spans(p.row.ts);
-        spans.iter().all(|(_, end)| end - 1 <= p.watermark)
+/// The aligned windows that hold the row and were open when it came.
+pub(super) fn open_spans(query: &Windowed, placed: &Placed) -> Vec<(i64, i64)> {
+    let mut spans = query.window.spans(placed.row.ts);
+    spans.retain(|(_, end)| end - 1 > placed.watermark);
+    spans
+}
+
+/// How often the rows of a query without HAVING together count a row, when only windows that end by `closed` are there.
+pub(super) fn counted(query: &Windowed, placed: &[Placed], closed: Option<i64>) -> usize {
+    let sessions = Sessions::assign(query, placed, Mistake::None);
+    let there = |span: &(i64, i64)| closed.is_none_or(|w| span.1 - 1 <= w);
+    let windows = |at: usize, p: &Placed| match query.window {
+        Window::Session { .. } => usize::from(sessions.of[at].as_ref().is_some_and(there)),
+        _ => open_spans(query, p).iter().filter(|s| there(s)).count(),
     };
-    placed
-        .iter()
-        .filter(|p| query.reaches_window(&p.row))
-        .filter(late)
-        .map(|p| p.row.ts)
-        .collect()
+    let rows = placed.iter().enumerate();
+    rows.map(|(at, p)| windows(at, p) * query.copies(p)).sum()
 }
 
 /// Windows that got rows, by how many ticks the rows came in: all of them, and those of three ticks or more.
@@ -224,16 +249,14 @@ pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
     for (at, p) in placed
         .iter()
         .enumerate()
-        .filter(|(_, p)| query.reaches_window(&p.row))
+        .filter(|(_, p)| query.copies(p) > 0)
     {
         if let Some(Some((start, end))) = sessions.of.get(at) {
             let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
             note((key, *start, *end), p.tick);
         }
-        for (start, end) in query.window.spans(p.row.ts) {
-            if end - 1 > p.watermark {
-                note((Vec::new(), start, end), p.tick);
-            }
+        for (start, end) in open_spans(query, p) {
+            note((Vec::new(), start, end), p.tick);
         }
     }
     (ticks.len(), ticks.values().filter(|t| t.len() >= 3).count())

@@ -7,7 +7,7 @@ use dataflow::{Error, Result};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableSource};
-use engine::{Change, SourceSpec, Store, StoreOptions, ViewSpec};
+use engine::{Change, SourceSpec, Store, StoreOptions, TableSpec, ViewSpec};
 use plan::{Mode, Node, Relation, RelationKind, TimeColumn, ViewShape};
 use sql::ast::Statement;
 use sql::lower::LowerOptions;
@@ -15,8 +15,11 @@ use sql::planner::{Relations, StreamSource, plan_query};
 use sql::window::RunMode;
 
 use super::sim::Brokers;
+use super::stream::Stream;
+use super::table::{Table, TableRow};
+use super::window::DAY;
 
-/// A table of what a source sets aside.
+/// A table that rows are only added to.
 fn aside(schema: SchemaRef) -> Result<Arc<Store>> {
     Ok(Arc::new(Store::new(StoreOptions {
         schema,
@@ -56,7 +59,7 @@ impl<'a> Objects<'a> {
         &mut self,
         text: &str,
         brokers: &Brokers,
-        idle_after: i64,
+        stream: &Stream,
     ) -> Result<Change> {
         let Statement::CreateSource(create) = one(text)? else {
             return Err(Error::internal("not CREATE SOURCE"));
@@ -68,10 +71,11 @@ impl<'a> Objects<'a> {
             factory: Arc::new(brokers.clone()),
             time: engine::TimeRules {
                 delay,
-                idle_after,
-                ..engine::TimeRules::default()
+                idle_after: stream.idle_after,
+                idle_advance: stream.wall,
+                max_drift: stream.max_drift,
             },
-            max_ahead: None,
+            max_ahead: Some(DAY),
             fail_on_bad: false,
             aside: engine::AsideSpec {
                 errors: Some(aside(engine::aside::errors_schema())?),
@@ -80,6 +84,24 @@ impl<'a> Objects<'a> {
         });
         self.source = Some(Arc::clone(&spec));
         Ok(Change::CreateSource(spec))
+    }
+
+    /// Makes the small table and fills it.
+    pub(super) fn table(rows: &[TableRow]) -> Result<Vec<Change>> {
+        let spec = TableSpec {
+            name: "t".to_owned(),
+            store: aside(Table::schema())?,
+            watermark: None,
+        };
+        Ok(vec![Change::CreateTable(spec), Self::insert(rows)?])
+    }
+
+    /// Adds rows to the small table.
+    pub(super) fn insert(rows: &[TableRow]) -> Result<Change> {
+        Ok(Change::Insert {
+            table: "t".to_owned(),
+            rows: Table::batch(rows).map_err(Error::internal)?,
+        })
     }
 
     /// The source's tables of bad records and late rows.
@@ -136,7 +158,8 @@ impl<'a> Objects<'a> {
     }
 }
 
-fn one(text: &str) -> Result<Statement> {
+/// The statement of a text.
+pub(super) fn one(text: &str) -> Result<Statement> {
     let parsed = sql::parse::parse(text)?.pop();
     parsed
         .map(|p| p.statement)
@@ -145,6 +168,9 @@ fn one(text: &str) -> Result<Statement> {
 
 impl Objects<'_> {
     fn schema(&self, name: &str) -> Option<SchemaRef> {
+        if name == "t" {
+            return Some(Table::schema());
+        }
         let source = self.source.as_ref().filter(|s| s.name == name);
         let view = || self.views.get(name).map(|v| Arc::clone(&v.schema));
         source.map(|s| s.schema.arrow()).or_else(view)
@@ -168,6 +194,14 @@ impl sql::lower::Catalog for Objects<'_> {
                     window: view.node.window.clone(),
                 },
             ),
+            None if name == "t" => {
+                let shape = ViewShape {
+                    mode: Mode::Append,
+                    times: Vec::new(),
+                    window: Vec::new(),
+                };
+                (RelationKind::Table, shape)
+            }
             None => {
                 let watermark = self.source.as_ref()?.schema.watermark.as_ref()?;
                 let shape = ViewShape {

@@ -2,39 +2,61 @@
 
 use dataflow::time::{MILLI, format_utc};
 
+use super::aggregates::{aggregates, second_aggregates};
+use super::forms;
+use super::input::Input;
+use super::model::Placed;
 use super::random::Random;
-use super::stream::{Interest, Row, Stream};
+use super::stream::{Interest, Stream};
 use super::window::{Kind, Window};
-use super::words::{Condition, K, KEY_SETS, Key, aggregates, condition, having, second_aggregates};
+use super::words::{Condition, K, KEY_SETS, Key, SETS, Sets, condition, having};
 
 /// A query over a window.
 #[derive(Clone, Debug)]
 pub(super) struct Windowed {
     pub(super) window: Window,
     pub(super) keys: Vec<Key>,
-    /// Columns of the window in GROUP BY.
+    /// GROUPING SETS and their kin, in place of the keys.
+    sets: Option<Sets>,
+    /// Columns of the window in GROUP BY; none when rows are not grouped.
     grouped: Vec<&'static str>,
     shown: Vec<String>,
-    /// Keeps rows before they reach the window: it stands in a subquery.
-    pub(super) input: Option<Condition>,
+    /// What the window stands over.
+    pub(super) input: Input,
     /// Keeps rows behind the window.
     pub(super) filter: Option<Condition>,
     /// `column >= time`, behind the window.
     bound: Option<(&'static str, i64)>,
     pub(super) having: Option<&'static str>,
-    flink: bool,
-    /// A session's PARTITION BY is written out.
-    partition: bool,
+    call: Call,
+    /// A session's PARTITION BY is written out; it must stand behind a name.
+    pub(super) partition: bool,
+    /// The whole stands in a subquery.
+    around: bool,
 }
 
-/// What a query is evaluated against by plain SQL.
+/// How the window is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    /// `TUMBLE(s, ts, …)`.
+    Short,
+    /// `TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), …))`.
+    Flink,
+    /// `TUMBLE(data => s, timecol => ts, …)`.
+    Named,
+    /// `GROUP BY TUMBLE(ts, …)`.
+    Group,
+}
+
+/// What a query is evaluated against by plain SQL. Relation and result have a column `at`: the number of the look at the
+/// views that the rows are for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut<'a> {
-    /// The relation: columns of the stream, `wm` (the watermark before the row's tick) and, where `sessions`,
-    /// `session_start` and `session_end` (NULL when late).
+    /// The relation: columns of the stream, `at`, `now` (the watermark at the look), `wm` (the watermark before the row's
+    /// tick) and, where `sessions`, `session_start` and `session_end` (NULL when late).
     pub(super) relation: &'a str,
-    /// Only windows that this watermark has closed; all of them without it.
-    pub(super) closed_by: Option<i64>,
+    /// Only windows that have closed at the look.
+    pub(super) closed: bool,
     /// Sessions have been assigned.
     pub(super) sessions: bool,
     /// What is deliberately wrong.
@@ -63,11 +85,16 @@ impl Windowed {
         if kind != Kind::Session && random.chance(15) {
             keys.clear();
         }
-        let shown = aggregates(random);
+        let input = Input::random(random);
+        let shown = aggregates(random, input.is_joined());
         let mut query = Self::with(random, window, keys, shown);
-        query.input = condition(random, 12);
+        query.input = input;
         query.filter = condition(random, 20);
         query.having = having(random);
+        query.around = random.chance(6);
+        if kind != Kind::Session && random.chance(18) {
+            query.group_by_sets(random);
+        }
         query
     }
 
@@ -91,70 +118,76 @@ impl Windowed {
         if random.chance(20) {
             shown.reverse();
         }
-        let flink = random.chance(20);
+        let call = match random.below(100) {
+            0..18 => Call::Flink,
+            18..30 => Call::Named,
+            30..48 if grouped.len() > 1 && !matches!(window, Window::Days { .. }) => Call::Group,
+            _ => Call::Short,
+        };
         Self {
             partition: keys.iter().all(|k| k.is_column()) && random.chance(60),
             window,
             keys,
+            sets: None,
             grouped: grouped.to_vec(),
             shown,
-            input: None,
+            input: Input::Stream,
             filter: None,
             bound: None,
             having: None,
-            flink,
+            call,
+            around: false,
         }
+    }
+
+    fn group_by_sets(&mut self, random: &mut Random) {
+        let sets = *random.pick(SETS);
+        self.shown
+            .retain(|c| c.contains(" AS a") || c.starts_with("window_"));
+        self.shown
+            .extend(["k", "n", "grouping(k) AS gk"].map(str::to_owned));
+        self.keys = KEY_SETS[sets.keys].to_vec();
+        self.sets = Some(sets);
     }
 
     /// A query that counts and sums by key, for others to read.
     pub(super) fn inner(random: &mut Random, kind: Kind) -> Self {
         let window = Window::random(random, kind);
-        let counted = vec!["count(*) AS c".to_owned(), "sum(n) AS s".to_owned()];
-        let mut query = Self::with(random, window, vec![K], counted);
+        Self::counting(random, window)
+    }
+
+    /// One with the same columns as `other`, over another window of about the same length.
+    pub(super) fn inner_like(random: &mut Random, other: &Self) -> Self {
+        let kind = *random.pick(&[Kind::Tumble, Kind::Hop, Kind::Cumulate]);
+        let window = Window::of_scale(random, kind, other.window.period());
+        Self::counting(random, window)
+    }
+
+    fn counting(random: &mut Random, window: Window) -> Self {
+        let mut query = Self::with(random, window, vec![K], Vec::new());
         query.grouped = vec!["window_start", "window_end", "window_time"];
-        query.shown = [
-            "k",
-            "window_start",
-            "window_end",
-            "window_time",
-            "count(*) AS c",
-            "sum(n) AS s",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        query.show(["count(*) AS c", "sum(n) AS s"]);
         query.filter = condition(random, 20);
         query
     }
 
-    /// A query that does not group: each row once for each of its windows.
-    pub(super) fn assigned(random: &mut Random, kind: Kind) -> Self {
+    /// A query that does not group and shows these columns.
+    pub(super) fn assigned(random: &mut Random, kind: Kind, shown: &[&str]) -> Self {
         let window = Window::random(random, kind);
         let mut query = Self::with(random, window, Vec::new(), Vec::new());
         query.grouped.clear();
-        query.shown = [
-            "k",
-            "n + 1 AS m",
-            "ts",
-            "window_start",
-            "window_end",
-            "window_time",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        query.input = condition(random, 20);
+        query.shown = shown.iter().map(|c| (*c).to_owned()).collect();
+        query.input = Input::random(random);
         query.filter = condition(random, 30);
+        if query.call == Call::Group {
+            query.call = Call::Short;
+        }
         query
     }
 
     /// A query over the rows of `inner`, by its `window_time`.
     pub(super) fn outer(random: &mut Random, kind: Kind, inner: &Self) -> Self {
-        let below = match inner.window {
-            Window::Tumble { size, .. } => size,
-            Window::Hop { slide, .. } => slide,
-            Window::Cumulate { step, .. } => step,
-            Window::Session { gap } => gap,
-        };
-        let scale = below * *random.pick(&[1, 2, 5]);
+        let scale = inner.window.period() * *random.pick(&[1, 2, 5]);
         let window = Window::of_scale(random, kind, scale);
         let keys = if kind == Kind::Session || random.chance(60) {
             vec![K]
@@ -165,10 +198,26 @@ impl Windowed {
         Self::with(random, window, keys, shown)
     }
 
+    /// A query over the rows of `inner` that has the same columns.
+    pub(super) fn middle(random: &mut Random, kind: Kind, inner: &Self) -> Self {
+        let mut query = Self::outer(random, kind, inner);
+        query.keys = vec![K];
+        query.grouped = vec!["window_start", "window_end", "window_time"];
+        query.show(["sum(c) AS c", "sum(s) AS s"]);
+        query
+    }
+
+    /// Shows the key, the window and these.
+    fn show(&mut self, counted: [&str; 2]) {
+        let own = ["k", "window_start", "window_end", "window_time"];
+        self.shown = own.into_iter().chain(counted).map(str::to_owned).collect();
+    }
+
     /// Adds, sometimes, a condition on a column of the window, with a time out of `stream`.
     pub(super) fn bind(&mut self, random: &mut Random, stream: &Stream) {
         let middle = stream.rows().nth(stream.order.len() / 3);
         if let (Some(row), true) = (middle, random.chance(12))
+            && self.call != Call::Group
             && let Some(column) = self.grouped.first()
         {
             self.bound = Some((column, row.ts - row.ts.rem_euclid(MILLI)));
@@ -180,28 +229,32 @@ impl Windowed {
         self.window.interest()
     }
 
-    /// Whether a row reaches the window. Of a condition behind a session only what concerns the session's own key does
-    /// so early; behind other windows all of it.
-    pub(super) fn reaches_window(&self, row: &Row) -> bool {
+    /// How many rows reach the window of a row. Of a condition behind a session only what concerns the session's own key
+    /// does so early; behind other windows all of it.
+    pub(super) fn copies(&self, placed: &Placed) -> usize {
+        let row = &placed.row;
         let early = |c: &Condition| match self.window.kind() {
             Kind::Session => c.holds_for(&self.keys, row),
             Kind::Tumble | Kind::Hop | Kind::Cumulate => c.holds(row),
         };
-        self.input.is_none_or(|c| c.holds(row)) && self.filter.as_ref().is_none_or(early)
+        if self.filter.as_ref().is_none_or(early) {
+            self.input.copies(placed)
+        } else {
+            0
+        }
     }
 
-    /// Where in a row its `count(*)` is, when the rows of TUMBLE together count every row that is not late.
+    /// How many grouping sets there are, if there are.
+    pub(super) fn sets(&self) -> Option<usize> {
+        self.sets.map(|s| s.count)
+    }
+
+    /// Where in a row its `count(*)` is, when the rows together count every row that is not late, once for each window.
     pub(super) fn counts_everything(&self) -> Option<usize> {
-        let whole = self.input.is_none()
-            && self.filter.is_none()
-            && self.having.is_none()
-            && self.bound.is_none();
-        let tumble = self.window.kind() == Kind::Tumble;
-        let at = self
-            .shown
-            .iter()
-            .position(|c| c.starts_with("count(*) AS "));
-        at.filter(|_| whole && tumble)
+        let early = self.filter.is_none() || self.window.kind() != Kind::Session;
+        let whole = early && self.having.is_none() && self.bound.is_none() && self.sets.is_none();
+        let count = |c: &String| c.starts_with("count(*) AS ");
+        self.shown.iter().position(count).filter(|_| whole)
     }
 
     /// Whether each row names its group.
@@ -211,27 +264,78 @@ impl Windowed {
             shows("window_start"),
             shows("window_end") || shows("window_time"),
         );
-        match self.window.kind() {
-            Kind::Session => start && end,
-            Kind::Cumulate => end,
-            Kind::Tumble | Kind::Hop => start || end,
+        self.sets.is_none()
+            && match self.window.kind() {
+                Kind::Session => start && end,
+                Kind::Cumulate => end,
+                Kind::Tumble | Kind::Hop => start || end,
+            }
+    }
+
+    /// Names of what it has.
+    pub(super) fn forms(&self) -> Vec<&'static str> {
+        let mut forms = self.window.forms();
+        forms.push(self.input.form());
+        forms.push(match self.call {
+            Call::Short => "TUMBLE(s, ts, ...)",
+            Call::Flink => "TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), ...))",
+            Call::Named => "TUMBLE(data => s, timecol => ts, ...)",
+            Call::Group => "GROUP BY TUMBLE(ts, ...)",
+        });
+        if self.window.kind() == Kind::Session {
+            forms.push(if self.writes_partition() {
+                "PARTITION BY of SESSION"
+            } else {
+                "SESSION by the keys of GROUP BY"
+            });
         }
+        let has = [
+            ("WHERE", self.filter.is_some()),
+            ("WHERE on a window column", self.bound.is_some()),
+            ("HAVING", self.having.is_some()),
+            ("a subquery around a window", self.around),
+            ("a window without keys", self.keys.is_empty()),
+            (
+                "keys that are expressions",
+                self.keys.iter().any(|k| !k.is_column()),
+            ),
+        ];
+        forms.extend(has.iter().filter(|(_, has)| *has).map(|(name, _)| *name));
+        forms.extend(self.sets.map(|s| s.form));
+        forms.extend(forms::in_text(&self.shown.join(", ")));
+        forms
     }
 
-    fn group_by(&self) -> String {
-        let keys = self.keys.iter().map(|k| k.sql);
-        keys.chain(self.grouped.iter().copied())
-            .collect::<Vec<_>>()
-            .join(", ")
+    fn writes_partition(&self) -> bool {
+        self.window.kind() == Kind::Session
+            && self.partition
+            && self.input.is_stream()
+            && matches!(self.call, Call::Short | Call::Flink)
     }
 
-    fn select(&self, from: &str, conditions: Vec<String>) -> String {
-        let mut sql = format!("SELECT {} FROM {from}", self.shown.join(", "));
+    fn group_by(&self, windows: &[String]) -> String {
+        let keys = self.keys.iter().map(|k| k.sql.to_owned());
+        let mut all: Vec<String> = match self.sets {
+            Some(sets) => vec![sets.sql.to_owned()],
+            None => keys.collect(),
+        };
+        all.extend_from_slice(windows);
+        all.join(", ")
+    }
+
+    fn select(
+        &self,
+        shown: &[String],
+        from: &str,
+        conditions: &[String],
+        group_by: &str,
+    ) -> String {
+        let mut sql = format!("SELECT {} FROM {from}", shown.join(", "));
         if !conditions.is_empty() {
             sql += &format!(" WHERE {}", conditions.join(" AND "));
         }
         if !self.grouped.is_empty() {
-            sql += &format!(" GROUP BY {}", self.group_by());
+            sql += &format!(" GROUP BY {group_by}");
         }
         if let Some(having) = self.having {
             sql += &format!(" HAVING {having}");
@@ -245,42 +349,58 @@ impl Windowed {
 
     /// As clickmill reads it, over relation `name` with event time `time`.
     pub(super) fn continuous(&self, name: &str, time: &str) -> String {
-        let mut relation = match (self.input, self.flink) {
-            (Some(input), _) => format!("(SELECT * FROM {name} WHERE {})", input.sql),
-            (None, true) => format!("TABLE {name}"),
-            (None, false) => name.to_owned(),
-        };
-        let session = self.window.kind() == Kind::Session;
-        if session && self.partition && self.input.is_none() {
-            let keys: Vec<&str> = self.keys.iter().map(|k| k.sql).collect();
-            relation += &format!(" PARTITION BY {}", keys.join(", "));
-        }
-        let time = if self.flink {
-            format!("DESCRIPTOR({time})")
-        } else {
-            time.to_owned()
-        };
+        let (with, relation) = self.input.continuous(name);
+        let flink = matches!(self.call, Call::Flink | Call::Group);
         let function = format!("{:?}", self.window.kind()).to_uppercase();
-        let mut from = format!(
-            "{function}({relation}, {time}, {})",
-            self.window.arguments(self.flink)
-        );
-        if self.flink {
-            from = format!("TABLE({from})");
+        let arguments = self.window.arguments(flink, self.call == Call::Named);
+        let mut relation_read = relation.clone();
+        if self.call == Call::Flink && !relation.starts_with('(') && with.is_empty() {
+            relation_read = format!("TABLE {relation}");
         }
+        if self.writes_partition() {
+            let keys: Vec<&str> = self.keys.iter().map(|k| k.sql).collect();
+            relation_read += &format!(" PARTITION BY {}", keys.join(", "));
+        }
+        let from = match self.call {
+            Call::Short => format!("{function}({relation_read}, {time}, {arguments})"),
+            Call::Flink => {
+                format!("TABLE({function}({relation_read}, DESCRIPTOR({time}), {arguments}))")
+            }
+            Call::Named => {
+                format!("{function}(data => {relation_read}, timecol => {time}, {arguments})")
+            }
+            Call::Group if relation.starts_with('(') => format!("{relation} AS r"),
+            Call::Group => relation,
+        };
         let mut conditions = self.filters();
         if let Some((column, at)) = self.bound {
             conditions.push(format!("{column} >= TIMESTAMPTZ '{}'", format_utc(at)));
         }
-        self.select(&from, conditions)
+        let (shown, group_by) = if self.call == Call::Group {
+            let call = format!("{function}({time}, {arguments})");
+            let auxiliary = |c: &String| match c.as_str() {
+                "window_start" => call.replacen('(', "_START(", 1) + " AS window_start",
+                "window_end" => call.replacen('(', "_END(", 1) + " AS window_end",
+                "window_time" => call.replacen('(', "_ROWTIME(", 1) + " AS window_time",
+                other => other.to_owned(),
+            };
+            let shown = self.shown.iter().map(auxiliary).collect();
+            (shown, self.group_by(std::slice::from_ref(&call)))
+        } else {
+            let columns: Vec<String> = self.grouped.iter().map(|c| (*c).to_owned()).collect();
+            (self.shown.clone(), self.group_by(&columns))
+        };
+        let sql = with + &self.select(&shown, &from, &conditions, &group_by);
+        if self.around {
+            format!("SELECT * FROM ({sql}) AS around")
+        } else {
+            sql
+        }
     }
 
     /// As plain SQL.
     pub(super) fn plain(&self, cut: Cut<'_>) -> String {
-        let relation = match self.input {
-            Some(input) => format!("(SELECT * FROM {} WHERE {})", cut.relation, input.sql),
-            None => cut.relation.to_owned(),
-        };
+        let relation = self.input.plain(cut.relation);
         let window = match cut.mistake {
             Mistake::Size => self.window.longer(),
             _ => self.window,
@@ -292,6 +412,7 @@ impl Windowed {
             )
         } else {
             let keys: Vec<&str> = self.keys.iter().map(|k| k.sql).collect();
+            let keys = std::iter::once("at").chain(keys).collect::<Vec<_>>();
             window.plain(&relation, &keys.join(", "), cut.mistake == Mistake::Gap)
         };
         let mut conditions = self.filters();
@@ -300,13 +421,19 @@ impl Windowed {
             Mistake::Lateness => conditions.push("window_end > wm".to_owned()),
             _ => conditions.push("window_end - 1 > wm".to_owned()),
         }
-        if let Some(watermark) = cut.closed_by {
-            conditions.push(format!("window_end - 1 <= {watermark}"));
+        if cut.closed {
+            conditions.push("window_end - 1 <= now".to_owned());
         }
         if let Some((column, at)) = self.bound {
             conditions.push(format!("{column} >= {at}"));
         }
-        self.select(&format!("({assigned})"), conditions)
+        let mut shown = vec!["at".to_owned()];
+        let by_look = |c: &String| c.replace("PARTITION BY ", "PARTITION BY at, ");
+        shown.extend(self.shown.iter().map(by_look));
+        let mut columns = vec!["at".to_owned()];
+        columns.extend(self.grouped.iter().map(|c| (*c).to_owned()));
+        let group_by = self.group_by(&columns);
+        self.select(&shown, &format!("({assigned})"), &conditions, &group_by)
     }
 }
 

@@ -84,6 +84,7 @@ impl SourceFactory for Brokers {
         Ok(Box::new(Reader {
             first: broker.readers == 1,
             partitions: Vec::new(),
+            paused: Vec::new(),
             broker: Arc::clone(&self.0),
         }))
     }
@@ -96,11 +97,14 @@ impl SourceFactory for Brokers {
 struct Reader {
     broker: Arc<Mutex<Broker>>,
     partitions: Vec<Partition>,
+    /// Partitions that the engine wants nothing of.
+    paused: Vec<bool>,
     first: bool,
 }
 
 impl Reader {
     fn look(&mut self, broker: &mut Broker) {
+        self.paused.resize(broker.known, false);
         while self.partitions.len() < broker.known {
             self.partitions.push(Partition {
                 id: self.partitions.len() as i32,
@@ -130,7 +134,7 @@ impl SourceReader for Reader {
         let broker = &mut *shared.lock();
         self.look(broker);
         let ready: Vec<usize> = (0..self.partitions.len())
-            .filter(|p| self.partitions[*p].position < self.partitions[*p].end)
+            .filter(|p| self.partitions[*p].position < self.partitions[*p].end && !self.paused[*p])
             .collect();
         if !ready.is_empty() && !broker.random.chance(broker.pauses) {
             let at = *broker.random.pick(&ready);
@@ -163,7 +167,9 @@ impl SourceReader for Reader {
         Ok(())
     }
 
-    fn set_paused(&mut self, _partition: usize, _paused: bool) {}
+    fn set_paused(&mut self, partition: usize, paused: bool) {
+        self.paused[partition] = paused;
+    }
 
     fn commit(&mut self, _positions: &[(i32, i64)]) {}
 

@@ -3,6 +3,7 @@
 use dataflow::time::{MILLI, SECOND, format_utc};
 
 use super::random::Random;
+use super::zone::Zone;
 
 /// A good record's row.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Record {
     pub(super) payload: Option<Vec<u8>>,
     /// What a good record says.
     pub(super) row: Option<Row>,
+    /// A bad record is bad because it lies too far in the future.
+    pub(super) future: bool,
 }
 
 /// How times are written in records.
@@ -29,6 +32,7 @@ pub(super) struct Record {
 pub(super) enum Times {
     Micros,
     Millis,
+    Seconds,
     Iso,
 }
 
@@ -43,8 +47,12 @@ pub(super) struct Stream {
     pub(super) delay: i64,
     /// When a silent partition is idle.
     pub(super) idle_after: i64,
-    /// No row can be late: the delay is at least the disorder and nothing is ever idle.
+    /// No row can be late: the delay is at least the disorder and nothing is idle before the end.
     pub(super) in_time: bool,
+    /// When all partitions are idle the clock moves the watermark: at the end all windows close.
+    pub(super) wall: bool,
+    /// No partition goes farther ahead of the others while there is something to read.
+    pub(super) max_drift: Option<i64>,
     /// The row that ends every partition, far behind all others; without partition and offset.
     pub(super) last: Row,
 }
@@ -56,6 +64,8 @@ pub(super) struct Interest {
     pub(super) scale: i64,
     /// Borders of windows: step and origin.
     pub(super) borders: Vec<(i64, i64)>,
+    /// The zone in whose local time the borders are.
+    pub(super) zone: Option<&'static Zone>,
     /// The pause that ends a session.
     pub(super) gap: Option<i64>,
     /// Time after the last row in which everything closes.
@@ -94,11 +104,13 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
         2..=6 => 2 + random.below(3),
         _ => 5 + random.below(4),
     };
-    let count = match random.below(100) {
-        0..=2 => 0,
-        3..=6 => 1 + random.below(5),
-        7..=86 => 40 + random.below(90),
-        _ => 130 + random.below(280),
+    let count = match random.below(1000) {
+        0..30 => 0,
+        30..70 => 1 + random.below(5),
+        70..300 => 6 + random.below(45),
+        300..870 => 40 + random.below(90),
+        870..980 => 130 + random.below(200),
+        _ => 400 + random.below(4_600),
     };
     let style = style(random, interest.gap.is_some());
     let homes = homes(random, partitions, count, in_time);
@@ -120,6 +132,8 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
             random.between(1, 12) * SECOND
         },
         in_time,
+        wall: in_time && random.chance(60) || random.chance(5),
+        max_drift: random.chance(15).then(|| interest.scale / 4),
         last: Row {
             partition: 0,
             offset: 0,
@@ -135,17 +149,18 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
         let offset = row.offset_in(&stream.partitions[home]);
         let row = Row { offset, ..row };
         let record = if random.chance(2) {
-            bad_record(random, &row)
+            bad_record(random, &row, style.times)
         } else {
             Record {
                 payload: Some(json(random, &row, style.times)),
                 row: Some(row),
+                future: false,
             }
         };
         stream.partitions[home].push(record);
     }
     stream.set_delay(random);
-    stream.end(random, interest.tail, style.unit);
+    stream.end(random, interest, style.unit);
     stream
 }
 
@@ -155,6 +170,7 @@ fn style(random: &mut Random, sessions: bool) -> Style {
         (1, Times::Micros),
         (MILLI, Times::Millis),
         (SECOND, Times::Millis),
+        (SECOND, Times::Seconds),
         (MILLI, Times::Iso),
     ]);
     let keys = match random.below(100) {
@@ -208,7 +224,11 @@ fn event_times(
     count: usize,
 ) -> Vec<i64> {
     let span = interest.scale * random.between(2, 7);
-    let begin = *random.pick(&BEGINNINGS) - random.between(0, span);
+    let begin = match interest.zone {
+        Some(zone) => zone.eventful(random),
+        None => *random.pick(&BEGINNINGS),
+    };
+    let begin = begin - random.between(0, span);
     let border = *random.pick(&[5, 15, 40]);
     let mut times: Vec<i64> = Vec::with_capacity(count);
     for at in 0..count {
@@ -217,7 +237,8 @@ fn event_times(
         let step = *random.pick(&[-style.unit, 0, 0, style.unit]);
         if random.chance(border) {
             let (length, origin) = *random.pick(&interest.borders);
-            ts = ts - (ts - origin).rem_euclid(length) + step;
+            let border = ts - (ts - origin).rem_euclid(length);
+            ts = interest.zone.map_or(border, |zone| zone.utc(border)) + step;
         } else if let (Some(gap), Some(before), true) = (
             interest.gap,
             times.len().checked_sub(1 + random.below(6)),
@@ -266,6 +287,7 @@ fn json(random: &mut Random, row: &Row, times: Times) -> Vec<u8> {
     let ts = match times {
         Times::Micros => row.ts.to_string(),
         Times::Millis => (row.ts / MILLI).to_string(),
+        Times::Seconds => (row.ts / SECOND).to_string(),
         Times::Iso => format!("\"{}\"", format_utc(row.ts)),
     };
     let mut fields = vec![format!("\"ts\":{ts}")];
@@ -295,18 +317,31 @@ fn json(random: &mut Random, row: &Row, times: Times) -> Vec<u8> {
     format!("{{{}}}", fields.join(",")).into_bytes()
 }
 
-fn bad_record(random: &mut Random, row: &Row) -> Record {
-    let payload = match random.below(6) {
-        0 => None,
-        1 => Some(format!("{{\"ts\":{},\"k\":\"a\"", row.ts)),
-        2 => Some("{\"k\":\"a\",\"n\":1}".to_owned()),
-        3 => Some("{\"k\":\"a\",\"ts\":null}".to_owned()),
-        4 => Some("{\"k\":\"a\",\"ts\":{}}".to_owned()),
-        _ => Some("[]".to_owned()),
+/// The end of the year 9998, which no clock in these tests is near.
+const FAR_FUTURE: i64 = 253_370_764_800 * SECOND;
+
+fn bad_record(random: &mut Random, row: &Row, times: Times) -> Record {
+    let kind = random.below(9);
+    let payload = match kind {
+        0 | 1 => None,
+        2 => Some(format!("{{\"ts\":{},\"k\":\"a\"", row.ts).into_bytes()),
+        3 => Some(b"{\"k\":\"a\",\"n\":1}".to_vec()),
+        4 => Some(b"{\"k\":\"a\",\"ts\":null}".to_vec()),
+        5 => Some(b"{\"k\":\"a\",\"ts\":{}}".to_vec()),
+        6 => Some(b"{\"ts\":\"\xff\"}".to_vec()),
+        7 => Some(b"[]".to_vec()),
+        _ => {
+            let far = Row {
+                ts: FAR_FUTURE,
+                ..row.clone()
+            };
+            Some(json(random, &far, times))
+        }
     };
     Record {
-        payload: payload.map(String::into_bytes),
+        payload,
         row: None,
+        future: kind == 8,
     }
 }
 
@@ -349,9 +384,10 @@ impl Stream {
     }
 
     /// Ends every partition with one row that is so far behind that every window before it closes.
-    fn end(&mut self, random: &mut Random, tail: i64, unit: i64) {
-        let highest = self.rows().map(|r| r.ts).max().unwrap_or(0);
-        let ts = highest + self.delay + tail;
+    fn end(&mut self, random: &mut Random, interest: &Interest, unit: i64) {
+        let highest = self.rows().map(|r| r.ts).max();
+        let none = || interest.zone.map_or(0, |zone| zone.eventful(random));
+        let ts = highest.unwrap_or_else(none) + self.delay + interest.tail;
         self.last.ts = ts - ts.rem_euclid(unit);
         for partition in 0..self.partitions.len() {
             let offset = self.partitions[partition].len() as i64;
@@ -363,7 +399,45 @@ impl Stream {
             self.partitions[partition].push(Record {
                 payload: Some(json(random, &row, self.times)),
                 row: Some(row),
+                future: false,
             });
         }
+    }
+
+    /// Names of what is odd about it.
+    pub(super) fn forms(&self, interest: &Interest) -> Vec<&'static str> {
+        let rows: Vec<&Row> = self.rows().filter(|r| r.ts != self.last.ts).collect();
+        let bad = || self.partitions.iter().flatten().filter(|r| r.row.is_none());
+        let mut times: Vec<i64> = rows.iter().map(|r| r.ts).collect();
+        times.sort_unstable();
+        let at_border = |ts: &i64| {
+            let mut borders = interest.borders.iter();
+            borders.any(|(length, origin)| (ts - origin).rem_euclid(*length) == 0)
+        };
+        let own = |records: &Vec<Record>| records.len() > 1;
+        let has = [
+            ("no rows", self.order.is_empty()),
+            ("more than 1,000 rows", self.order.len() > 1_000),
+            ("one partition", self.partitions.len() == 1),
+            ("eight partitions", self.partitions.len() == 8),
+            ("an empty partition", !self.partitions.iter().all(own)),
+            ("disorder", self.disorder() > 0),
+            ("ties", times.windows(2).any(|w| w[0] == w[1])),
+            ("times at borders", times.iter().any(at_border)),
+            ("times before 1970", times.iter().any(|t| *t < 0)),
+            ("keys that are NULL", rows.iter().any(|r| r.k.is_none())),
+            ("values that are NULL", rows.iter().any(|r| r.n.is_none())),
+            (
+                "undecodable records",
+                bad().any(|r| r.payload.is_some() && !r.future),
+            ),
+            ("records far in the future", bad().any(|r| r.future)),
+            ("tombstones", bad().any(|r| r.payload.is_none())),
+            ("partitions that wait for others", self.max_drift.is_some()),
+            ("the clock closes the last windows", self.wall),
+        ];
+        has.into_iter()
+            .filter_map(|(name, has)| has.then_some(name))
+            .collect()
     }
 }

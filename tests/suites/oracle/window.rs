@@ -4,15 +4,40 @@ use dataflow::time::{MILLI, MINUTE, SECOND};
 
 use super::random::Random;
 use super::stream::Interest;
+use super::zone::{ZONES, Zone};
 
 /// A window over event time; lengths in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Window {
-    Tumble { size: i64, offset: i64 },
-    Hop { slide: i64, size: i64, offset: i64 },
-    Cumulate { step: i64, size: i64, offset: i64 },
-    Session { gap: i64 },
+    Tumble {
+        size: i64,
+        offset: i64,
+    },
+    Hop {
+        slide: i64,
+        size: i64,
+        offset: i64,
+    },
+    Cumulate {
+        step: i64,
+        size: i64,
+        offset: i64,
+    },
+    Session {
+        gap: i64,
+    },
+    /// Windows of whole days between the midnights of a zone; `size` and `slide` (CUMULATE's step) are days of 24 hours.
+    Days {
+        kind: Kind,
+        slide: i64,
+        size: i64,
+        offset: i64,
+        zone: &'static Zone,
+    },
 }
+
+/// A day of 24 hours.
+pub(super) const DAY: i64 = 24 * 60 * MINUTE;
 
 /// Kinds of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,18 +51,14 @@ pub(super) enum Kind {
 pub(super) const KINDS: [Kind; 4] = [Kind::Tumble, Kind::Hop, Kind::Cumulate, Kind::Session];
 
 /// Lengths from which windows are made.
-const SCALES: [i64; 6] = [
-    250 * MILLI,
-    SECOND,
-    10 * SECOND,
-    MINUTE,
-    60 * MINUTE,
-    24 * 60 * MINUTE,
-];
+const SCALES: [i64; 6] = [250 * MILLI, SECOND, 10 * SECOND, MINUTE, 60 * MINUTE, DAY];
 
 impl Window {
     /// A random window of a kind.
     pub(super) fn random(random: &mut Random, kind: Kind) -> Self {
+        if kind != Kind::Session && random.chance(10) {
+            return Self::days(random, kind);
+        }
         let scale = *random.pick(&SCALES);
         Self::of_scale(random, kind, scale)
     }
@@ -74,8 +95,25 @@ impl Window {
         }
     }
 
+    fn days(random: &mut Random, kind: Kind) -> Self {
+        let days = *random.pick(&[1, 1, 2, 3]);
+        let (slide, size) = match kind {
+            Kind::Hop => (DAY, days * DAY),
+            Kind::Cumulate => (DAY, (1 + days) * DAY),
+            Kind::Tumble | Kind::Session => (days * DAY, days * DAY),
+        };
+        Self::Days {
+            kind,
+            slide,
+            size,
+            offset: *random.pick(&[0, 0, 0, 6 * 60 * MINUTE, -90 * MINUTE]),
+            zone: random.pick(&ZONES),
+        }
+    }
+
     pub(super) fn kind(self) -> Kind {
         match self {
+            Self::Days { kind, .. } => kind,
             Self::Tumble { .. } => Kind::Tumble,
             Self::Hop { .. } => Kind::Hop,
             Self::Cumulate { .. } => Kind::Cumulate,
@@ -93,8 +131,73 @@ impl Window {
                 size,
                 offset,
             } => Some((slide, size, offset)),
+            Self::Days {
+                kind,
+                slide,
+                size,
+                offset,
+                ..
+            } => Some((if kind == Kind::Hop { slide } else { size }, size, offset)),
             Self::Session { .. } => None,
         }
+    }
+
+    /// The zone, and how much longer than its size a window in it may be.
+    fn zone(self) -> (Option<&'static Zone>, i64) {
+        match self {
+            Self::Days { zone, .. } => (Some(zone), DAY),
+            _ => (None, 0),
+        }
+    }
+
+    pub(super) fn is_zoned(self) -> bool {
+        self.zone().0.is_some()
+    }
+
+    /// Lengths of windows that begin together.
+    fn lengths(self) -> Vec<i64> {
+        let multiples = |step: i64, size: i64| (1..=size / step).map(|i| i * step).collect();
+        match self {
+            Self::Cumulate { step, size, .. } => multiples(step, size),
+            Self::Days {
+                kind: Kind::Cumulate,
+                slide,
+                size,
+                ..
+            } => multiples(slide, size),
+            _ => self
+                .aligned()
+                .map(|(_, size, _)| size)
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// Distance between the ends of windows, or a session's gap.
+    pub(super) fn period(self) -> i64 {
+        match self {
+            Self::Session { gap } => gap,
+            _ => {
+                let (slide, ..) = self.aligned().unwrap_or((1, 1, 0));
+                self.lengths().first().map_or(slide, |l| slide.min(*l))
+            }
+        }
+    }
+
+    /// Names of what it has.
+    pub(super) fn forms(self) -> Vec<&'static str> {
+        let mut forms = Vec::new();
+        let (slide, size, offset) = self.aligned().unwrap_or((1, 1, 0));
+        if size % slide != 0 {
+            forms.push("size no multiple of slide");
+        }
+        match self {
+            Self::Days { .. } => forms.push("days in a time zone"),
+            _ if offset < 0 => forms.push("offset below zero"),
+            _ if offset > 0 => forms.push("offset"),
+            _ => {}
+        }
+        forms
     }
 
     /// What a stream should hold for this window.
@@ -103,49 +206,70 @@ impl Window {
             Self::Session { gap } => Interest {
                 scale: 2 * gap,
                 borders: vec![(gap, 0)],
+                zone: None,
                 gap: Some(gap),
                 tail: 10 * gap,
             },
-            Self::Tumble { .. } | Self::Hop { .. } | Self::Cumulate { .. } => {
-                let (mut slide, size, offset) = self.aligned().unwrap_or((1, 1, 0));
-                if let Self::Cumulate { step, .. } = self {
-                    slide = step;
-                }
+            _ => {
+                let (_, size, offset) = self.aligned().unwrap_or((1, 1, 0));
+                let slide = self.period();
+                let (zone, longer) = self.zone();
                 Interest {
                     scale: size,
                     borders: vec![(slide, offset), (slide, offset + size)],
+                    zone,
                     gap: None,
-                    tail: 10 * (size + slide),
+                    tail: 10 * (size + slide + longer),
                 }
             }
         }
     }
 
-    /// The window function's arguments behind the time column.
-    pub(super) fn arguments(self, flink: bool) -> String {
-        let length = |micros: i64| interval(micros, flink);
-        let shift = |offset: i64| match offset {
-            0 => String::new(),
-            _ => format!(", {}", length(offset)),
-        };
-        match self {
-            Self::Tumble { size, offset } => format!("{}{}", length(size), shift(offset)),
+    /// The window function's arguments behind the time column, by name if they are.
+    pub(super) fn arguments(self, flink: bool, named: bool) -> String {
+        let (mut lengths, offset) = match self {
+            Self::Tumble { size, offset } => (vec![("size", size)], offset),
             Self::Hop {
                 slide,
                 size,
                 offset,
-            } => {
-                format!("{}, {}{}", length(slide), length(size), shift(offset))
-            }
-            Self::Cumulate { step, size, offset } => {
-                format!("{}, {}{}", length(step), length(size), shift(offset))
-            }
-            Self::Session { gap } => length(gap),
+            } => (vec![("slide", slide), ("size", size)], offset),
+            Self::Cumulate { step, size, offset } => (vec![("step", step), ("size", size)], offset),
+            Self::Session { gap } => (vec![("gap", gap)], 0),
+            Self::Days {
+                kind,
+                slide,
+                size,
+                offset,
+                ..
+            } => match kind {
+                Kind::Hop => (vec![("slide", slide), ("size", size)], offset),
+                Kind::Cumulate => (vec![("step", slide), ("size", size)], offset),
+                Kind::Tumble | Kind::Session => (vec![("size", size)], offset),
+            },
+        };
+        if offset != 0 {
+            lengths.push(("offset", offset));
         }
+        let mut arguments: Vec<String> = lengths
+            .into_iter()
+            .map(|(name, micros)| match named {
+                true => format!("{name} => {}", interval(micros, flink)),
+                false => interval(micros, flink),
+            })
+            .collect();
+        if let (Some(zone), _) = self.zone() {
+            arguments.push(match named {
+                true => format!("time_zone => '{}'", zone.name),
+                false => format!("TIME ZONE '{}'", zone.name),
+            });
+        }
+        arguments.join(", ")
     }
 
     /// A query over `input` that adds the window's columns, in plain SQL; `ts` is the time. The rows of one session share
-    /// the columns `partition`; rows exactly the gap apart do so only if `inclusive`.
+    /// the columns `partition`; rows exactly the gap apart do so only if `inclusive`. Windows in a zone are those of
+    /// relation `spans`.
     pub(super) fn plain(self, input: &str, partition: &str, inclusive: bool) -> String {
         let near = if inclusive { "<=" } else { "<" };
         let ends = "window_end - 1000 AS window_time";
@@ -170,6 +294,10 @@ impl Window {
                  CROSS JOIN generate_series(1, {}) AS h) WHERE window_end > ts",
                 size / step
             ),
+            Self::Days { .. } => format!(
+                "SELECT *, {ends} FROM (SELECT i.*, w.window_start, w.window_end FROM {input} AS i \
+                 JOIN spans AS w ON i.ts >= w.window_start AND i.ts < w.window_end)"
+            ),
             Self::Session { gap } => {
                 let over = format!("OVER (PARTITION BY {partition} ORDER BY ts, o, p");
                 let number = format!("PARTITION BY {partition}, session_number");
@@ -188,16 +316,16 @@ impl Window {
         let Some((slide, size, offset)) = self.aligned() else {
             return Vec::new();
         };
-        let first = (ts - size - offset).div_euclid(slide);
+        let (zone, longer) = self.zone();
+        let utc = |local: i64| zone.map_or(local, |z| z.utc(local));
+        let first = (ts - size - longer - offset).div_euclid(slide);
         let tried = (first..).map(|i| i * slide + offset);
-        let lengths = match self {
-            Self::Cumulate { step, .. } => (1..=size / step).map(|i| i * step).collect(),
-            _ => vec![size],
-        };
+        let lengths = self.lengths();
         tried
-            .take_while(|start| *start <= ts)
+            .take_while(|start| *start <= ts + longer)
             .flat_map(|start| lengths.iter().map(move |length| (start, start + length)))
-            .filter(|(_, end)| ts < *end)
+            .map(|(start, end)| (utc(start), utc(end)))
+            .filter(|(start, end)| *start <= ts && ts < *end)
             .collect()
     }
 
@@ -224,6 +352,7 @@ impl Window {
                 offset,
             },
             Self::Session { gap } => Self::Session { gap: more(gap) },
+            Self::Days { .. } => self,
         }
     }
 }
@@ -236,6 +365,7 @@ pub(super) fn interval(micros: i64, flink: bool) -> String {
         ("", micros)
     };
     let (amount, unit) = match length {
+        _ if length % DAY == 0 && length > 0 => (length / DAY, "DAY"),
         _ if length % MINUTE == 0 => (length / MINUTE, "MINUTE"),
         _ if length % SECOND == 0 => (length / SECOND, "SECOND"),
         _ => (length / MILLI, "MILLISECOND"),

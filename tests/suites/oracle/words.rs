@@ -1,4 +1,4 @@
-//! What random queries are made of: keys, conditions and aggregates, each as SQL that both sides read alike.
+//! What random queries are made of: keys and conditions, each as SQL that both sides read alike and as a function here.
 
 use super::random::Random;
 use super::stream::Row;
@@ -23,6 +23,32 @@ impl Key {
 fn text_of_n(row: &Row, of: fn(i64) -> i64) -> Option<String> {
     row.n.map(|n| of(n).to_string())
 }
+
+/// Grouping sets over the columns of one of the key sets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sets {
+    pub(super) sql: &'static str,
+    pub(super) form: &'static str,
+    pub(super) count: usize,
+    /// Which of [`KEY_SETS`].
+    pub(super) keys: usize,
+}
+
+const fn sets(form: &'static str, sql: &'static str, count: usize) -> Sets {
+    Sets {
+        sql,
+        form,
+        count,
+        keys: 3,
+    }
+}
+
+pub(super) const SETS: &[Sets] = &[
+    sets("GROUPING SETS", "GROUPING SETS ((k), (n, k), ())", 3),
+    sets("GROUPING SETS", "GROUPING SETS ((n), (k))", 2),
+    sets("ROLLUP", "ROLLUP (k, n)", 3),
+    sets("CUBE", "CUBE (k, n)", 4),
+];
 
 pub(super) const KEY_SETS: &[&[Key]] = &[&[K], &[K], &[N], &[K, N], &[N3], &[UPPER], &[FILLED, N3]];
 pub(super) const K: Key = Key {
@@ -141,50 +167,6 @@ const CONDITIONS: &[Condition] = &[
     },
 ];
 
-/// Aggregates over the stream.
-const AGGREGATES: &[&str] = &[
-    "count(n)",
-    "count(k)",
-    "count(DISTINCT k)",
-    "count(DISTINCT n)",
-    "count(DISTINCT n % 4)",
-    "sum(n)",
-    "min(n)",
-    "max(n)",
-    "avg(n)",
-    "sum(x)",
-    "min(x)",
-    "max(x)",
-    "avg(x)",
-    "min(k)",
-    "max(upper(k))",
-    "min(ts)",
-    "max(ts)",
-    "count(*) FILTER (WHERE n > 0)",
-    "sum(n) FILTER (WHERE k IS NOT NULL)",
-    "avg(x) FILTER (WHERE k = 'a')",
-    "count(DISTINCT k) FILTER (WHERE n IS NOT NULL)",
-    "sum(n * 2 + 1)",
-    "max(n) - min(n)",
-    "count(*) * 2 + count(n)",
-    "sum(CASE WHEN k = 'a' THEN 1 ELSE 0 END)",
-    "bool_and(n > 0)",
-    "coalesce(sum(n), -1)",
-];
-
-/// Aggregates over a view with a count `c` and a sum `s`.
-const SECOND_AGGREGATES: &[&str] = &[
-    "count(*)",
-    "sum(s)",
-    "max(c)",
-    "min(c)",
-    "avg(s)",
-    "count(DISTINCT k)",
-    "count(DISTINCT c)",
-    "sum(c) FILTER (WHERE s > 0)",
-    "max(k)",
-];
-
 /// Conditions over groups.
 const HAVING: &[&str] = &[
     "count(*) > 1",
@@ -194,29 +176,17 @@ const HAVING: &[&str] = &[
     "count(*) FILTER (WHERE n > 0) > 0",
 ];
 
-/// Some aggregates with names; the first is the number of rows.
-pub(super) fn aggregates(random: &mut Random) -> Vec<String> {
-    named("count(*)", AGGREGATES, random)
-}
-
-/// Some aggregates over the rows of a view.
-pub(super) fn second_aggregates(random: &mut Random) -> Vec<String> {
-    named("sum(c)", SECOND_AGGREGATES, random)
-}
-
-fn named(first: &str, choices: &[&str], random: &mut Random) -> Vec<String> {
-    let mut chosen = vec![first.to_owned()];
-    chosen.extend((0..random.below(5)).map(|_| (*random.pick(choices)).to_owned()));
-    let named = chosen.iter().enumerate();
-    named.map(|(i, sql)| format!("{sql} AS a{i}")).collect()
-}
-
 /// A condition over groups, sometimes.
 pub(super) fn having(random: &mut Random) -> Option<&'static str> {
     random.chance(20).then(|| *random.pick(HAVING))
 }
 
+/// A condition over rows.
+pub(super) fn any_condition(random: &mut Random) -> Condition {
+    *random.pick(CONDITIONS)
+}
+
 /// A condition over rows, in so many of a hundred cases.
 pub(super) fn condition(random: &mut Random, percent: usize) -> Option<Condition> {
-    random.chance(percent).then(|| *random.pick(CONDITIONS))
+    random.chance(percent).then(|| any_condition(random))
 }

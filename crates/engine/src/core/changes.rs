@@ -186,7 +186,7 @@ impl Core {
                 return slot.feed.add(consumer);
             }
             self.set_state(view, ViewState::CatchingUp);
-            let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
+            let feed = Feed::open(spec, vec![consumer], self.waker.clone(), self.last_wall)?;
             self.feeds.push(FeedSlot {
                 feed,
                 shared: false,
@@ -194,7 +194,7 @@ impl Core {
             });
             return Ok(());
         }
-        let feed = Feed::open(spec, vec![consumer], self.waker.clone())?;
+        let feed = Feed::open(spec, vec![consumer], self.waker.clone(), self.last_wall)?;
         self.feeds.push(FeedSlot {
             feed,
             shared: true,

@@ -2,7 +2,7 @@
 
 use dataflow::{Error, Micros};
 
-use super::Core;
+use super::{Core, FeedSlot};
 use crate::feed::Delivery;
 use crate::view::ViewState;
 
@@ -148,6 +148,8 @@ impl Core {
         }
     }
 
+    /// A read has given its views their history. A view that reads in several places has a read for each, and runs when
+    /// all of them have.
     fn caught_up(&mut self, at: usize) {
         let readers: Vec<u64> = self.feeds[at]
             .feed
@@ -156,7 +158,11 @@ impl Core {
             .map(|c| c.view)
             .collect();
         for id in readers {
-            self.set_state(id, ViewState::Running);
+            let reads = |slot: &FeedSlot| slot.feed.consumers.iter().any(|c| c.view == id);
+            let mut feeds = self.feeds.iter().enumerate();
+            if !feeds.any(|(i, slot)| i != at && !slot.shared && reads(slot)) {
+                self.set_state(id, ViewState::Running);
+            }
         }
     }
 }

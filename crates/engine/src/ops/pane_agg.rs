@@ -16,6 +16,7 @@ use plan::{AggSpec, Window, WindowColumn, WindowKind};
 
 use self::corrections::Corrections;
 use crate::aggregates::{Aggregates, Arguments, HotTable, conform};
+use crate::faults::{self, Fault};
 use crate::operator::{Counters, Operator, Out, Tick};
 use crate::window::{complete, times, timestamps};
 
@@ -128,7 +129,7 @@ impl PaneAgg {
     fn open_windows_of(&mut self, pane: Micros) {
         let closing = self.closing();
         let windows = self.window.windows_of(pane);
-        let open = windows.take_while(|(_, end)| !closing.closes(*end));
+        let open = windows.take_while(|(_, end)| !is_late(closing, *end));
         self.open.extend(open.map(|(start, end)| (end, start)));
     }
 
@@ -141,8 +142,9 @@ impl PaneAgg {
         let mut current = 0;
         for (row, at) in (0..).zip(at) {
             if pane.is_none_or(|p| *at < p.start || p.end <= *at) {
-                let found = self.window.pane_of(*at);
-                late = self.watermark.closes(found.last_end);
+                let off = i64::from(faults::on(Fault::BorderOffByOne));
+                let found = self.window.pane_of(*at - off);
+                late = is_late(self.watermark, found.last_end);
                 if !late {
                     let place = parts.iter().position(|(start, _)| *start == found.start);
                     current = place.unwrap_or(parts.len());
@@ -199,7 +201,10 @@ impl PaneAgg {
         for (_, pane) in self.panes.range_mut(start..end) {
             pane.flush(&self.aggregates)?;
             for run in &pane.runs {
-                merged.merge(run, self.aggregates.key_count())?;
+                let times = 1 + usize::from(faults::on(Fault::PaneMergedTwice));
+                for _ in 0..times {
+                    merged.merge(run, self.aggregates.key_count())?;
+                }
             }
         }
         Ok(merged)
@@ -275,6 +280,11 @@ pub fn assemble(
         })
         .collect();
     conform(schema, columns)
+}
+
+/// Whether rows of windows that end by `end` come too late.
+fn is_late(watermark: Watermark, end: Micros) -> bool {
+    watermark.closes(end) && !faults::on(Fault::LateRowKept)
 }
 
 impl Operator for PaneAgg {
