@@ -169,7 +169,7 @@ fn include(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<()> {
         let Some(origin) = metadata_origin(&word.value.to_ascii_lowercase()) else {
             return Err(
                 Error::unsupported(format!("INCLUDE {}", word.value.to_ascii_uppercase()))
-                    .hint("INCLUDE KEY, PARTITION, OFFSET, TIMESTAMP or HEADERS")
+                    .hint("INCLUDE KEY, TOPIC, PARTITION, OFFSET, TIMESTAMP or HEADERS")
                     .at(at),
             );
         };
