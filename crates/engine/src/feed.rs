@@ -125,7 +125,15 @@ impl Feed {
     /// Opens a read for `consumers`, at `positions` where given, else where the source's options say.
     pub fn open(spec: Arc<SourceSpec>, consumers: Vec<Consumer>, waker: Waker) -> Result<Self> {
         let wanted = wanted_columns(&spec.schema, &consumers);
-        let wants = wants_of(&spec.schema, &wanted);
+        let wants = if spec.factory.replays() {
+            wants_of(&spec.schema, &wanted)
+        } else {
+            // No other reader can be opened for a view that wants more.
+            Wants {
+                keys: true,
+                headers: true,
+            }
+        };
         let request = OpenRequest {
             wants,
             bounded: false,
