@@ -50,7 +50,9 @@ impl World {
     }
 
     fn new(clock: Arc<dyn Clock>, manual: Option<ManualClock>) -> Self {
-        let connectors = Connectors::new(vec![Arc::new(KafkaConnector::new(Arc::clone(&clock)))]);
+        let mut connectors = connectors::all(&clock);
+        connectors.push(Arc::new(KafkaConnector::new(Arc::clone(&clock))));
+        let connectors = Connectors::new(connectors);
         let config = Config {
             clock,
             connectors,

@@ -1,7 +1,8 @@
-//! Views over Kafka: a million events on a real Apache Kafka that goes away in the middle, late rows, and one read for many
-//! views.
+//! Views over Kafka: a million events on a real Apache Kafka that goes away in the middle, late rows, one read for many
+//! views, sources that end, several topics.
 
 mod model;
+mod sources;
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ const READ_LIMIT: Duration = Duration::from_secs(15 * 60);
 const DELIVERY_LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) fn trials() -> Vec<Trial> {
-    vec![
+    let mut trials = sources::trials();
+    trials.extend([
         trial(
             "kafka::a_million_events_and_a_broker_that_goes_away",
             PROGRAMS,
@@ -43,7 +45,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("kafka::many_views_share_one_read", &[], || {
             block_on(many_views_share_one_read())
         }),
-    ]
+    ]);
+    trials
 }
 
 /// Sends generated events and keeps the model of what views must show.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use broker::{Broker, BrokerConfig};
 use database::{Config, Database, Session, SessionInit};
-use dataflow::SystemClock;
 use dataflow::connector::Connectors;
+use dataflow::{Clock, SystemClock};
 use kafka::KafkaConnector;
 use pg::{PgConfig, PgServer};
 
@@ -58,8 +58,10 @@ impl Port {
 
 /// Starts an engine.
 pub(crate) fn start() -> Outcome<Database> {
-    let clock = Arc::new(SystemClock);
-    let connectors = Connectors::new(vec![Arc::new(KafkaConnector::new(clock.clone()))]);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut connectors = connectors::all(&clock);
+    connectors.push(Arc::new(KafkaConnector::new(Arc::clone(&clock))));
+    let connectors = Connectors::new(connectors);
     Ok(Database::start(Config {
         clock,
         connectors,

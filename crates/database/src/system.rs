@@ -97,7 +97,10 @@ fn sources(status: &Status) -> Result<RecordBatch> {
         ),
         (
             "topic",
-            text(rows.iter().map(|(s, _)| Some(s.topic.clone()))),
+            text(rows.iter().map(|row| {
+                let own = partition(row).map(|p| p.topic.to_string());
+                Some(own.unwrap_or_else(|| row.0.topic.clone()))
+            })),
         ),
         (
             "partition",
@@ -109,7 +112,10 @@ fn sources(status: &Status) -> Result<RecordBatch> {
         ),
         (
             "detail",
-            text(rows.iter().map(|(s, _)| health(s.health.as_ref()).1)),
+            text(rows.iter().map(|row| {
+                let note = || partition(row).and_then(|p| p.note.map(|n| n.to_string()));
+                health(row.0.health.as_ref()).1.or_else(note)
+            })),
         ),
         (
             "position",
@@ -163,6 +169,9 @@ fn health(health: Option<&Health>) -> (String, Option<String>) {
 pub(crate) fn jobs(status: &Status) -> Result<RecordBatch> {
     let views = || status.views.iter();
     let state = |v: &ViewStatus| match &v.state {
+        ViewState::CatchingUp | ViewState::Running if v.watermark == Watermark::MAX => {
+            ("finished".to_owned(), None)
+        }
         ViewState::CatchingUp => (
             "catching up".to_owned(),
             Some(format!("{} records behind", v.behind)),

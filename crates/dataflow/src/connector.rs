@@ -45,7 +45,13 @@ pub trait SourceFactory: Send + Sync + Debug {
     /// Opens a reader. Returns at once; connecting happens behind [`SourceReader::poll`].
     fn open(&self, request: OpenRequest) -> Result<Box<dyn SourceReader>>;
 
-    /// Name of what is read, for status rows: the topic.
+    /// Whether every reader gets the same records at the same offsets, however late it is opened. Where it does not, as
+    /// with a socket, a later view reads from then on.
+    fn replays(&self) -> bool {
+        true
+    }
+
+    /// Name of what is read, for status rows: the topic, several with commas between, or the pattern of their names.
     fn topic(&self) -> String;
 }
 
@@ -58,6 +64,17 @@ pub struct Wants {
     pub headers: bool,
 }
 
+/// A place in one partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition's number in the topic.
+    pub partition: i32,
+    /// Offset of a record there, or one past the last.
+    pub offset: i64,
+}
+
 /// How to open a reader.
 #[derive(Clone, Debug)]
 pub struct OpenRequest {
@@ -65,9 +82,9 @@ pub struct OpenRequest {
     pub wants: Wants,
     /// Read up to the end offsets found when connecting, then stop (a `SELECT` on a source).
     pub bounded: bool,
-    /// Start at these offsets (partition id, offset) instead of where the source's options say. Partitions that are not
-    /// listed start where the options say.
-    pub positions: Vec<(i32, i64)>,
+    /// Start at these places instead of where the source's options say. Partitions that are not listed start where the
+    /// options say.
+    pub positions: Vec<Position>,
     /// Woken when an empty reader has something to poll, or its health changes.
     pub waker: Waker,
 }
@@ -78,15 +95,16 @@ pub trait SourceReader: Send {
     fn partitions(&self) -> &[Partition];
 
     /// Fills `slab` (cleared first) with the next records of one partition that is not paused; an empty slab means that
-    /// nothing is there now. Never waits. Moves that partition's `position` past the records handed over. Passing trouble
-    /// (a broker away) is not an error but a [`Health`]; an error is final for the source.
+    /// nothing is there now. Never waits. Moves that partition's `position` past the records handed over; it goes back only
+    /// when the topic was made anew. Passing trouble (a broker away) is not an error but a [`Health`]; an error is final
+    /// for the source.
     fn poll(&mut self, slab: &mut Slab, limits: PollLimits) -> Result<()>;
 
     /// Stops or resumes handing over records of a partition (alignment of event times, hand-over between readers).
     fn set_paused(&mut self, partition: usize, paused: bool);
 
     /// Publishes positions under the source's consumer group, for lag tools; best effort.
-    fn commit(&mut self, positions: &[(i32, i64)]);
+    fn commit(&mut self, positions: &[Position]);
 
     /// How the connection is doing.
     fn health(&self) -> Health;
@@ -101,9 +119,11 @@ pub struct PollLimits {
     pub max_bytes: usize,
 }
 
-/// One partition as its reader sees it.
+/// One partition as its reader sees it. Topic and id together name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
+    /// The topic (of a file its path).
+    pub topic: Arc<str>,
     /// The partition's number in the topic.
     pub id: i32,
     /// Offset of the next record that the reader will hand over.
@@ -114,9 +134,25 @@ pub struct Partition {
     pub at_end: bool,
     /// A bounded reader stops here.
     pub stop: Option<i64>,
+    /// What happened to it that its readers should know, such as that its topic was made anew.
+    pub note: Option<Arc<str>>,
 }
 
 impl Partition {
+    /// Where its reader is.
+    pub fn place(&self) -> Position {
+        Position {
+            topic: Arc::clone(&self.topic),
+            partition: self.id,
+            offset: self.position,
+        }
+    }
+
+    /// Whether `other` is the same partition, as another reader sees it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.topic == other.topic
+    }
+
     /// Whether a bounded reader has handed over all it will.
     pub fn finished(&self) -> bool {
         self.stop.is_some_and(|stop| self.position >= stop)

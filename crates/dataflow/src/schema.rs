@@ -22,6 +22,8 @@ pub enum ColumnOrigin {
     Field(Vec<String>),
     /// The record's key, as text.
     Key,
+    /// The topic's name.
+    Topic,
     /// The partition's number.
     Partition,
     /// The record's offset.

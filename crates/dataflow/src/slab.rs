@@ -1,5 +1,7 @@
 //! Records as they come from a source: one buffer of bytes and lists of ranges beside it, never an object per record.
 
+use std::sync::Arc;
+
 use crate::time::MILLI;
 
 /// A range of bytes in a slab's buffer; [`Span::NULL`] stands for an absent key or value.
@@ -32,6 +34,8 @@ impl Span {
 pub struct Slab {
     /// Index into [`crate::connector::SourceReader::partitions`].
     pub partition: usize,
+    /// The partition's topic.
+    pub topic: Arc<str>,
     /// All bytes that the spans point into.
     pub data: Vec<u8>,
     /// The records' payloads.

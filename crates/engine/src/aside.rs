@@ -58,19 +58,27 @@ pub fn late_schema() -> SchemaRef {
 pub(crate) struct Aside {
     errors: Vec<RecordBatch>,
     late: Vec<RecordBatch>,
-    noted: HashMap<i32, i64>,
+    noted: HashMap<(Arc<str>, i32), i64>,
 }
 
 impl Aside {
+    /// Begins anew with a partition whose topic was made anew: its offsets are those of other records.
+    pub(crate) fn forget(&mut self, topic: &Arc<str>, partition: i32) {
+        self.noted.remove(&(Arc::clone(topic), partition));
+    }
+
     /// Notes the bad records of a slab, each once however often it is read.
     pub(crate) fn note_errors(
         &mut self,
-        topic: &str,
         partition: i32,
         slab: &Slab,
         bad: &[BadRecord],
     ) -> Result<()> {
-        let noted = self.noted.entry(partition).or_insert(i64::MIN);
+        let topic = &slab.topic;
+        let noted = self
+            .noted
+            .entry((Arc::clone(topic), partition))
+            .or_insert(i64::MIN);
         let new: Vec<&BadRecord> = bad
             .iter()
             .filter(|b| slab.offsets[b.row as usize] >= *noted)
@@ -84,7 +92,7 @@ impl Aside {
         let at = |b: &&BadRecord| b.row as usize;
         let times = new.iter().map(at).map(|row| slab.timestamp_micros(row));
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(vec![topic; new.len()])),
+            Arc::new(StringArray::from(vec![topic.as_ref(); new.len()])),
             Arc::new(Int32Array::from(vec![partition; new.len()])),
             Arc::new(
                 new.iter()

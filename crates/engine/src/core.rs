@@ -282,7 +282,7 @@ impl Core {
                     .partitions()
                     .iter()
                     .zip(slot.feed.time().partitions())
-                    .map(|(p, t)| (p.id, p.position, t.idle))
+                    .map(|(p, t)| (p.place(), t.idle))
                     .collect(),
             })
             .collect();

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use dataflow::connector::Position;
 use dataflow::{Micros, Result, Watermark};
 use parking_lot::Mutex;
 
@@ -13,8 +14,8 @@ pub struct SourceCut {
     pub source: String,
     /// Its watermark after the tick.
     pub watermark: Watermark,
-    /// Per partition: id, offset of the next record, idle.
-    pub partitions: Vec<(i32, i64, bool)>,
+    /// Per partition: offset of the next record, idle.
+    pub partitions: Vec<(Position, bool)>,
 }
 
 /// A tick's border. Replaying the same cuts over the same topics gives the same versions.

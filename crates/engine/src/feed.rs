@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dataflow::connector::{OpenRequest, PollLimits, SourceFactory, SourceReader, Wants};
+use dataflow::connector::{
+    OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
+};
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::wake::Waker;
 use dataflow::{DeltaBatch, Error, Micros, Result, Slab, SqlState};
@@ -80,6 +82,8 @@ pub struct PartitionCounts {
     pub bad: u64,
     /// What the last of them was.
     pub last_bad: Option<String>,
+    /// Offset one past the last record read.
+    read_to: i64,
 }
 
 /// A running read.
@@ -126,7 +130,15 @@ impl Feed {
         wall: Micros,
     ) -> Result<Self> {
         let wanted = wanted_columns(&spec.schema, &consumers);
-        let wants = wants_of(&spec.schema, &wanted);
+        let wants = if spec.factory.replays() {
+            wants_of(&spec.schema, &wanted)
+        } else {
+            // No other reader can be opened for a view that wants more.
+            Wants {
+                keys: true,
+                headers: true,
+            }
+        };
         let request = OpenRequest {
             wants,
             bounded: false,
@@ -165,6 +177,12 @@ impl Feed {
     /// Event time.
     pub fn time(&self) -> &SourceTime {
         &self.time
+    }
+
+    /// Whether everything has been read that a bounded source has.
+    pub fn is_finished(&self) -> bool {
+        let partitions = self.reader.partitions();
+        !partitions.is_empty() && partitions.iter().all(Partition::finished)
     }
 
     /// Counts.
@@ -229,6 +247,7 @@ impl Feed {
         self.counts.bytes += self.slab.data.len() as u64;
         self.partition_counts[partition].records += records as u64;
         let id = self.reader.partitions()[partition].id;
+        self.note_offsets(partition, id, aside);
         let mut decoded = self.decoder.decode(&self.slab, 0..records, id);
         if let (Some(ahead), Some(time)) = (self.spec.max_ahead, self.time_index()) {
             refuse_future(&mut decoded, time, self.last_wall.saturating_add(ahead))?;
@@ -236,13 +255,11 @@ impl Feed {
         self.counts.tombstones += decoded.tombstones;
         let failure = self.note_bad(partition, &decoded);
         if self.spec.aside.errors.is_some() {
-            let topic = self.spec.factory.topic();
-            aside.note_errors(&topic, id, &self.slab, &decoded.bad)?;
+            aside.note_errors(id, &self.slab, &decoded.bad)?;
         }
         if let Some(highest) = self.highest(&decoded.batch) {
             self.time.observe(partition, highest, wall);
         }
-        let topic: Arc<str> = self.spec.factory.topic().into();
         for consumer in &self.consumers {
             let (batch, offsets) = match &failure {
                 Some(error) => (Err(error.clone()), self.slab.offsets.clone()),
@@ -252,12 +269,30 @@ impl Feed {
                 view: consumer.view,
                 leaf: consumer.leaf,
                 batch,
-                topic: Arc::clone(&topic),
+                topic: Arc::clone(&self.slab.topic),
                 partition: id,
                 offsets,
             });
         }
         Ok(records)
+    }
+
+    /// Offsets that go back are those of a topic that was made anew: what was known of the old one's is forgotten.
+    fn note_offsets(&mut self, partition: usize, id: i32, aside: &mut Aside) {
+        let (Some(first), Some(last)) = (self.slab.offsets.first(), self.slab.offsets.last())
+        else {
+            return;
+        };
+        let read_to = &mut self.partition_counts[partition].read_to;
+        if first < read_to {
+            aside.forget(&self.slab.topic, id);
+            for consumer in &mut self.consumers {
+                if let Some(skip) = consumer.skip.get_mut(partition) {
+                    *skip = 0;
+                }
+            }
+        }
+        *read_to = last + 1;
     }
 
     fn event_times<'a>(
@@ -278,10 +313,7 @@ impl Feed {
         let (first, last) = (decoded.bad.first()?, decoded.bad.last()?);
         self.counts.bad += decoded.bad.len() as u64;
         self.partition_counts[partition].bad += decoded.bad.len() as u64;
-        let (topic, id) = (
-            self.spec.factory.topic(),
-            self.reader.partitions()[partition].id,
-        );
+        let (topic, id) = (&self.slab.topic, self.reader.partitions()[partition].id);
         let text = |bad: &formats::BadRecord| {
             let offset = self.slab.offsets[bad.row as usize];
             let place = format!("{topic} partition {id} offset {offset}");
@@ -329,7 +361,9 @@ impl Feed {
         };
         let skip = consumer.skip.get(self.slab.partition).copied().unwrap_or(0);
         let without = |at: i64| {
-            let left_out = |p: &Place| p.partition == partition && p.offset == at;
+            let topic = &self.slab.topic;
+            let left_out =
+                |p: &Place| p.partition == partition && p.offset == at && p.topic == *topic;
             consumer.without.iter().any(left_out)
         };
         let begins_before = offsets.first().is_some_and(|first| *first < skip);
@@ -346,6 +380,8 @@ impl Feed {
     pub fn end_tick(&mut self, wall: Micros) {
         let partitions = self.reader.partitions();
         self.time.grow(partitions.len(), wall);
+        let finished = partitions.iter().enumerate().filter(|(_, p)| p.finished());
+        finished.for_each(|(at, _)| self.time.finish(at));
         self.time.advance(wall, |i| partitions[i].at_end);
         self.last_wall = wall;
         let ahead = self.time.too_far_ahead(|i| partitions[i].at_end);
@@ -372,12 +408,10 @@ impl Feed {
 
     /// Publishes the positions under the consumer group.
     pub fn commit(&mut self) {
-        let positions: Vec<(i32, i64)> = self
-            .reader
-            .partitions()
-            .iter()
+        let partitions = self.reader.partitions().iter();
+        let positions: Vec<Position> = partitions
             .filter(|p| p.position >= 0)
-            .map(|p| (p.id, p.position))
+            .map(Partition::place)
             .collect();
         self.reader.commit(&positions);
     }

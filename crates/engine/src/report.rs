@@ -1,5 +1,7 @@
 //! Puts the engine's status together.
 
+use std::sync::Arc;
+
 use dataflow::Watermark;
 
 use crate::core::Core;
@@ -79,6 +81,7 @@ fn partitions(feed: &Feed) -> Vec<PartitionStatus> {
         .iter()
         .zip(times)
         .map(|(p, (t, counts))| PartitionStatus {
+            topic: Arc::clone(&p.topic),
             id: p.id,
             position: p.position,
             end: p.end,
@@ -88,6 +91,7 @@ fn partitions(feed: &Feed) -> Vec<PartitionStatus> {
             records: counts.records,
             bad: counts.bad,
             last_bad: counts.last_bad.clone(),
+            note: p.note.clone(),
         })
         .collect()
 }

@@ -1,5 +1,7 @@
 //! What the engine tells about itself: sources with their partitions, views with their state.
 
+use std::sync::Arc;
+
 use dataflow::connector::Health;
 use dataflow::{Micros, Watermark};
 
@@ -38,6 +40,8 @@ pub struct SourceStatus {
 /// A partition of a source.
 #[derive(Clone, Debug)]
 pub struct PartitionStatus {
+    /// Its topic.
+    pub topic: Arc<str>,
     /// Its number in the topic.
     pub id: i32,
     /// Offset of the next record to read.
@@ -56,6 +60,8 @@ pub struct PartitionStatus {
     pub bad: u64,
     /// What the last of them was.
     pub last_bad: Option<String>,
+    /// What happened to it that its readers should know.
+    pub note: Option<Arc<str>>,
 }
 
 /// A view.

@@ -51,6 +51,8 @@ pub struct Failure {
 /// A record of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The topic.
+    pub topic: Arc<str>,
     /// Number of the partition.
     pub partition: i32,
     /// Its offset there.

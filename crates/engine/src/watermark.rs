@@ -15,6 +15,8 @@ pub struct PartitionTime {
     fresh: bool,
     /// Nothing came for the idle time and everything there was has been read.
     pub idle: bool,
+    /// Nothing will come any more.
+    pub finished: bool,
 }
 
 /// Event time of a source.
@@ -56,6 +58,7 @@ impl SourceTime {
                 last_row: wall,
                 fresh: true,
                 idle: false,
+                finished: false,
             });
         }
     }
@@ -69,6 +72,11 @@ impl SourceTime {
         time.idle = false;
     }
 
+    /// A partition of a bounded source has been read to its stop: it holds nobody any more.
+    pub fn finish(&mut self, partition: usize) {
+        self.partitions[partition].finished = true;
+    }
+
     /// Ends a tick: decides who is idle (`at_end` has one entry a partition) and moves the watermark, never back.
     pub fn advance(&mut self, wall: Micros, at_end: impl Fn(usize) -> bool) -> Watermark {
         for (i, time) in self.partitions.iter_mut().enumerate() {
@@ -76,9 +84,11 @@ impl SourceTime {
             if std::mem::take(&mut time.fresh) {
                 time.last_row = wall;
             }
-            time.idle = at_end(i) && wall.saturating_sub(time.last_row) >= self.rules.idle_after;
+            time.idle = !time.finished
+                && at_end(i)
+                && wall.saturating_sub(time.last_row) >= self.rules.idle_after;
         }
-        let active = self.partitions.iter().filter(|t| !t.idle);
+        let active = self.partitions.iter().filter(|t| !t.idle && !t.finished);
         let own = active.map(|t| self.watermark_of(t));
         let least = match faults::on(Fault::WatermarkMaximum) {
             false => own.min(),
@@ -86,16 +96,24 @@ impl SourceTime {
         };
         if let Some(least) = least {
             self.watermark = self.watermark.max(least);
+        } else if self.has_ended() {
+            self.watermark = Watermark::MAX;
         } else if self.follows_clock() {
             self.watermark = self.watermark.max(self.below(wall));
         }
         self.watermark
     }
 
+    /// Whether nothing will come any more from any partition.
+    fn has_ended(&self) -> bool {
+        !self.partitions.is_empty() && self.partitions.iter().all(|t| t.finished)
+    }
+
     /// Whether the wall clock moves the watermark now.
     fn follows_clock(&self) -> bool {
         self.rules.idle_advance
-            && self.partitions.iter().all(|t| t.idle)
+            && !self.has_ended()
+            && self.partitions.iter().all(|t| t.idle || t.finished)
             && self.partitions.iter().any(|t| t.highest.is_some())
     }
 
@@ -109,7 +127,7 @@ impl SourceTime {
             self.partitions
                 .iter()
                 .enumerate()
-                .filter(|(i, _)| !at_end(*i))
+                .filter(|(i, t)| !at_end(*i) && !t.finished)
         };
         let least = reading()
             .map(|(_, t)| t.highest.unwrap_or(Micros::MIN))
@@ -148,7 +166,7 @@ impl SourceTime {
         self.partitions
             .iter()
             .enumerate()
-            .filter(|(i, t)| !t.idle && at_end(*i))
+            .filter(|(i, t)| !t.idle && !t.finished && at_end(*i))
             .map(|(_, t)| t.last_row.saturating_add(self.rules.idle_after))
             .min()
     }
@@ -230,6 +248,26 @@ mod tests {
         assert_eq!(time.advance(50, |_| true), Watermark(94));
         time.observe(1, 300, 101);
         assert_eq!(time.advance(101, |_| true), Watermark(294));
+    }
+
+    #[test]
+    fn finished_partitions_hold_nobody_and_the_last_one_ends_time() {
+        let mut time = SourceTime::new(rules(5, 10));
+        time.grow(2, 0);
+        time.observe(0, 100, 0);
+        time.finish(1);
+        assert_eq!(time.advance(0, |_| false), Watermark(94));
+        time.finish(0);
+        assert_eq!(time.advance(0, |_| true), Watermark::MAX);
+        assert!(!time.needs_ticks());
+        assert_eq!(time.next_idle(|_| true), None);
+        assert_eq!(time.advance(1_000, |_| true), Watermark::MAX);
+        assert!(
+            !time.partitions()[0].idle,
+            "what has ended is more than idle"
+        );
+        let mut nothing = SourceTime::new(rules(5, 10));
+        assert_eq!(nothing.advance(0, |_| true), Watermark::MIN);
     }
 
     #[test]

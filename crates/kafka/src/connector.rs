@@ -18,7 +18,8 @@ pub struct KafkaConnector {
 }
 
 impl KafkaConnector {
-    /// A connector whose readers tell by `clock` since when they have been retrying.
+    /// A connector whose readers tell by `clock` since when they have been retrying, and how long ago a start is that is
+    /// relative to now.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock }
     }
@@ -51,20 +52,20 @@ impl fmt::Debug for KafkaSource {
 
 impl SourceFactory for KafkaSource {
     fn open(&self, request: OpenRequest) -> Result<Box<dyn SourceReader>> {
-        let (topic, group) = (&self.settings.topic, &self.settings.group);
+        let (topics, group) = (self.topic(), &self.settings.group);
         let shared = Arc::new(Shared::new(
-            topic,
+            &topics,
             request.waker.clone(),
             Arc::clone(&self.clock),
         ));
         // A bounded read is somebody's question, not the source's progress.
         let commits = group.is_some() && !request.bounded;
         let reader = KafkaReader::new(Arc::clone(&shared), request.wants, commits);
-        link::spawn(self.settings.clone(), request, shared)?;
+        link::spawn(self.settings.clone(), request, shared, self.clock.now())?;
         Ok(Box::new(reader))
     }
 
     fn topic(&self) -> String {
-        self.settings.topic.clone()
+        self.settings.topics.to_string()
     }
 }

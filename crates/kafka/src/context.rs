@@ -22,6 +22,7 @@ impl ClientContext for LinkContext {
         if facility == "OFFSET" && matches!(level, RDKafkaLogLevel::Warning) {
             tracing::warn!(target: "kafka", "records are gone, reading goes on at the earliest: {message}");
             self.shared.note_lost(message);
+            self.shared.note_reset(message);
         } else {
             log(level, facility, message);
         }

@@ -29,6 +29,8 @@ pub(crate) struct Drain<'a> {
     pub(crate) position: i64,
     /// Whether the broker said that nothing follows.
     pub(crate) at_end: bool,
+    /// Whether offsets went back: the topic was made anew.
+    pub(crate) went_back: bool,
     /// The last error, unless a record or the end came after it.
     pub(crate) trouble: Option<String>,
     /// Entries seen: records, ends and errors.
@@ -45,6 +47,7 @@ impl Drain<'_> {
             self.position = entry.offset;
             return;
         }
+        self.went_back |= entry.offset < self.position;
         self.position = entry.offset + 1;
         self.slab
             .push(entry.value, entry.offset, entry.timestamp_ms);
@@ -99,6 +102,7 @@ mod tests {
             stop,
             position: 5,
             at_end: false,
+            went_back: false,
             trouble: None,
             entries: 0,
         }

@@ -8,12 +8,15 @@ mod drain;
 mod headers;
 mod link;
 mod native;
+mod places;
 mod producer;
 mod properties;
 mod reader;
 mod settings;
 mod shared;
 mod start;
+mod stop;
+mod topics;
 
 pub use connector::KafkaConnector;
 pub use producer::{Delivery, Producer, Record};

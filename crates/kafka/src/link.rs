@@ -1,21 +1,24 @@
 //! The background thread of a reader: connects, assigns, keeps watch, commits and closes; everything that may
 //! wait.
 
-use std::collections::BTreeMap;
+mod anew;
+mod ask;
+mod assign;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataflow::connector::{OpenRequest, Partition};
-use dataflow::{Error, Result, SqlState};
+use dataflow::connector::OpenRequest;
+use dataflow::{Error, Micros, Result, SqlState};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::context::LinkContext;
-use crate::native::{Consumer, PartitionQueue};
+use crate::native::{Consumer, TopicId};
 use crate::settings::Settings;
-use crate::shared::{Found, Shared};
-use crate::start::Start;
+use crate::shared::{Key, Shared};
 
 /// How long one question to the brokers may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -49,14 +52,29 @@ struct Link {
     request: OpenRequest,
     shared: Arc<Shared>,
     consumer: Arc<Consumer>,
-    /// Ids of the partitions assigned so far.
-    assigned: Vec<i32>,
+    /// When the reader was opened.
+    opened: Micros,
+    /// The partitions assigned so far.
+    assigned: Vec<Key>,
+    /// Those of them that are not there any more.
+    gone: Vec<Key>,
+    /// Their ends as the brokers told them last.
+    ends: BTreeMap<Key, i64>,
+    /// Partitions that librdkafka has set back to the earliest, and it is not known yet why.
+    resets: Vec<Key>,
+    /// Ids of their topics, where the brokers have some.
+    ids: HashMap<String, TopicId>,
 }
 
 /// Starts the thread.
-pub(crate) fn spawn(settings: Settings, request: OpenRequest, shared: Arc<Shared>) -> Result<()> {
+pub(crate) fn spawn(
+    settings: Settings,
+    request: OpenRequest,
+    shared: Arc<Shared>,
+    opened: Micros,
+) -> Result<()> {
     let thread = std::thread::Builder::new().name("kafka-link".to_owned());
-    let started = thread.spawn(move || run(settings, request, shared));
+    let started = thread.spawn(move || run(settings, request, shared, opened));
     started.map(drop).map_err(|error| {
         Error::new(
             SqlState::CONFIGURATION_LIMIT,
@@ -65,7 +83,7 @@ pub(crate) fn spawn(settings: Settings, request: OpenRequest, shared: Arc<Shared
     })
 }
 
-fn run(settings: Settings, request: OpenRequest, shared: Arc<Shared>) {
+fn run(settings: Settings, request: OpenRequest, shared: Arc<Shared>, opened: Micros) {
     let context = LinkContext {
         shared: Arc::clone(&shared),
     };
@@ -84,7 +102,12 @@ fn run(settings: Settings, request: OpenRequest, shared: Arc<Shared>) {
         request,
         shared,
         consumer,
+        opened,
         assigned: Vec::new(),
+        gone: Vec::new(),
+        ends: BTreeMap::new(),
+        resets: Vec::new(),
+        ids: HashMap::new(),
     };
     match link.connect() {
         Ok(()) => link.watch(),
@@ -114,126 +137,7 @@ impl Link {
         Ok(())
     }
 
-    fn attach(&mut self) -> Result<(), Trouble> {
-        let ids = self.partition_ids()?;
-        if let Some((missing, _)) = self
-            .request
-            .positions
-            .iter()
-            .find(|(id, _)| !ids.contains(id))
-        {
-            let message = format!(
-                "topic \"{}\" has no partition {missing}",
-                self.settings.topic
-            );
-            return Err(Trouble::Final(
-                Error::new(SqlState::OBJECT_NOT_READY, message).detail(
-                    "A saved position names that partition; the topic must have been made anew.",
-                ),
-            ));
-        }
-        self.assign(&ids, self.settings.start)
-    }
-
-    /// The topic's partitions as the brokers know them, ascending.
-    fn partition_ids(&self) -> Result<Vec<i32>, Trouble> {
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(&self.settings.topic), ANSWER)?;
-        let topic = metadata.topics().first();
-        if let Some(error) = topic.and_then(|topic| topic.error()) {
-            use rdkafka::types::RDKafkaRespErr as Code;
-            let (topic, brokers) = (&self.settings.topic, &self.settings.brokers);
-            return Err(Trouble::Refused(match error {
-                Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => {
-                    format!("topic \"{topic}\" does not exist on {brokers}")
-                }
-                other => format!("topic \"{topic}\": {}", crate::describe_code(other.into())),
-            }));
-        }
-        let mut ids: Vec<i32> = topic
-            .iter()
-            .flat_map(|topic| topic.partitions())
-            .map(|partition| partition.id())
-            .collect();
-        if ids.is_empty() {
-            return Err(Trouble::Refused(format!(
-                "topic \"{}\" has no partitions yet",
-                self.settings.topic
-            )));
-        }
-        ids.sort_unstable();
-        Ok(ids)
-    }
-
-    /// Assigns partitions: those with a given position there, the others at `start`.
-    fn assign(&mut self, ids: &[i32], start: Start) -> Result<(), Trouble> {
-        let ends = self.offsets(ids, Offset::End)?;
-        let starts = match start {
-            Start::Earliest => self.offsets(ids, Offset::Beginning)?,
-            Start::Latest => BTreeMap::new(),
-            Start::Timestamp(at) => self.offsets(ids, Offset::Offset(at))?,
-        };
-        let (mut found, mut list) = (Vec::new(), TopicPartitionList::with_capacity(ids.len()));
-        for &id in ids {
-            let Some(&end) = ends.get(&id) else {
-                return Err(Trouble::Refused(format!(
-                    "the end of partition {id} is not known"
-                )));
-            };
-            let given = self
-                .request
-                .positions
-                .iter()
-                .find(|(given, _)| *given == id)
-                .map(|(_, at)| *at);
-            // No offset for a timestamp means that every record is older.
-            let position = given.or_else(|| starts.get(&id).copied()).unwrap_or(end);
-            let waker = self.shared.waker.clone();
-            let queue = PartitionQueue::split(&self.consumer, &self.settings.topic, id, waker)
-                .ok_or_else(|| {
-                    Trouble::Refused(format!("librdkafka gives no queue for partition {id}"))
-                })?;
-            list.add_partition_offset(&self.settings.topic, id, Offset::Offset(position))?;
-            let stop = self.request.bounded.then_some(end);
-            let end = end.max(position);
-            found.push(Found {
-                partition: Partition {
-                    id,
-                    position,
-                    end,
-                    at_end: false,
-                    stop,
-                },
-                queue,
-            });
-        }
-        self.consumer.incremental_assign(&list)?;
-        self.assigned.extend(ids);
-        self.shared.found(found);
-        Ok(())
-    }
-
-    /// Asks the brokers for an offset of each partition: the end (the last stable offset when reading
-    /// committed records), the beginning, or the first record at or after a time in milliseconds; partitions
-    /// without are left out.
-    fn offsets(&self, ids: &[i32], at: Offset) -> Result<BTreeMap<i32, i64>, Trouble> {
-        let mut list = TopicPartitionList::with_capacity(ids.len());
-        for id in ids {
-            list.add_partition_offset(&self.settings.topic, *id, at)?;
-        }
-        let list = self.consumer.offsets_for_times(list, ANSWER)?;
-        let mut offsets = BTreeMap::new();
-        for element in list.elements() {
-            element.error()?;
-            if let Offset::Offset(offset) = element.offset() {
-                offsets.insert(element.partition(), offset);
-            }
-        }
-        Ok(offsets)
-    }
-
-    /// Looks after an assigned topic until the reader is gone.
+    /// Looks after the assigned partitions until the reader is gone.
     fn watch(&mut self) {
         let (mut looked, mut discovered) = (Instant::now(), Instant::now());
         let mut interval = WATCH;
@@ -246,16 +150,27 @@ impl Link {
             }
             let due = !self.settings.discovery.is_zero()
                 && discovered.elapsed() >= self.settings.discovery;
-            if due && !self.request.bounded {
+            if due && !self.is_bounded() {
                 self.discover();
                 discovered = Instant::now();
             }
         }
     }
 
+    fn ask_ends(&mut self) -> Result<BTreeMap<Key, i64>, Trouble> {
+        self.resets.extend(self.shared.take_resets());
+        self.look_at_ids()?;
+        let there = self.assigned.iter().filter(|key| !self.gone.contains(key));
+        let there: Vec<Key> = there.cloned().collect();
+        let ends = self.offsets(&there, Offset::End)?;
+        self.look_at_ends(&ends)?;
+        self.ends.clone_from(&ends);
+        Ok(ends)
+    }
+
     /// Asks for the ends of all partitions; says whether the brokers answer.
-    fn look(&self) -> bool {
-        match self.offsets(&self.assigned, Offset::End) {
+    fn look(&mut self) -> bool {
+        match self.ask_ends() {
             Ok(ends) => {
                 self.shared.ends(ends.into_iter().collect());
                 true
@@ -272,29 +187,6 @@ impl Link {
                 self.shared.fail(error);
                 false
             }
-        }
-    }
-
-    /// Looks for partitions added since. They are new to the topic, so all their records are wanted, also of
-    /// a source that started at the latest.
-    fn discover(&mut self) {
-        let found = self.partition_ids().and_then(|ids| {
-            let new: Vec<i32> = ids
-                .into_iter()
-                .filter(|id| !self.assigned.contains(id))
-                .collect();
-            if new.is_empty() {
-                Ok(())
-            } else {
-                self.assign(&new, Start::Earliest)
-            }
-        });
-        match found {
-            Ok(()) => {}
-            Err(Trouble::NoAnswer(reason) | Trouble::Refused(reason)) => {
-                tracing::debug!(target: "kafka", "looking for new partitions failed: {reason}");
-            }
-            Err(Trouble::Final(error)) => self.shared.fail(error),
         }
     }
 
@@ -332,8 +224,8 @@ impl Link {
         let mut list = TopicPartitionList::with_capacity(positions.len());
         let sent = positions
             .iter()
-            .try_for_each(|(id, at)| {
-                list.add_partition_offset(&self.settings.topic, *id, Offset::Offset(*at))
+            .try_for_each(|p| {
+                list.add_partition_offset(&p.topic, p.partition, Offset::Offset(p.offset))
             })
             .and_then(|()| self.consumer.commit(&list, CommitMode::Async));
         if let Err(error) = sent {

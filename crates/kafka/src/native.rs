@@ -5,9 +5,11 @@
     reason = "the calls that drain a queue in batches exist only in librdkafka's C interface"
 )]
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataflow::wake::Waker;
 use rdkafka::bindings as sys;
@@ -89,6 +91,72 @@ impl Drop for PartitionQueue {
         }
     }
 }
+
+/// The ids of topics, by name: another id under a known name means that the topic was made anew. Waits for the brokers,
+/// at most `limit`; empty when they do not answer or have no ids to tell.
+pub(crate) fn topic_ids(
+    consumer: &Consumer,
+    names: &[&str],
+    limit: Duration,
+) -> BTreeMap<String, TopicId> {
+    let limit = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
+    let texts: Vec<CString> = names.iter().filter_map(|n| CString::new(*n).ok()).collect();
+    let mut pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+    let client = consumer.client().native_ptr();
+    let mut ids = BTreeMap::new();
+    // SAFETY: the client outlives the call; what is made here is destroyed here, and nothing of the event is used after
+    // its destruction. Names are C strings that librdkafka copies.
+    unsafe {
+        let queue = sys::rd_kafka_queue_new(client);
+        let options = sys::rd_kafka_AdminOptions_new(
+            client,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
+        let (mut error, size) = ([0; 256], 256);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, limit, error.as_mut_ptr(), size);
+        let topics =
+            sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        sys::rd_kafka_DescribeTopics(client, topics, options, queue);
+        let event = sys::rd_kafka_queue_poll(queue, limit);
+        let result = sys::rd_kafka_event_DescribeTopics_result(event);
+        if !result.is_null() {
+            let mut count = 0;
+            let found = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            for at in 0..count {
+                ids.extend(topic_id(*found.add(at)));
+            }
+        }
+        sys::rd_kafka_event_destroy(event);
+        sys::rd_kafka_TopicCollection_destroy(topics);
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_queue_destroy(queue);
+    }
+    ids
+}
+
+/// Name and id of a described topic, if it has an id.
+///
+/// # Safety
+/// `topic` is a valid description.
+unsafe fn topic_id(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<(String, TopicId)> {
+    // SAFETY: promised by the caller; id and name live as long as the description.
+    unsafe {
+        let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic));
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        if id.is_null() {
+            return None;
+        }
+        let id = TopicId(
+            sys::rd_kafka_Uuid_most_significant_bits(id),
+            sys::rd_kafka_Uuid_least_significant_bits(id),
+        );
+        (id != TopicId(0, 0)).then(|| (name.to_string_lossy().into_owned(), id))
+    }
+}
+
+/// What the brokers know a topic by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TopicId(i64, i64);
 
 struct Call<'a, 'b> {
     drain: &'a mut Drain<'b>,

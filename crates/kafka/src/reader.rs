@@ -1,13 +1,14 @@
-//! The reader of one topic: drains partition queues in turn and never waits.
+//! The reader of one source: drains partition queues in turn and never waits.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use dataflow::connector::{Health, Partition, PollLimits, SourceReader, Wants};
+use dataflow::connector::{Health, Partition, PollLimits, Position, SourceReader, Wants};
 use dataflow::{Error, Micros, Result, Slab};
 
 use crate::drain::Drain;
 use crate::native::PartitionQueue;
-use crate::shared::{News, Shared};
+use crate::shared::{Anew, Key, News, Shared};
 
 /// Reads what its background thread has assigned.
 pub(crate) struct KafkaReader {
@@ -16,6 +17,8 @@ pub(crate) struct KafkaReader {
     /// Whether positions are published under a group.
     commits: bool,
     partitions: Vec<Partition>,
+    /// Where each is among `partitions`.
+    places: HashMap<Key, usize>,
     /// Beside `partitions`.
     lanes: Vec<Lane>,
     /// The partition that is looked at first in the next poll.
@@ -26,6 +29,10 @@ pub(crate) struct KafkaReader {
 struct Lane {
     queue: PartitionQueue,
     paused: bool,
+    /// The topic was made anew without this partition.
+    gone: bool,
+    /// Records of a topic made anew have come before the news of it.
+    went_back: bool,
     trouble: Option<Trouble>,
 }
 
@@ -41,6 +48,7 @@ impl KafkaReader {
             wants,
             commits,
             partitions: Vec::new(),
+            places: HashMap::new(),
             lanes: Vec::new(),
             next: 0,
             failure: None,
@@ -49,19 +57,23 @@ impl KafkaReader {
 
     fn absorb(&mut self, news: News) {
         for found in news.found {
+            let key = (Arc::clone(&found.partition.topic), found.partition.id);
+            self.places.insert(key, self.partitions.len());
             self.partitions.push(found.partition);
             self.lanes.push(Lane {
                 queue: found.queue,
                 paused: false,
+                gone: false,
+                went_back: false,
                 trouble: None,
             });
         }
-        for (id, end) in news.ends {
-            if let Some(partition) = self
-                .partitions
-                .iter_mut()
-                .find(|partition| partition.id == id)
-            {
+        for anew in news.anew {
+            self.begin_anew(anew);
+        }
+        for (key, end) in news.ends {
+            if let Some(at) = self.places.get(&key) {
+                let partition = &mut self.partitions[*at];
                 partition.end = end.max(partition.position);
                 partition.at_end &= partition.end == partition.position;
             }
@@ -71,10 +83,31 @@ impl KafkaReader {
         }
     }
 
+    /// The partition's topic was made anew. Its queue has no records of the old one any more.
+    fn begin_anew(&mut self, anew: Anew) {
+        let Some(at) = self.places.get(&anew.key) else {
+            return;
+        };
+        let (partition, lane) = (&mut self.partitions[*at], &mut self.lanes[*at]);
+        partition.note = Some(anew.note);
+        lane.gone = anew.position.is_none();
+        lane.trouble = None;
+        match anew.position {
+            Some(_) if std::mem::take(&mut lane.went_back) => {}
+            Some(position) => {
+                partition.position = position;
+                partition.at_end = false;
+            }
+            None => partition.at_end = true,
+        }
+        partition.end = partition.position;
+    }
+
     /// Drains one partition into the empty `slab`.
     fn drain(&mut self, at: usize, slab: &mut Slab, limits: PollLimits) {
         let (partition, lane) = (&mut self.partitions[at], &mut self.lanes[at]);
         slab.partition = at;
+        slab.topic = Arc::clone(&partition.topic);
         let mut drain = Drain {
             slab,
             wants: self.wants,
@@ -83,6 +116,7 @@ impl KafkaReader {
             stop: partition.stop,
             position: partition.position,
             at_end: partition.at_end,
+            went_back: false,
             trouble: None,
             entries: 0,
         };
@@ -90,6 +124,7 @@ impl KafkaReader {
         if drain.entries == 0 {
             return;
         }
+        lane.went_back |= drain.went_back;
         partition.position = drain.position;
         partition.at_end = drain.at_end;
         partition.end = if drain.at_end {
@@ -100,7 +135,7 @@ impl KafkaReader {
         let since = match (&lane.trouble, &drain.trouble) {
             (Some(before), Some(_)) => before.since,
             (None, Some(reason)) => {
-                tracing::warn!(target: "kafka", partition = partition.id, "not reading, retrying: {reason}");
+                tracing::warn!(target: "kafka", topic = &*partition.topic, partition = partition.id, "not reading, retrying: {reason}");
                 self.shared.clock.now()
             }
             _ => 0,
@@ -125,7 +160,7 @@ impl SourceReader for KafkaReader {
         let count = self.partitions.len();
         for step in 0..count {
             let at = (self.next + step) % count;
-            if self.lanes[at].paused || self.partitions[at].finished() {
+            if self.lanes[at].paused || self.lanes[at].gone || self.partitions[at].finished() {
                 continue;
             }
             self.drain(at, slab, limits);
@@ -144,7 +179,7 @@ impl SourceReader for KafkaReader {
         }
     }
 
-    fn commit(&mut self, positions: &[(i32, i64)]) {
+    fn commit(&mut self, positions: &[Position]) {
         if self.commits && !positions.is_empty() {
             self.shared.commit(positions);
         }
@@ -157,9 +192,9 @@ impl SourceReader for KafkaReader {
         }
         let troubled = self.partitions.iter().zip(&self.lanes);
         troubled
-            .filter_map(|(partition, lane)| Some((partition.id, lane.trouble.as_ref()?)))
-            .map(|(id, trouble)| Health::Retrying {
-                reason: format!("partition {id}: {}", trouble.reason),
+            .filter_map(|(partition, lane)| Some((partition, lane.trouble.as_ref()?)))
+            .map(|(Partition { topic, id, .. }, trouble)| Health::Retrying {
+                reason: format!("topic \"{topic}\" partition {id}: {}", trouble.reason),
                 since: trouble.since,
             })
             .next()

@@ -3,38 +3,33 @@
 use std::time::Duration;
 
 use dataflow::options::{OptionEntry, Options, bad_value};
-use dataflow::{Error, Result, SqlState};
+use dataflow::{Error, Location, Result, SqlState};
 use rdkafka::ClientConfig;
 
 use crate::properties;
 use crate::start::Start;
+use crate::stop::Stop;
+use crate::topics::Topics;
 
-/// How often a reader looks for new partitions unless told otherwise.
+/// How often a reader looks for new partitions and topics unless told otherwise.
 const DISCOVERY: Duration = Duration::from_secs(30);
 
 /// A source as it was declared.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) topic: String,
+    pub(crate) topics: Topics,
     pub(crate) brokers: String,
     pub(crate) start: Start,
+    pub(crate) stop: Stop,
     /// Offsets are committed under this group when it is given.
     pub(crate) group: Option<String>,
-    /// How often to look for new partitions; never when zero.
+    /// How often to look for new partitions and topics; never when zero.
     pub(crate) discovery: Duration,
     pub(crate) config: ClientConfig,
 }
 
 /// Options of the dialect and of Flink's Kafka connector that clickmill knows and does not have.
-const UNSUPPORTED: [&str; 7] = [
-    "stop",
-    "topic-pattern",
-    "scan.bounded.specific-offsets",
-    "scan.bounded.timestamp-millis",
-    "scan.startup.specific-offsets",
-    "scan.parallelism",
-    "scan.check.duplicated.group.id",
-];
+const UNSUPPORTED: [&str; 2] = ["scan.parallelism", "scan.check.duplicated.group.id"];
 
 impl Settings {
     /// Takes the connector's own options.
@@ -47,18 +42,11 @@ impl Settings {
                 Error::unsupported(format_args!("option \"{}\"", entry.name)).at(entry.location),
             );
         }
-        let topic = take_topic(options)?;
+        let topics = Topics::take(options)?;
         let brokers = take_brokers(options)?;
         let start = Start::take(options)?;
-        if let Some(mode) = options.take_any("scan.bounded.mode", &[])?
-            && !mode.value.eq_ignore_ascii_case("unbounded")
-        {
-            return Err(
-                Error::unsupported(format_args!("'scan.bounded.mode' = '{}'", mode.value))
-                    .at(mode.location)
-                    .hint("a SELECT on the source reads what is there now and ends"),
-            );
-        }
+        let stop = Stop::take(options)?;
+        check_offsets(options, &topics, &start, &stop)?;
         let discovery = options
             .take_duration("scan.topic-partition-discovery.interval", &[])?
             .unwrap_or(DISCOVERY);
@@ -67,11 +55,18 @@ impl Settings {
             return Err(bad_value(entry, "is empty"));
         }
         let group = group.map(|entry| entry.value);
+        if group.is_none() && start == Start::Group {
+            let message = "the offsets of a consumer group need the option \"group.id\"";
+            return Err(Error::new(SqlState::INVALID_PARAMETER, message)
+                .at(place_of(options, &["start", "scan.startup.mode"]))
+                .hint("add group.id = '…' to WITH (…)"));
+        }
         let config = properties::take_config(options, &brokers, group.as_deref())?;
         Ok(Self {
-            topic,
+            topics,
             brokers,
             start,
+            stop,
             group,
             discovery,
             config,
@@ -79,25 +74,29 @@ impl Settings {
     }
 }
 
-fn take_topic(options: &mut Options) -> Result<String> {
-    let entry = require(options, "topic", &[], "topic = 'clicks'")?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if entry.value.contains([';', ',']) {
-        return Err(
-            Error::unsupported(format_args!("a list of topics ('{}')", entry.value))
-                .at(entry.location)
-                .hint("declare one source for each topic and unite them by UNION ALL"),
-        );
+/// Offsets are those of one topic.
+fn check_offsets(options: &Options, topics: &Topics, start: &Start, stop: &Stop) -> Result<()> {
+    let names: &[&str] = if matches!(start, Start::Offsets(_)) {
+        &["start", "scan.startup.mode"]
+    } else if matches!(stop, Stop::Offsets(_)) {
+        &["stop", "scan.bounded.mode"]
+    } else {
+        return Ok(());
+    };
+    if topics.is_one() {
+        return Ok(());
     }
-    if entry.value.is_empty()
-        || entry.value.len() > 249
-        || matches!(entry.value.as_str(), "." | "..")
-        || !entry.value.chars().all(allowed)
-    {
-        return Err(bad_value(&entry, "is not a name of a Kafka topic")
-            .hint("1 to 249 ASCII letters, digits, '.', '_' and '-'"));
-    }
-    Ok(entry.value)
+    Err(
+        Error::unsupported("offsets for a source of more than one topic")
+            .at(place_of(options, names))
+            .hint("declare a source for each topic and unite them by UNION ALL"),
+    )
+}
+
+fn place_of(options: &Options, names: &[&str]) -> Option<Location> {
+    let mut entries = options.entries();
+    let entry = entries.find(|entry| names.contains(&entry.name.as_str()));
+    entry.and_then(|entry| entry.location)
 }
 
 fn take_brokers(options: &mut Options) -> Result<String> {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dataflow::connector::{Health, Partition};
+use dataflow::connector::{Health, Partition, Position};
 use dataflow::wake::Waker;
 use dataflow::{Clock, Error};
 use parking_lot::Mutex;
 
 use crate::native::PartitionQueue;
+
+/// A partition of a topic.
+pub(crate) type Key = (Arc<str>, i32);
 
 /// A partition that the thread has assigned, with its queue.
 pub(crate) struct Found {
@@ -16,12 +19,21 @@ pub(crate) struct Found {
     pub(crate) queue: PartitionQueue,
 }
 
+/// A partition whose topic was made anew.
+pub(crate) struct Anew {
+    pub(crate) key: Key,
+    /// Where reading goes on; `None` when the new topic does not have the partition.
+    pub(crate) position: Option<i64>,
+    pub(crate) note: Arc<str>,
+}
+
 /// News for the reader since it last looked.
 #[derive(Default)]
 pub(crate) struct News {
     pub(crate) found: Vec<Found>,
-    /// Ends of partitions, by partition id; newer ones replace older ones.
-    pub(crate) ends: Vec<(i32, i64)>,
+    pub(crate) anew: Vec<Anew>,
+    /// Ends of partitions; newer ones replace older ones.
+    pub(crate) ends: Vec<(Key, i64)>,
     pub(crate) failure: Option<Error>,
 }
 
@@ -45,7 +57,9 @@ struct State {
     connected: bool,
     last_error: Option<String>,
     lost: Option<String>,
-    commit: Option<Vec<(i32, i64)>>,
+    /// Partitions that librdkafka has set back to the earliest.
+    resets: Vec<Key>,
+    commit: Option<Vec<Position>>,
     committing: bool,
 }
 
@@ -57,6 +71,7 @@ impl Shared {
             connected: false,
             last_error: None,
             lost: None,
+            resets: Vec::new(),
             commit: None,
             committing: false,
         };
@@ -102,8 +117,18 @@ impl Shared {
         self.publish();
     }
 
+    /// Topics were made anew, and reading them has begun at their starts.
+    pub(crate) fn anew(&self, anew: Vec<Anew>) {
+        let mut state = self.state.lock();
+        // Ends asked before are those of the old topics.
+        state.news.ends.clear();
+        state.news.anew.extend(anew);
+        drop(state);
+        self.publish();
+    }
+
     /// The ends of all partitions, asked of the brokers just now: so they answer.
-    pub(crate) fn ends(&self, ends: Vec<(i32, i64)>) {
+    pub(crate) fn ends(&self, ends: Vec<(Key, i64)>) {
         self.state.lock().news.ends = ends;
         self.fresh.store(true, Ordering::Release);
         self.running();
@@ -215,13 +240,28 @@ impl Shared {
         ));
     }
 
+    /// librdkafka has set a partition back to the earliest, as it says in a line of its log.
+    pub(crate) fn note_reset(&self, message: &str) {
+        let resets = &mut self.state.lock().resets;
+        if let Some(key) = reset_partition(message)
+            && !resets.contains(&key)
+        {
+            resets.push(key);
+        }
+    }
+
+    /// Partitions set back since the last call.
+    pub(crate) fn take_resets(&self) -> Vec<Key> {
+        std::mem::take(&mut self.state.lock().resets)
+    }
+
     /// Wishes `positions` committed; a wish not yet fulfilled is replaced.
-    pub(crate) fn commit(&self, positions: &[(i32, i64)]) {
+    pub(crate) fn commit(&self, positions: &[Position]) {
         self.state.lock().commit = Some(positions.to_vec());
     }
 
     /// The positions to commit now; none while a commit is under way.
-    pub(crate) fn begin_commit(&self) -> Option<Vec<(i32, i64)>> {
+    pub(crate) fn begin_commit(&self) -> Option<Vec<Position>> {
         let mut state = self.state.lock();
         if state.committing {
             return None;
@@ -240,6 +280,14 @@ impl Shared {
     }
 }
 
+/// The partition of `clicks [3]: offset reset (at offset 7 …`, before which librdkafka may write the client's name.
+fn reset_partition(message: &str) -> Option<Key> {
+    let (before, _) = message.split_once("]: offset reset")?;
+    let (topic, id) = before.rsplit_once(" [")?;
+    let topic = topic.rsplit(' ').next()?;
+    Some((topic.into(), id.parse().ok()?))
+}
+
 /// librdkafka's words without what changes from one attempt to the next: `connect to ipv4#127.0.0.1:9092
 /// failed: Connection refused` of `127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection
 /// refused (after 0ms in state CONNECT, 1 identical error(s) suppressed)`.
@@ -253,7 +301,17 @@ fn shorten(reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shorten;
+    use super::{reset_partition, shorten};
+
+    #[test]
+    fn the_partition_of_a_reset_is_found_in_the_log() {
+        let line =
+            "clicks [3]: offset reset (at offset 7 (leader epoch 0), broker 1) to offset EARLIEST";
+        let key = Some(("clicks".into(), 3));
+        assert_eq!(reset_partition(line), key);
+        assert_eq!(reset_partition(&format!("[thrd:main]: {line}")), key);
+        assert_eq!(reset_partition("something else"), None);
+    }
 
     #[test]
     fn reasons_are_the_same_for_every_attempt() {

@@ -3,132 +3,99 @@
 use dataflow::options::{OptionEntry, Options, bad_value};
 use dataflow::{Error, Result};
 
+use crate::places::{When, lacks, parse_offsets, without_effect};
+
 /// The start of partitions that have no given position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     Earliest,
     Latest,
-    /// The first record whose broker timestamp, in milliseconds since 1970-01-01 UTC, is at or after this.
-    Timestamp(i64),
+    /// The first record whose broker timestamp is at or after this.
+    Time(When),
+    /// At these offsets, by partition of the one topic; partitions that are not listed at the earliest.
+    Offsets(Vec<(i32, i64)>),
+    /// Where the consumer group has committed; partitions without at the earliest.
+    Group,
 }
 
-const FORMS: &str = "write 'earliest', 'latest', an RFC 3339 time such as '2026-01-01T00:00:00Z', or milliseconds since 1970";
+const MODE: &str = "scan.startup.mode";
+const MILLIS: &str = "scan.startup.timestamp-millis";
+const OFFSETS: &str = "scan.startup.specific-offsets";
+const FORMS: &str = "write 'earliest', 'latest', 'group', a time such as '2026-01-01T00:00:00Z' or '-2 hours', milliseconds since 1970, or offsets such as '0:42,1:50'";
 
 impl Start {
     /// Takes the options that say it.
     pub(crate) fn take(options: &mut Options) -> Result<Self> {
-        let entry = options.take_any("start", &["scan.startup.mode"])?;
-        let millis = options.take_any("scan.startup.timestamp-millis", &[])?;
-        let flink = entry
-            .as_ref()
-            .is_some_and(|entry| entry.name == "scan.startup.mode");
-        if flink
-            && entry
-                .as_ref()
-                .is_some_and(|entry| entry.value.eq_ignore_ascii_case("timestamp"))
-        {
-            return Self::flink_timestamp(millis, entry.and_then(|entry| entry.location));
+        let entry = options.take_any("start", &[MODE])?;
+        let millis = options.take_any(MILLIS, &[])?;
+        let offsets = options.take_any(OFFSETS, &[])?;
+        let mode = entry.as_ref().filter(|entry| entry.name == MODE);
+        let is = |word: &str| mode.is_some_and(|mode| mode.value.eq_ignore_ascii_case(word));
+        if let Some(entry) = millis.as_ref().filter(|_| !is("timestamp")) {
+            return Err(without_effect(entry, "'scan.startup.mode' = 'timestamp'"));
         }
-        if let Some(millis) = millis {
-            return Err(bad_value(&millis, "is without effect")
-                .hint("it belongs to 'scan.startup.mode' = 'timestamp'"));
+        if let Some(entry) = offsets.as_ref().filter(|_| !is("specific-offsets")) {
+            let mode = "'scan.startup.mode' = 'specific-offsets'";
+            return Err(without_effect(entry, mode));
         }
-        match entry {
-            None => Ok(Self::Earliest),
-            Some(entry) if flink => Self::flink_mode(&entry),
-            Some(entry) => Self::parse(&entry),
+        match (mode, entry.as_ref()) {
+            (Some(mode), _) => Self::flink(mode, millis.as_ref(), offsets.as_ref()),
+            (None, Some(entry)) => Self::parse(entry),
+            (None, None) => Ok(Self::Earliest),
         }
     }
 
-    fn flink_timestamp(
-        millis: Option<OptionEntry>,
-        at: Option<dataflow::Location>,
+    fn flink(
+        mode: &OptionEntry,
+        millis: Option<&OptionEntry>,
+        offsets: Option<&OptionEntry>,
     ) -> Result<Self> {
-        let Some(millis) = millis else {
-            let message = "option \"scan.startup.timestamp-millis\" is missing";
-            return Err(Error::new(dataflow::SqlState::INVALID_PARAMETER, message)
-                .at(at)
-                .hint("'scan.startup.mode' = 'timestamp' needs it"));
-        };
-        match millis.value.trim().parse::<i64>() {
-            Ok(at) if at >= 0 => Ok(Self::Timestamp(at)),
-            _ => Err(bad_value(
-                &millis,
-                "is not a number of milliseconds since 1970",
+        match mode.value.to_ascii_lowercase().as_str() {
+            "earliest-offset" => Ok(Self::Earliest),
+            "latest-offset" => Ok(Self::Latest),
+            "group-offsets" => Ok(Self::Group),
+            "timestamp" => {
+                let millis = millis.ok_or_else(|| lacks(MILLIS, mode))?;
+                When::parse_millis(millis).map(Self::Time)
+            }
+            "specific-offsets" => {
+                let offsets = offsets.ok_or_else(|| lacks(OFFSETS, mode))?;
+                parse_offsets(offsets)
+                    .unwrap_or_else(|| Err(bad_offsets(offsets)))
+                    .map(Self::Offsets)
+            }
+            _ => Err(bad_value(mode, "is not one of the choices").hint(
+                "choices: earliest-offset, latest-offset, group-offsets, timestamp, specific-offsets",
             )),
         }
     }
 
-    fn flink_mode(entry: &OptionEntry) -> Result<Self> {
-        match entry.value.to_ascii_lowercase().as_str() {
-            "earliest-offset" => Ok(Self::Earliest),
-            "latest-offset" => Ok(Self::Latest),
-            "group-offsets" | "specific-offsets" => Err(Error::unsupported(format_args!(
-                "'scan.startup.mode' = '{}'",
-                entry.value
-            ))
-            .at(entry.location)
-            .hint("there are 'earliest-offset', 'latest-offset' and 'timestamp'")),
-            _ => Err(bad_value(entry, "is not one of the choices")
-                .hint("choices: earliest-offset, latest-offset, timestamp")),
-        }
-    }
-
     fn parse(entry: &OptionEntry) -> Result<Self> {
-        let text = entry.value.trim();
-        match text.to_ascii_lowercase().as_str() {
+        match entry.value.trim().to_ascii_lowercase().as_str() {
             "earliest" => return Ok(Self::Earliest),
             "latest" => return Ok(Self::Latest),
-            "group" => return Err(unsupported(entry, "the offsets of the consumer group")),
+            "group" => return Ok(Self::Group),
             _ => {}
         }
-        if let Ok(millis) = text.parse::<u64>() {
-            return i64::try_from(millis)
-                .map(Self::Timestamp)
-                .map_err(|_| bad_value(entry, "is too large"));
+        if let Some(when) = When::parse(entry) {
+            return when.map(Self::Time);
         }
-        if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
-            let millis = at.timestamp_millis();
-            return if millis >= 0 {
-                Ok(Self::Timestamp(millis))
-            } else {
-                Err(bad_value(
-                    entry,
-                    "is before 1970, where Kafka's timestamps begin",
-                ))
-            };
+        match parse_offsets(entry) {
+            Some(offsets) => offsets.map(Self::Offsets),
+            None => Err(bad_value(entry, "is not a place to start").hint(FORMS)),
         }
-        let digits = text.trim_start_matches('-').trim_start();
-        if text.starts_with('-') && dataflow::options::parse_duration(digits).is_some() {
-            return Err(unsupported(entry, "a time relative to now"));
-        }
-        if is_offsets(text) {
-            return Err(unsupported(entry, "offsets per partition"));
-        }
-        Err(bad_value(entry, "is not a place to start").hint(FORMS))
     }
 }
 
-fn unsupported(entry: &OptionEntry, what: &str) -> Error {
-    Error::unsupported(format_args!("{} = '{}' ({what})", entry.name, entry.value))
-        .at(entry.location)
-        .hint(FORMS)
-}
-
-/// `0:42,1:50` or Flink's `partition:0,offset:42;partition:1,offset:50`.
-fn is_offsets(text: &str) -> bool {
-    let number = |part: &str| part.trim().parse::<u64>().is_ok();
-    text.split([',', ';'])
-        .all(|part| match part.split_once(':') {
-            Some((left, right)) => {
-                number(right) && (number(left) || matches!(left.trim(), "partition" | "offset"))
-            }
-            None => false,
-        })
+pub(crate) fn bad_offsets(entry: &OptionEntry) -> Error {
+    bad_value(entry, "is not a list of offsets")
+        .hint("write 'partition:0,offset:42;partition:1,offset:300'")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn start(pairs: &[(&str, &str)]) -> Result<Start> {
@@ -142,48 +109,37 @@ mod tests {
 
     #[test]
     fn all_forms() {
+        let at = |millis| Start::Time(When::At(millis));
         for (value, expected) in [
             ("earliest", Start::Earliest),
             ("LATEST", Start::Latest),
-            ("1767225600000", Start::Timestamp(1_767_225_600_000)),
-            ("2026-01-01T00:00:00Z", Start::Timestamp(1_767_225_600_000)),
+            ("group", Start::Group),
+            ("1767225600000", at(1_767_225_600_000)),
+            ("2026-01-01T00:00:00Z", at(1_767_225_600_000)),
             (
-                "2026-01-01T01:00:00.5+01:00",
-                Start::Timestamp(1_767_225_600_500),
+                "-2 hours",
+                Start::Time(When::Ago(Duration::from_secs(7_200))),
             ),
+            ("0:42,1:50", Start::Offsets(vec![(0, 42), (1, 50)])),
+            ("partition:0,offset:42", Start::Offsets(vec![(0, 42)])),
         ] {
             assert_eq!(start(&[("start", value)]).unwrap(), expected, "{value}");
         }
         assert_eq!(start(&[]).unwrap(), Start::Earliest);
-        assert_eq!(
-            start(&[("scan.startup.mode", "latest-offset")]).unwrap(),
-            Start::Latest
-        );
-        let timestamp = [
-            ("scan.startup.mode", "timestamp"),
-            ("scan.startup.timestamp-millis", "5"),
-        ];
-        assert_eq!(start(&timestamp).unwrap(), Start::Timestamp(5));
     }
 
     #[test]
-    fn forms_of_the_dialect_that_are_not_supported_are_refused_by_name() {
-        for value in [
-            "-2 hours",
-            "group",
-            "0:42,1:50",
-            "partition:0,offset:42;partition:1,offset:300",
-        ] {
-            let error = start(&[("start", value)]).unwrap_err();
-            assert_eq!(error.state().0, "0A000", "{value}");
-            assert!(error.message().contains(value), "{error}");
-        }
-        let error = start(&[("scan.startup.mode", "group-offsets")]).unwrap_err();
-        assert_eq!(
-            error.message(),
-            "'scan.startup.mode' = 'group-offsets' is not supported"
-        );
-        assert_eq!(error.state().0, "0A000");
+    fn flinks_modes() {
+        assert_eq!(start(&[(MODE, "latest-offset")]).unwrap(), Start::Latest);
+        assert_eq!(start(&[(MODE, "group-offsets")]).unwrap(), Start::Group);
+        let timestamp = [(MODE, "timestamp"), (MILLIS, "5")];
+        assert_eq!(start(&timestamp).unwrap(), Start::Time(When::At(5)));
+        let offsets = [
+            (MODE, "specific-offsets"),
+            (OFFSETS, "partition:0,offset:42;partition:1,offset:300"),
+        ];
+        let expected = Start::Offsets(vec![(0, 42), (1, 300)]);
+        assert_eq!(start(&offsets).unwrap(), expected);
     }
 
     #[test]
@@ -192,17 +148,15 @@ mod tests {
             &[("start", "yesterday")][..],
             &[("start", "1960-01-01T00:00:00Z")],
             &[("start", "99999999999999999999")],
-            &[("scan.startup.mode", "earliest")],
-            &[("scan.startup.mode", "timestamp")],
-            &[
-                ("scan.startup.mode", "timestamp"),
-                ("scan.startup.timestamp-millis", "x"),
-            ],
-            &[("scan.startup.timestamp-millis", "5")],
-            &[
-                ("start", "earliest"),
-                ("scan.startup.mode", "earliest-offset"),
-            ],
+            &[("start", "0:1,0:2")],
+            &[(MODE, "earliest")],
+            &[(MODE, "timestamp")],
+            &[(MODE, "timestamp"), (MILLIS, "x")],
+            &[(MILLIS, "5")],
+            &[(MODE, "specific-offsets")],
+            &[(MODE, "specific-offsets"), (OFFSETS, "0")],
+            &[(MODE, "latest-offset"), (OFFSETS, "0:1")],
+            &[("start", "earliest"), (MODE, "earliest-offset")],
         ] {
             assert_eq!(start(pairs).unwrap_err().state().0, "22023", "{pairs:?}");
         }

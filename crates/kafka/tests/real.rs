@@ -1,88 +1,22 @@
-//! Against real Apache Kafka: transactions, times, new partitions, deleted records and topics. Ignored unless asked for:
+//! Against real Apache Kafka: transactions, times, starts and stops, new partitions and topics, deleted ones. Ignored unless asked for:
 //! `CLICKMILL_TEST_KAFKA=127.0.0.1:9092 cargo test -p kafka --test real -- --ignored`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "apache/bounds.rs"]
+mod bounds;
+#[path = "apache/scratch.rs"]
+mod scratch;
 mod support;
 
 use std::time::Duration;
 
 use futures::executor::block_on;
-use kafka::{Producer, Record, admin};
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use support::{Open, PATIENCE, Reading, open_topic, reason};
-
-/// The broker to use, and a topic of `partitions` partitions that nobody else has; deleted when dropped.
-struct Scratch {
-    brokers: String,
-    topic: String,
-}
-
-impl Scratch {
-    fn new(name: &str, partitions: i32) -> Self {
-        let brokers = std::env::var("CLICKMILL_TEST_KAFKA")
-            .expect("CLICKMILL_TEST_KAFKA names a broker, host:port");
-        let topic = format!("kafka-test-{name}-{}", std::process::id());
-        assert!(admin::create_topic(&brokers, &topic, partitions).unwrap());
-        Self { brokers, topic }
-    }
-
-    fn open(&self, how: Open<'_>) -> Reading {
-        open_topic(&self.brokers, &self.topic, how)
-    }
-
-    fn fill(&self, partition: i32, values: &[&str]) {
-        let producer = Producer::new(&self.brokers, &self.topic, &[("linger.ms", "0")]).unwrap();
-        for (at, value) in (1_000..).zip(values) {
-            let record = Record {
-                payload: Some(value.as_bytes()),
-                partition: Some(partition),
-                timestamp_ms: Some(at),
-                ..Record::default()
-            };
-            producer.send(&record).unwrap();
-        }
-        assert_eq!(producer.flush(PATIENCE).delivered, values.len() as u64);
-    }
-
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
-        ClientConfig::new()
-            .set("bootstrap.servers", &self.brokers)
-            .create()
-            .unwrap()
-    }
-
-    fn transactional(&self) -> BaseProducer {
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", &self.brokers)
-            .set("transactional.id", &self.topic)
-            .create()
-            .unwrap();
-        producer.init_transactions(PATIENCE).unwrap();
-        producer
-    }
-
-    fn send(&self, producer: &BaseProducer, value: &str) {
-        producer
-            .send(
-                BaseRecord::<str, str>::to(&self.topic)
-                    .payload(value)
-                    .partition(0),
-            )
-            .unwrap();
-        producer.flush(PATIENCE).unwrap();
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        assert!(
-            admin::delete_topic(&self.brokers, &self.topic).unwrap() || std::thread::panicking()
-        );
-    }
-}
+use kafka::admin;
+use rdkafka::admin::{AdminOptions, NewPartitions};
+use rdkafka::producer::Producer as _;
+use rdkafka::{Offset, TopicPartitionList};
+use scratch::Scratch;
+use support::{Open, PATIENCE, reason};
 
 #[test]
 #[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]

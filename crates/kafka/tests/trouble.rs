@@ -87,7 +87,8 @@ fn an_error_of_one_partition_is_shown_and_passes() {
         &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUEST; 3],
     );
     reading.until("trouble of partition 0", |reading| {
-        reason(&reading.reader.health()).is_some_and(|reason| reason.starts_with("partition 0: "))
+        reason(&reading.reader.health())
+            .is_some_and(|reason| reason.starts_with("topic \"clicks\" partition 0: "))
     });
     fill(&brokers, 0, &["after"]);
     reading.until_rows(1);
@@ -145,8 +146,8 @@ fn positions_are_committed_under_the_group_also_when_the_reader_goes_at_once() {
         },
     );
     reading.until_at_end();
-    reading.reader.commit(&[(0, 1)]);
-    reading.reader.commit(&[(0, 3)]);
+    reading.commit(0, 1);
+    reading.commit(0, 3);
     drop(reading);
     let begun = std::time::Instant::now();
     while committed(&brokers, "lag") != Offset::Offset(3) {
@@ -154,7 +155,7 @@ fn positions_are_committed_under_the_group_also_when_the_reader_goes_at_once() {
     }
     let mut silent = open(&brokers, Open::default());
     silent.until_at_end();
-    silent.reader.commit(&[(0, 2)]);
+    silent.commit(0, 2);
     drop(silent);
     assert_eq!(committed(&brokers, "clickmill"), Offset::Invalid);
 }

@@ -317,7 +317,11 @@ impl Driver<'_> {
         let positions: Vec<(i32, i64, bool)> = positions
             .map(|((read, idle), p)| (p, *read, *idle))
             .collect();
-        if cut.watermark != watermark || cut.partitions != positions {
+        let given = cut.partitions.iter();
+        let given: Vec<(i32, i64, bool)> = given
+            .map(|(place, idle)| (place.partition, place.offset, *idle))
+            .collect();
+        if cut.watermark != watermark || given != positions {
             return Err(format!(
                 "tick {}: the cut is {cut:?}, expected {positions:?}",
                 self.model.tick

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dataflow::connector::{
-    Health, OpenRequest, Partition, PollLimits, SourceFactory, SourceReader,
+    Health, OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader,
 };
 use dataflow::time::{MILLI, SECOND};
 use dataflow::{ManualClock, Result, Slab};
@@ -107,11 +107,13 @@ impl Reader {
         self.paused.resize(broker.known, false);
         while self.partitions.len() < broker.known {
             self.partitions.push(Partition {
+                topic: "clicks".into(),
                 id: self.partitions.len() as i32,
                 position: 0,
                 end: 0,
                 at_end: false,
                 stop: None,
+                note: None,
             });
         }
         for (partition, written) in self.partitions.iter_mut().zip(&broker.written) {
@@ -144,6 +146,7 @@ impl SourceReader for Reader {
                 .min(limits.max_records as i64);
             let offsets = partition.position..partition.position + most;
             slab.partition = at;
+            slab.topic = "clicks".into();
             for offset in offsets.clone() {
                 let record = &broker.stream.partitions[at][offset as usize];
                 slab.push(record.payload.as_deref(), offset, -1);
@@ -171,7 +174,7 @@ impl SourceReader for Reader {
         self.paused[partition] = paused;
     }
 
-    fn commit(&mut self, _positions: &[(i32, i64)]) {}
+    fn commit(&mut self, _positions: &[Position]) {}
 
     fn health(&self) -> Health {
         Health::Running

@@ -182,7 +182,8 @@ impl Core {
             .iter_mut()
             .find(|f| f.shared && !f.failed && f.feed.spec().name == spec.name);
         if let Some(slot) = shared {
-            if slot.feed.counts().records == 0 && slot.feed.can_serve(&consumer.columns) {
+            let is_early = slot.feed.counts().records == 0 || !spec.factory.replays();
+            if is_early && slot.feed.can_serve(&consumer.columns) {
                 return slot.feed.add(consumer);
             }
             self.set_state(view, ViewState::CatchingUp);

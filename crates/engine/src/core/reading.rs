@@ -84,6 +84,9 @@ impl Core {
                 self.caught_up(at);
                 continue;
             };
+            if self.feeds[at].feed.is_finished() {
+                self.caught_up(at);
+            }
             if self
                 .behind(at, shared)
                 .is_some_and(|b| b <= self.limits.join_records)
@@ -93,19 +96,19 @@ impl Core {
         }
     }
 
-    /// Records between a private read and the shared one; `None` while positions are not known.
+    /// Records between a private read and the shared one; `None` while positions are not known, or when the two do not
+    /// end at the same places: then each view has a read of its own.
     pub(crate) fn behind(&self, private: usize, shared: usize) -> Option<i64> {
         let own = self.feeds[private].feed.reader().partitions();
         let others = self.feeds[shared].feed.reader().partitions();
         if own.is_empty() || own.len() != others.len() {
             return None;
         }
-        Some(
-            own.iter()
-                .zip(others)
-                .map(|(a, b)| (b.position - a.position).max(0))
-                .sum(),
-        )
+        let each = others.iter().map(|b| {
+            let a = own.iter().find(|a| a.is_same(b) && a.stop == b.stop)?;
+            Some((b.position - a.position).max(0))
+        });
+        each.sum()
     }
 
     fn try_join(&mut self, private: usize, shared: usize, wall: Micros) {
@@ -133,13 +136,10 @@ impl Core {
         } else {
             shared
         };
-        let skip: Vec<i64> = slot
-            .feed
-            .reader()
-            .partitions()
-            .iter()
-            .map(|p| p.position)
-            .collect();
+        let own = slot.feed.reader().partitions();
+        let others = self.feeds[shared].feed.reader().partitions().iter();
+        let read_to = |other| own.iter().find(|p| p.is_same(other)).map(|p| p.position);
+        let skip: Vec<i64> = others.map(|p| read_to(p).unwrap_or(0)).collect();
         for mut consumer in slot.feed.consumers {
             consumer.skip = skip.clone();
             if let Err(error) = self.feeds[shared].feed.add(consumer) {

@@ -1,6 +1,8 @@
 //! Views that stop and go on: suspended by a user, or failed at a record. Resuming makes the view again from the history of
 //! what it reads, which gives the same rows.
 
+use std::sync::Arc;
+
 use dataflow::{DeltaBatch, Error, Result, SqlState};
 use plan::RelationKind;
 
@@ -84,13 +86,14 @@ impl Core {
     /// to a copy that has no state.
     pub(super) fn failure_at(&self, view: &View, delivery: &Delivery, error: Error) -> Failure {
         let place = self.culprit(view, delivery).map(|row| Place {
+            topic: Arc::clone(&delivery.topic),
             partition: delivery.partition,
             offset: delivery.offsets[row],
         });
         let text = match &place {
             Some(place) => format!(
                 "topic {} partition {} offset {}",
-                delivery.topic, place.partition, place.offset
+                place.topic, place.partition, place.offset
             ),
             None => format!(
                 "topic {} partition {} offsets {} to {}",

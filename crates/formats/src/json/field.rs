@@ -34,6 +34,7 @@ pub(super) enum From {
     /// The token with this slot.
     Field(usize),
     Key,
+    Topic,
     Partition,
     Offset,
     Timestamp,
@@ -77,6 +78,7 @@ impl Field {
             }
             ColumnOrigin::Key => (From::Key, "the record's key".to_owned(), is_text),
             ColumnOrigin::Headers => (From::Headers, "the record's headers".to_owned(), is_text),
+            ColumnOrigin::Topic => (From::Topic, "the record's topic".to_owned(), is_text),
             ColumnOrigin::Partition => (
                 From::Partition,
                 "the record's partition".to_owned(),
@@ -189,6 +191,7 @@ impl Field {
                 };
                 values.push(micros);
             }
+            (From::Topic, _) => return self.fill_text(Some(slab.topic.as_bytes()), false),
             (From::Key, _) => return self.fill_text(slab.key(row), slab.keys.is_empty()),
             (From::Headers, _) => return self.fill_text(slab.header(row), slab.headers.is_empty()),
             _ => unreachable!("Field::new has refused other types"),

@@ -143,17 +143,40 @@ fn tls_and_known_forms_that_are_missing_are_refused_as_not_supported() {
         ("properties.security.protocol", "SSL"),
         ("properties.security.protocol", "sasl_ssl"),
         ("properties.ssl.ca.location", "/etc/ca.pem"),
-        ("stop", "latest"),
-        ("scan.bounded.mode", "latest-offset"),
-        ("topic-pattern", "click.*"),
-        ("start", "-2 hours"),
+        ("stop", "group"),
+        ("scan.bounded.mode", "group-offsets"),
+        ("scan.parallelism", "3"),
     ] {
         let error = with(name, value).unwrap_err();
         assert_eq!(error.state(), SqlState::FEATURE_NOT_SUPPORTED, "{error}");
         assert_eq!(error.location().map(|at| at.line), Some(3), "{error}");
     }
-    let lists = take(&[("topic", "a;b"), BASE[1]]).unwrap_err();
-    assert_eq!(lists.state(), SqlState::FEATURE_NOT_SUPPORTED);
+}
+
+#[test]
+fn offsets_are_those_of_one_topic() {
+    for name in ["start", "stop"] {
+        let error = take(&[("topic", "a,b"), BASE[1], (name, "0:1")]).unwrap_err();
+        assert_eq!(error.state(), SqlState::FEATURE_NOT_SUPPORTED, "{error}");
+        assert_eq!(error.location().map(|at| at.line), Some(3), "{error}");
+        assert!(with(name, "0:1").is_ok());
+    }
+    assert!(take(&[("topic-pattern", "a.*"), BASE[1], ("start", "0:1")]).is_err());
+}
+
+#[test]
+fn the_offsets_of_a_group_need_its_name() {
+    let error = with("start", "group").unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_PARAMETER, "{error}");
+    assert_eq!(error.location().map(|at| at.line), Some(3), "{error}");
+    assert!(take(&[BASE[0], BASE[1], ("start", "group"), ("group.id", "g")]).is_ok());
+}
+
+#[test]
+fn a_topic_or_a_pattern_but_not_both() {
+    let error = with("topic-pattern", "a.*").unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_PARAMETER, "{error}");
+    assert!(take(&[BASE[1], ("topic-pattern", "a.*")]).is_ok());
 }
 
 #[test]

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataflow::connector::{Connector, Health, OpenRequest, PollLimits, SourceReader, Wants};
+use dataflow::connector::{
+    Connector, Health, OpenRequest, PollLimits, Position, SourceReader, Wants,
+};
 use dataflow::options::{OptionEntry, Options};
 use dataflow::wake::Waker;
 use dataflow::{Result, Slab, SystemClock};
@@ -55,8 +57,19 @@ pub(crate) fn fill(brokers: &str, partition: i32, values: &[&str]) {
     );
 }
 
+fn position(topic: &str, (partition, offset): (i32, i64)) -> Position {
+    Position {
+        topic: topic.into(),
+        partition,
+        offset,
+    }
+}
+
+/// The options of a source; `topic` is left out when the test gives a pattern.
 fn options(brokers: &str, topic: &str, more: &[(&str, &str)]) -> Options {
     let base = [("topic", topic), ("brokers", brokers)];
+    let pattern = more.iter().any(|(name, _)| *name == "topic-pattern");
+    let base = &base[usize::from(pattern)..];
     let entries = base.iter().chain(more).map(|(name, value)| OptionEntry {
         name: (*name).to_owned(),
         value: (*value).to_owned(),
@@ -68,6 +81,7 @@ fn options(brokers: &str, topic: &str, more: &[(&str, &str)]) -> Options {
 /// One record as a test looks at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
+    pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) timestamp: i64,
@@ -110,7 +124,11 @@ pub(crate) fn open_topic(brokers: &str, topic: &str, how: Open<'_>) -> Reading {
     let request = OpenRequest {
         wants: how.wants,
         bounded: how.bounded,
-        positions: how.positions,
+        positions: how
+            .positions
+            .iter()
+            .map(|at| position(topic, *at))
+            .collect(),
         waker: waker.clone(),
     };
     let reader = factory.open(request).unwrap();
@@ -142,6 +160,7 @@ impl Reading {
             |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
         for row in 0..slab.len() {
             self.rows.push(Row {
+                topic: slab.topic.to_string(),
                 partition,
                 offset: slab.offsets[row],
                 timestamp: slab.timestamps[row],
@@ -151,6 +170,11 @@ impl Reading {
             });
         }
         Ok(true)
+    }
+
+    pub(crate) fn commit(&mut self, partition: i32, offset: i64) {
+        let topic = self.reader.partitions()[0].topic.clone();
+        self.reader.commit(&[position(&topic, (partition, offset))]);
     }
 
     /// Polls until `done`, sleeping on the waker when there is nothing; panics after half a minute.
@@ -168,6 +192,14 @@ impl Reading {
                 self.healths
             );
         }
+    }
+
+    /// Polls until every partition of a bounded reader has been read to its stop.
+    pub(crate) fn until_finished(&mut self) {
+        self.until("all partitions finished", |reading| {
+            let partitions = reading.reader.partitions();
+            !partitions.is_empty() && partitions.iter().all(|partition| partition.finished())
+        });
     }
 
     /// Polls until the broker said of every partition that it is read to its end.
@@ -189,6 +221,13 @@ impl Reading {
             .iter()
             .map(|row| row.value.as_deref().unwrap())
             .collect()
+    }
+
+    /// All values, in the order of the alphabet.
+    pub(crate) fn sorted(&self) -> Vec<&str> {
+        let mut values = self.values();
+        values.sort_unstable();
+        values
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -255,7 +255,7 @@ fn metadata(cursor: &mut Cursor<'_>, column: &str, at: Option<Location>) -> Resu
     } else {
         (column, at)
     };
-    let hint = "metadata: 'key', 'partition', 'offset', 'timestamp', 'headers'";
+    let hint = "metadata: 'key', 'topic', 'partition', 'offset', 'timestamp', 'headers'";
     metadata_origin(key).ok_or_else(|| {
         Error::unsupported(format!("METADATA FROM '{key}'"))
             .hint(hint)
@@ -267,6 +267,7 @@ fn metadata(cursor: &mut Cursor<'_>, column: &str, at: Option<Location>) -> Resu
 pub(super) fn metadata_origin(key: &str) -> Option<ColumnOrigin> {
     Some(match key {
         "key" => ColumnOrigin::Key,
+        "topic" => ColumnOrigin::Topic,
         "partition" => ColumnOrigin::Partition,
         "offset" => ColumnOrigin::Offset,
         "timestamp" => ColumnOrigin::Timestamp,
@@ -278,6 +279,7 @@ pub(super) fn metadata_origin(key: &str) -> Option<ColumnOrigin> {
 /// The column that `INCLUDE … AS name` adds.
 pub(super) fn included(name: String, origin: ColumnOrigin) -> Column {
     let (data_type, nullable) = match origin {
+        ColumnOrigin::Topic => (DataType::Utf8, false),
         ColumnOrigin::Partition => (DataType::Int32, false),
         ColumnOrigin::Offset => (DataType::Int64, false),
         ColumnOrigin::Timestamp => (timestamptz(), false),
@@ -298,9 +300,10 @@ fn check_metadata_type(origin: &ColumnOrigin, data_type: &DataType) -> Result<()
         ColumnOrigin::Partition => (*data_type == DataType::Int32, "INT"),
         ColumnOrigin::Offset => (*data_type == DataType::Int64, "BIGINT"),
         ColumnOrigin::Timestamp => (is_timestamp(data_type), "TIMESTAMPTZ or TIMESTAMP"),
-        ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => {
-            (*data_type == DataType::Utf8, "TEXT")
-        }
+        ColumnOrigin::Key
+        | ColumnOrigin::Headers
+        | ColumnOrigin::Topic
+        | ColumnOrigin::Field(_) => (*data_type == DataType::Utf8, "TEXT"),
     };
     if fits {
         return Ok(());

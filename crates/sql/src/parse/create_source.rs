@@ -11,8 +11,8 @@ use super::cursor::Cursor;
 use super::with_options::options;
 use crate::ast::{CreateSource, CreateTable, Name, Statement};
 
-/// The connector whose records need a format.
-const KAFKA: &str = "kafka";
+/// The connectors whose records may have several formats, so that it must be said which.
+const WITH_FORMAT: [&str; 4] = ["kafka", "file", "filesystem", "socket"];
 
 /// Reads what follows `CREATE SOURCE`.
 pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
@@ -44,7 +44,7 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let mut options = with.ok_or_else(|| missing("WITH (connector = 'kafka', …)").at(end))?;
     let connector = take_connector(&mut options)
         .ok_or_else(|| missing("connector = '…' in WITH (…)").at(end))?;
-    if connector.value == KAFKA && !format {
+    if WITH_FORMAT.contains(&connector.value.as_str()) && !format {
         return Err(missing("FORMAT PLAIN ENCODE JSON").at(end));
     }
     let schema = schema(declared, &mut options)?;
@@ -169,7 +169,7 @@ fn include(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<()> {
         let Some(origin) = metadata_origin(&word.value.to_ascii_lowercase()) else {
             return Err(
                 Error::unsupported(format!("INCLUDE {}", word.value.to_ascii_uppercase()))
-                    .hint("INCLUDE KEY, PARTITION, OFFSET, TIMESTAMP or HEADERS")
+                    .hint("INCLUDE KEY, TOPIC, PARTITION, OFFSET, TIMESTAMP or HEADERS")
                     .at(at),
             );
         };
@@ -236,7 +236,7 @@ fn take_format(options: &mut Vec<OptionEntry>, connector: &Name) -> Result<()> {
                 .hint("use 'format' = 'json'")
                 .at(entry.location))
         }
-        [None, None] if connector.value == KAFKA => {
+        [None, None] if WITH_FORMAT.contains(&connector.value.as_str()) => {
             Err(missing("'format' = 'json'").at(connector.location))
         }
         _ => Ok(()),

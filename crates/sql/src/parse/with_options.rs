@@ -7,7 +7,7 @@ use sqlparser::tokenizer::Token;
 use super::cursor::Cursor;
 use crate::name::fold;
 
-/// Reads `(name = value, …)`. A name is words with dots between (lower case unless quoted) or a string; a value is a
+/// Reads `(name = value, …)`. A name is words with dots and hyphens between (lower case unless quoted) or a string; a value is a
 /// string, a number, or one word such as `true`.
 pub(super) fn options(cursor: &mut Cursor<'_>) -> Result<Vec<OptionEntry>> {
     cursor.expect_token(&Token::LParen)?;
@@ -47,10 +47,13 @@ fn name(cursor: &mut Cursor<'_>) -> Result<String> {
             .ok_or_else(|| cursor.unexpected().detail("expected the name of an option"))?;
         name.push_str(&fold(word));
         cursor.skip();
-        if !cursor.accept_token(&Token::Period) {
+        if cursor.accept_token(&Token::Period) {
+            name.push('.');
+        } else if cursor.accept_token(&Token::Minus) {
+            name.push('-');
+        } else {
             return Ok(name);
         }
-        name.push('.');
     }
 }
 

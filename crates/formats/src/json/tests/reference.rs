@@ -133,6 +133,7 @@ fn cell(
         ColumnOrigin::Field(path) => field(column, format, record, path),
         ColumnOrigin::Key => plain_text(slab.key(row)),
         ColumnOrigin::Headers => plain_text(slab.header(row)),
+        ColumnOrigin::Topic => plain_text(Some(slab.topic.as_bytes())),
         ColumnOrigin::Partition => Ok(Cell::Integer(partition.into())),
         ColumnOrigin::Offset => Ok(Cell::Integer(slab.offsets[row].into())),
         ColumnOrigin::Timestamp if slab.timestamps[row] < 0 => Ok(Cell::Null),
