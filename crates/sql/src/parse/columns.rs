@@ -281,6 +281,7 @@ pub(super) fn included(name: String, origin: ColumnOrigin) -> Column {
         ColumnOrigin::Partition => (DataType::Int32, false),
         ColumnOrigin::Offset => (DataType::Int64, false),
         ColumnOrigin::Timestamp => (timestamptz(), false),
+        ColumnOrigin::Rest => (DataType::Utf8, false),
         ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => {
             (DataType::Utf8, true)
         }
@@ -298,7 +299,7 @@ fn check_metadata_type(origin: &ColumnOrigin, data_type: &DataType) -> Result<()
         ColumnOrigin::Partition => (*data_type == DataType::Int32, "INT"),
         ColumnOrigin::Offset => (*data_type == DataType::Int64, "BIGINT"),
         ColumnOrigin::Timestamp => (is_timestamp(data_type), "TIMESTAMPTZ or TIMESTAMP"),
-        ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => {
+        ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Rest | ColumnOrigin::Field(_) => {
             (*data_type == DataType::Utf8, "TEXT")
         }
     };

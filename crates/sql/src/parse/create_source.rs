@@ -1,7 +1,7 @@
 //! `CREATE SOURCE`, and `CREATE TABLE` both as a small table and in Flink's form for a source.
 
 use dataflow::options::{OptionEntry, bad_value};
-use dataflow::schema::{SourceSchema, TimestampFormat};
+use dataflow::schema::{ColumnOrigin, SourceSchema, TimestampFormat};
 use dataflow::{Error, Result, SqlState};
 use sqlparser::tokenizer::Token;
 
@@ -166,10 +166,15 @@ fn include(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<()> {
         let Some(word) = cursor.word_at(0) else {
             return Err(cursor.unexpected());
         };
-        let Some(origin) = metadata_origin(&word.value.to_ascii_lowercase()) else {
+        let word_is_rest = word.value.eq_ignore_ascii_case("rest");
+        let origin = match metadata_origin(&word.value.to_ascii_lowercase()) {
+            None if word_is_rest => Some(ColumnOrigin::Rest),
+            origin => origin,
+        };
+        let Some(origin) = origin else {
             return Err(
                 Error::unsupported(format!("INCLUDE {}", word.value.to_ascii_uppercase()))
-                    .hint("INCLUDE KEY, PARTITION, OFFSET, TIMESTAMP or HEADERS")
+                    .hint("INCLUDE KEY, PARTITION, OFFSET, TIMESTAMP, HEADERS or REST")
                     .at(at),
             );
         };
