@@ -17,13 +17,14 @@ mod lanes;
 mod number;
 mod rest;
 mod rows;
+pub(crate) mod sample;
 mod scan;
 mod shape;
 mod template;
 mod time;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;

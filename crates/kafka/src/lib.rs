@@ -14,6 +14,7 @@ mod reader;
 mod settings;
 mod shared;
 mod start;
+mod writer;
 
 pub use connector::KafkaConnector;
 pub use producer::{Delivery, Producer, Record};

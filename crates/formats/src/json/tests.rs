@@ -1,6 +1,6 @@
 //! What the JSON decoder takes and refuses, value by value; `random` compares it with a reference decoder.
 
-mod random;
+pub(crate) mod random;
 mod reference;
 mod streams;
 mod times;
@@ -17,7 +17,7 @@ use dataflow::schema::{
 use crate::{BadReason, Decoded, Decoder, FORMATS, JsonDecoder, Limits, decoder};
 
 /// A nullable column with the field at `path` (steps joined by dots), named by its path.
-pub(super) fn field(path: &str, data_type: DataType) -> Declared {
+pub(crate) fn field(path: &str, data_type: DataType) -> Declared {
     let steps = path.split('.').map(str::to_owned).collect();
     let origin = ColumnOrigin::Field(steps);
     Declared {
@@ -37,7 +37,7 @@ pub(super) fn meta(name: &str, origin: ColumnOrigin, data_type: DataType) -> Dec
     }
 }
 
-pub(super) fn schema(columns: Vec<Declared>) -> SourceSchema {
+pub(crate) fn schema(columns: Vec<Declared>) -> SourceSchema {
     SourceSchema {
         columns,
         watermark: None,
@@ -45,7 +45,7 @@ pub(super) fn schema(columns: Vec<Declared>) -> SourceSchema {
     }
 }
 
-pub(super) fn slab_of<T: AsRef<[u8]>>(records: &[T]) -> Slab {
+pub(crate) fn slab_of<T: AsRef<[u8]>>(records: &[T]) -> Slab {
     let mut slab = Slab::default();
     for (offset, record) in (100..).zip(records) {
         slab.push(Some(record.as_ref()), offset, 1_000 + offset);

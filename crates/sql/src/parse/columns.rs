@@ -40,6 +40,21 @@ impl Declared {
         Ok(declared)
     }
 
+    /// Reads one column, as between the commas of a list.
+    pub(super) fn one_column(cursor: &mut Cursor<'_>) -> Result<Column> {
+        let mut declared = Self::default();
+        declared.column(cursor)?;
+        match declared.columns.pop() {
+            Some(column) => Ok(column),
+            None => Err(Error::internal("a column was read and not declared")),
+        }
+    }
+
+    /// The columns so far.
+    pub(super) fn into_columns(self) -> Vec<Column> {
+        self.columns
+    }
+
     /// Adds a column; a second one of the same name is an error.
     pub(super) fn add(&mut self, column: Column, location: Option<Location>) -> Result<()> {
         if self.columns.iter().any(|other| other.name == column.name) {
@@ -163,6 +178,8 @@ fn nullability(cursor: &mut Cursor<'_>) -> Result<bool> {
         "STORAGE",
         "COMPRESSION",
         "AUTO_INCREMENT",
+        "FIRST",
+        "AFTER",
     ] {
         cursor.refuse(&[clause])?;
     }

@@ -2,14 +2,15 @@
 
 use dataflow::options::{OptionEntry, bad_value};
 use dataflow::schema::{ColumnOrigin, SourceSchema, TimestampFormat};
-use dataflow::{Error, Result, SqlState};
+use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::tokenizer::Token;
 
 use super::columns::{Declared, included, metadata_origin};
 use super::create::if_not_exists;
 use super::cursor::Cursor;
+use super::infer::infer;
 use super::with_options::options;
-use crate::ast::{CreateSource, CreateTable, Name, Statement};
+use crate::ast::{CreateSource, CreateTable, InferSource, Name, Statement};
 
 /// The connector whose records need a format.
 const KAFKA: &str = "kafka";
@@ -18,33 +19,48 @@ const KAFKA: &str = "kafka";
 pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let if_not_exists = if_not_exists(cursor);
     let name = cursor.name()?;
-    if !cursor.sees_token(&Token::LParen) {
-        return Err(without_columns(cursor)?);
-    }
-    let mut declared = Declared::read(cursor)?;
-    let mut with: Option<Vec<OptionEntry>> = None;
-    let mut format = false;
-    loop {
-        if cursor.accept(&["INCLUDE"]) {
-            include(cursor, &mut declared)?;
-        } else if with.is_none() && cursor.accept(&["WITH"]) {
-            with = Some(options(cursor)?);
-        } else if !format && cursor.sees(&["FORMAT"]) {
-            read_format(cursor)?;
-            format = true;
-        } else {
-            break;
-        }
-    }
-    for clause in ["INFER", "AS", "ENCODE", "KEY", "ROW"] {
+    let without_columns = cursor
+        .unexpected()
+        .detail("a source needs a list of columns, or INFER");
+    let listed = cursor.sees_token(&Token::LParen);
+    let mut declared = if listed {
+        Declared::read(cursor)?
+    } else {
+        Declared::default()
+    };
+    let clauses = Clauses::read(cursor, &mut declared)?;
+    for clause in ["AS", "ENCODE", "KEY", "ROW"] {
         cursor.refuse(&[clause])?;
     }
     let end = cursor.location();
     cursor.finish()?;
-    let mut options = with.ok_or_else(|| missing("WITH (connector = 'kafka', …)").at(end))?;
+    if !listed && clauses.infer.is_none() {
+        return Err(without_columns);
+    }
+    let mut options = clauses
+        .with
+        .ok_or_else(|| missing("WITH (connector = 'kafka', …)").at(end))?;
     let connector = take_connector(&mut options)
         .ok_or_else(|| missing("connector = '…' in WITH (…)").at(end))?;
-    if connector.value == KAFKA && !format {
+    if let Some((sample, at)) = clauses.infer {
+        if listed {
+            return Err(Error::unsupported("INFER beside a list of columns")
+                .hint("leave one of them out")
+                .at(at));
+        }
+        return Ok(Statement::InferSource(InferSource {
+            name,
+            if_not_exists,
+            timestamps: take_timestamps(&mut options)?,
+            included: declared.into_columns(),
+            options,
+            connector,
+            sample,
+            clauses: clauses.written,
+            format_given: clauses.format,
+        }));
+    }
+    if connector.value == KAFKA && !clauses.format {
         return Err(missing("FORMAT PLAIN ENCODE JSON").at(end));
     }
     let schema = schema(declared, &mut options)?;
@@ -55,6 +71,40 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
         options,
         connector,
     }))
+}
+
+/// What follows the columns of a source, in any order.
+#[derive(Default)]
+struct Clauses {
+    with: Option<Vec<OptionEntry>>,
+    format: bool,
+    /// Records to look at, and where INFER stands.
+    infer: Option<(usize, Option<Location>)>,
+    /// All but INFER as written.
+    written: Vec<String>,
+}
+
+impl Clauses {
+    fn read(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<Self> {
+        let mut clauses = Self::default();
+        loop {
+            let (start, at) = (cursor.position(), cursor.location());
+            if cursor.accept(&["INCLUDE"]) {
+                include(cursor, declared)?;
+            } else if clauses.with.is_none() && cursor.accept(&["WITH"]) {
+                clauses.with = Some(options(cursor)?);
+            } else if !clauses.format && cursor.sees(&["FORMAT"]) {
+                read_format(cursor)?;
+                clauses.format = true;
+            } else if clauses.infer.is_none() && cursor.accept(&["INFER"]) {
+                clauses.infer = Some((infer(cursor)?, at));
+                continue;
+            } else {
+                return Ok(clauses);
+            }
+            clauses.written.push(cursor.text_since(start).to_owned());
+        }
+    }
 }
 
 /// Reads what follows `CREATE TABLE`.
@@ -143,16 +193,6 @@ fn table_as(cursor: &Cursor<'_>) -> Error {
 fn columns_only(cursor: &Cursor<'_>) -> bool {
     let mut ahead = cursor.clone();
     ahead.column_list().is_ok() && ahead.sees(&["AS"])
-}
-
-/// The error for a source without a list of columns.
-fn without_columns(cursor: &mut Cursor<'_>) -> Result<Error> {
-    let error = cursor.unexpected();
-    if cursor.accept(&["WITH"]) {
-        options(cursor)?;
-        cursor.refuse(&["INFER"])?;
-    }
-    Ok(error.detail("a source needs a list of columns"))
 }
 
 fn missing(what: &str) -> Error {
@@ -258,7 +298,13 @@ fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSc
             .hint("use 'timestamp.format' = 'iso8601'")
             .at(entry.location));
     }
-    let timestamps = match take(options, "timestamp.format") {
+    let timestamps = take_timestamps(options)?;
+    declared.schema(timestamps)
+}
+
+/// Takes `timestamp.format`.
+fn take_timestamps(options: &mut Vec<OptionEntry>) -> Result<TimestampFormat> {
+    Ok(match take(options, "timestamp.format") {
         None => TimestampFormat::default(),
         Some(entry) => match entry.value.to_ascii_lowercase().as_str() {
             "auto" => TimestampFormat::Auto,
@@ -271,6 +317,5 @@ fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSc
                     .hint("choices: auto, epoch_s, epoch_ms, epoch_us, iso8601"));
             }
         },
-    };
-    declared.schema(timestamps)
+    })
 }

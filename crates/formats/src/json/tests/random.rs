@@ -22,7 +22,7 @@ const MAX_RECORDS_A_SLAB: usize = 60;
 const LEAST_RECORDS: usize = 20_000;
 
 /// SplitMix64.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -41,7 +41,7 @@ impl Random {
         self.below(100) < chance
     }
 
-    pub(super) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len())]
     }
 }
@@ -419,6 +419,17 @@ fn random_slab(random: &mut Random, schema: &SourceSchema) -> Slab {
         slab.push((!random.percent(2)).then_some(&record), offset * 2, time);
     }
     slab
+}
+
+/// Records for a random schema of fields only, mostly good, with the schema.
+pub(crate) fn known_slab(random: &mut Random) -> (SourceSchema, Slab) {
+    let mut schema = random_schema(random);
+    schema
+        .columns
+        .retain(|column| matches!(column.origin, ColumnOrigin::Field(_)));
+    schema.watermark = None;
+    let slab = random_slab(random, &schema);
+    (schema, slab)
 }
 
 /// Number of members of the object that a text is: those of a good object end with commas outside of all else.
