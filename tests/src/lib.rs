@@ -7,6 +7,7 @@
 
 pub mod forms;
 pub mod kafka;
+pub mod memory;
 pub mod psql;
 pub mod slt;
 pub mod tools;

@@ -137,11 +137,8 @@ pub(crate) fn for_producer(config: &ClientConfig) -> Vec<(&str, &str)> {
             .any(|default| *default == (name, value))
             || matches!(name, "group.id" | "bootstrap.servers")
     };
-    let given = config.config_map().iter();
-    given
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .filter(|(name, value)| !own(name, value))
-        .collect()
+    let given = config.config_map().into_iter();
+    given.filter(|(name, value)| !own(name, value)).collect()
 }
 
 fn refuse(name: &str, value: &str) -> Result<()> {
