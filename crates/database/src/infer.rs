@@ -1,5 +1,8 @@
 //! CREATE SOURCE … INFER: reads a sample of the records, and writes the statement that declares what is in them.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -47,7 +47,7 @@ pub(crate) fn target(catalog: &Catalog, insert: &Insert) -> Result<Option<Target
     }
     if let Some(at) = target.columns.iter().position(|at| !writable(at)) {
         let column = &columns[target.columns[at]];
-        let what = format!("INSERT into column \"{}\"", column.name);
+        let what = format!("a value for column \"{}\"", column.name);
         let detail = format!(
             "it is INCLUDE {}, which no record is given",
             included(&column.origin)
@@ -82,7 +82,7 @@ impl Target {
     /// Writes the rows of a query; returns how many when all of them are acknowledged. Rows written before an error stay.
     pub(crate) async fn write(&self, insert: &Insert, mut rows: BatchStream) -> Result<usize> {
         let writer = self.spec.factory.writer()?.ok_or_else(|| {
-            Error::unsupported(format!("INSERT into source \"{}\"", insert.table.value))
+            Error::unsupported(format!("INSERT INTO source \"{}\"", insert.table.value))
                 .detail("its connector only reads")
                 .at(insert.table.location)
         })?;

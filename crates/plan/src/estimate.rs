@@ -23,8 +23,9 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
             let pane = pane(window);
             let size = size(window);
             let count = panes(size.saturating_add(delay.unwrap_or(0)), pane);
+            let panes = if count == 1 { "pane" } else { "panes" };
             format!(
-                "keys of a pane x {count} panes of {} x {}",
+                "keys of a pane x {count} {panes} of {} x {}",
                 duration(pane),
                 group(spec, node, &input.schema)
             )

@@ -62,7 +62,9 @@ pub(super) async fn on_a_real_broker() {
 
 /// The columns are chosen by a sample; the statement that is shown makes the same source again.
 async fn infer(client: &mut Client, brokers: &str) {
-    let with = |topic: &str| format!("WITH (connector = 'kafka', topic = '{topic}', brokers = '{brokers}')");
+    let with = |topic: &str| {
+        format!("WITH (connector = 'kafka', topic = '{topic}', brokers = '{brokers}')")
+    };
     client
         .execute(&format!(
             "CREATE SOURCE chosen INCLUDE KEY AS k {} FORMAT PLAIN ENCODE JSON INFER (SAMPLE 120)",
@@ -70,9 +72,15 @@ async fn infer(client: &mut Client, brokers: &str) {
         ))
         .await;
     let notices = client.notices().join("\n");
-    assert!(notices.contains("120 records of \"shop\" were read"), "{notices}");
+    assert!(
+        notices.contains("120 records of \"shop\" were read"),
+        "{notices}"
+    );
     assert!(notices.contains("user_id TEXT FROM 'userId'"), "{notices}");
-    assert!(notices.contains("\"event_time\" is the event time: all 120 records have it"), "{notices}");
+    assert!(
+        notices.contains("\"event_time\" is the event time: all 120 records have it"),
+        "{notices}"
+    );
     let columns = client.query("DESCRIBE chosen").await;
     let types: Vec<(&str, &str)> = columns.iter().map(|c| (&*c[0], &*c[1])).collect();
     assert_eq!(
@@ -139,7 +147,10 @@ async fn alter(client: &mut Client) {
         .until("SELECT count(*) FROM keyed", PATIENCE, |n| n == "2")
         .await;
     let states = client.query("SHOW JOBS").await;
-    assert!(states.iter().all(|job| job.contains(&"running".to_owned())), "{states:?}");
+    assert!(
+        states.iter().all(|job| job.contains(&"running".to_owned())),
+        "{states:?}"
+    );
     let shown = client.query("SHOW CREATE SOURCE chosen").await;
     let statement = shown[0][1].replace("chosen", "third");
     client.execute(&statement).await;
@@ -148,7 +159,9 @@ async fn alter(client: &mut Client) {
         client.query("DESCRIBE chosen").await
     );
     // A suspended view goes over to the new definition, and reads the same rows.
-    client.execute("ALTER MATERIALIZED VIEW keyed SUSPEND").await;
+    client
+        .execute("ALTER MATERIALIZED VIEW keyed SUSPEND")
+        .await;
     client.execute("ALTER MATERIALIZED VIEW keyed RESUME").await;
     client
         .until("SELECT count(*) FROM keyed", PATIENCE, |n| n == "2")
