@@ -76,6 +76,18 @@ pub(crate) fn write(
     Ok(Written { statement, notices })
 }
 
+/// Words that begin something else than a column in a list of columns, and are no reserved words.
+const OTHER_ELEMENTS: [&str; 3] = ["like", "exclude", "watermark"];
+
+/// A column's name as its declaration must write it.
+fn column_name(name: &str) -> String {
+    if OTHER_ELEMENTS.contains(&name) {
+        format!("\"{name}\"")
+    } else {
+        quote(name)
+    }
+}
+
 fn free_name(name: &str, taken: &[String]) -> String {
     let numbered = (2..).map(|number| format!("{name}_{number}"));
     std::iter::once(name.to_owned())
@@ -92,7 +104,7 @@ fn statement(create: &InferSource, chosen: &Inferred, rest: Option<&str>) -> Str
         };
         let mut line = format!(
             "  {} {}",
-            quote(&column.name),
+            column_name(&column.name),
             type_name(&column.data_type).to_ascii_uppercase()
         );
         if path.len() > 1 || path.first() != Some(&column.name) {
@@ -101,7 +113,7 @@ fn statement(create: &InferSource, chosen: &Inferred, rest: Option<&str>) -> Str
         lines.push(line);
     }
     if let Some(time) = &chosen.event_time {
-        let name = quote(&chosen.columns[time.column].name);
+        let name = column_name(&chosen.columns[time.column].name);
         lines.push(format!(
             "  WATERMARK FOR {name} AS {name} - {}",
             interval(time.delay)

@@ -6,7 +6,7 @@ use formats::infer::{Inferred, infer};
 use formats::{JsonSample, Limits};
 use sql::ast::{InferSource, Statement};
 
-use super::statement;
+use super::{free_name, statement};
 
 /// 2026-01-01 00:00:00 UTC in microseconds.
 const NOW: i64 = 1_767_225_600_000_000;
@@ -31,7 +31,8 @@ fn chosen(create: &InferSource, record: &str) -> Inferred {
 /// Writes the statement for a record and reads it.
 fn read_back(create: &InferSource, record: &str) -> (Inferred, SourceSchema) {
     let chosen = chosen(create, record);
-    let text = statement(create, &chosen, Some("rest"));
+    let names: Vec<String> = chosen.columns.iter().map(|c| c.name.clone()).collect();
+    let text = statement(create, &chosen, Some(&free_name("rest", &names)));
     let parsed = sql::parse::parse(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
     let [parsed] = parsed.as_slice() else {
         panic!("{text}");
