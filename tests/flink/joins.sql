@@ -1,4 +1,4 @@
--- Window joins in the same words; the list of files in tests/suites/flink.rs takes this one when views can join windows.
+-- Window joins in the same words.
 
 -- join_windows
 SELECT l.window_start, l.window_end, l.user_id, l.seen, r.purchases

@@ -8,6 +8,7 @@
 pub mod flink;
 pub mod forms;
 pub mod kafka;
+pub mod memory;
 pub mod psql;
 pub mod slt;
 pub mod tools;

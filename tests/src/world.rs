@@ -13,6 +13,8 @@ use kafka::KafkaConnector;
 use pg::encode::{EncodeOptions, RowEncoder, Zone, columns};
 use pg::{PgConfig, PgServer};
 
+use crate::memory::MemoryConnector;
+
 /// How long anything may take that should take a moment.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,6 +54,7 @@ impl World {
     fn new(clock: Arc<dyn Clock>, manual: Option<ManualClock>) -> Self {
         let mut connectors = connectors::all(&clock);
         connectors.push(Arc::new(KafkaConnector::new(Arc::clone(&clock))));
+        connectors.push(Arc::new(MemoryConnector::default()));
         let connectors = Connectors::new(connectors);
         let config = Config {
             clock,
@@ -175,6 +178,12 @@ impl Client {
             }
         }
         Ok((oids, texts))
+    }
+
+    /// The notices since the last call, as text.
+    pub fn notices(&mut self) -> Vec<String> {
+        let notices = self.session.take_notices().into_iter();
+        notices.map(|notice| notice.message).collect()
     }
 
     /// Runs statements that must succeed.

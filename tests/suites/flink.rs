@@ -18,7 +18,7 @@ use statements::{Statement, read};
 
 const PROGRAMS: &[&str] = &["java", "mvn"];
 /// Statements whose rows must be equal; Flink's watermark moves at every record.
-const EQUAL: &[&str] = &["statements.sql"];
+const EQUAL: &[&str] = &["statements.sql", "joins.sql"];
 /// The same, but Flink's watermark moves when everything is read.
 const EQUAL_AT_END: &str = "offsets.sql";
 /// The file of statements that mean something else in Flink, each followed by what gives Flink's rows in clickmill.

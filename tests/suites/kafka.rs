@@ -2,6 +2,7 @@
 //! views, sources that end, several topics.
 
 mod model;
+mod records;
 mod sources;
 
 use std::time::Duration;
@@ -36,6 +37,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "kafka::late_rows_and_bad_records_are_kept_and_no_row_is_lost",
             PROGRAMS,
             || block_on(late_rows()),
+        ),
+        trial(
+            "kafka::columns_are_chosen_and_added_and_records_are_sent",
+            PROGRAMS,
+            || block_on(records::on_a_real_broker()),
         ),
         trial(
             "kafka::a_record_that_fails_a_view_is_named_and_skipped",

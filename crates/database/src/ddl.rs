@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use dataflow::options::Options;
+use dataflow::connector::SourceFactory;
+use dataflow::options::{OptionEntry, Options};
 use dataflow::{Error, Result, SqlState};
 use engine::{AsideSpec, Change, SourceSpec, Store, StoreOptions, TableSpec, TimeRules, ViewSpec};
 use plan::{Mode, Node};
@@ -14,7 +15,7 @@ use sql::ast::{
 use crate::catalog::{Body, Catalog, Materialized, Object, kind_name, missing};
 use crate::continuous::{Manner, Planned, check_distinct, named, plan_continuous, reads};
 use crate::database::Shared;
-use crate::options::{ViewOptions, source_options, view_options};
+use crate::options::{SourceOptions, ViewOptions, source_options, view_options};
 use crate::outcome::Notice;
 
 /// Rows that a table of bad records or late rows keeps.
@@ -29,42 +30,17 @@ pub(crate) struct Ddl<'a> {
 }
 
 impl Ddl<'_> {
-    /// Whether the object exists already and `IF NOT EXISTS` makes that right.
+    /// As [`exists`].
     fn exists(&mut self, name: &Name, if_not_exists: bool) -> Result<bool> {
-        let Some(object) = self.catalog.get(&name.value) else {
-            return Ok(false);
-        };
-        let message = format!("relation \"{}\" already exists", name.value);
-        if !if_not_exists {
-            return Err(Error::new(SqlState::DUPLICATE_TABLE, message)
-                .at(name.location)
-                .hint(format!("it is a {}", kind_name(object.kind()))));
-        }
-        self.notices
-            .push(Notice::plain(format!("{message}, skipping")));
-        Ok(true)
+        exists(self.catalog, self.notices, name, if_not_exists)
     }
 
     pub(crate) fn create_source(&mut self, create: &CreateSource, statement: &str) -> Result<()> {
         if self.exists(&create.name, create.if_not_exists)? {
             return Ok(());
         }
-        let connector = self
-            .shared
-            .connectors
-            .get(&create.connector.value)
-            .ok_or_else(|| {
-                let message = format!("connector \"{}\" does not exist", create.connector.value);
-                let names = self.shared.connectors.names().join(", ");
-                Error::new(SqlState::UNDEFINED_OBJECT, message)
-                    .at(create.connector.location)
-                    .hint(format!("connectors: {names}"))
-            })?;
-        let mut options = Options::new(create.options.clone())?;
-        let own = source_options(&mut options)?;
+        let (own, factory) = open_source(self.shared, &create.connector, create.options.clone())?;
         check_time_options(create)?;
-        let factory = connector.source(&mut options)?;
-        options.finish()?;
         let delay = create.schema.watermark.as_ref().map_or(0, |w| w.delay);
         let aside = AsideSpec {
             errors: self.aside(create, statement, "errors", own.store_bad)?,
@@ -415,6 +391,46 @@ impl Ddl<'_> {
 }
 
 /// Refuses options about event time on a source that has none.
+/// Whether the object exists already and `IF NOT EXISTS` makes that right.
+pub(crate) fn exists(
+    catalog: &Catalog,
+    notices: &mut Vec<Notice>,
+    name: &Name,
+    if_not_exists: bool,
+) -> Result<bool> {
+    let Some(object) = catalog.get(&name.value) else {
+        return Ok(false);
+    };
+    let message = format!("relation \"{}\" already exists", name.value);
+    if !if_not_exists {
+        return Err(Error::new(SqlState::DUPLICATE_TABLE, message)
+            .at(name.location)
+            .hint(format!("it is a {}", kind_name(object.kind()))));
+    }
+    notices.push(Notice::plain(format!("{message}, skipping")));
+    Ok(true)
+}
+
+/// Finds the connector and has it read its options; what nobody read is refused. The connector is not asked for anything.
+pub(crate) fn open_source(
+    shared: &Shared,
+    connector: &Name,
+    options: Vec<OptionEntry>,
+) -> Result<(SourceOptions, Arc<dyn SourceFactory>)> {
+    let found = shared.connectors.get(&connector.value).ok_or_else(|| {
+        let message = format!("connector \"{}\" does not exist", connector.value);
+        let names = shared.connectors.names().join(", ");
+        Error::new(SqlState::UNDEFINED_OBJECT, message)
+            .at(connector.location)
+            .hint(format!("connectors: {names}"))
+    })?;
+    let mut options = Options::new(options)?;
+    let own = source_options(&mut options)?;
+    let factory = found.source(&mut options)?;
+    options.finish()?;
+    Ok((own, factory))
+}
+
 fn check_time_options(create: &CreateSource) -> Result<()> {
     let about_time = |name: &str| name.contains("watermark.") || name == "late";
     match create.options.iter().find(|o| about_time(&o.name)) {

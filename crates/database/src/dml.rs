@@ -65,17 +65,7 @@ fn shape(
     batch: &RecordBatch,
 ) -> Result<RecordBatch> {
     let given = batch.num_columns();
-    if given != targets.len() && !(insert.columns.is_empty() && given < targets.len()) {
-        let what = if given > targets.len() {
-            "more expressions than target columns"
-        } else {
-            "more target columns than expressions"
-        };
-        return Err(
-            Error::new(SqlState::SYNTAX_ERROR, format!("INSERT has {what}"))
-                .at(insert.table.location),
-        );
-    }
+    check_width(insert, given, targets.len())?;
     let schema = declared.arrow();
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for (index, field) in schema.fields().iter().enumerate() {
@@ -100,7 +90,22 @@ fn shape(
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 
-fn cast_value(array: &ArrayRef, to: &DataType, column: &str) -> Result<ArrayRef> {
+/// Checks the number of values: without a list of columns there may be fewer than columns.
+pub(crate) fn check_width(insert: &Insert, given: usize, targets: usize) -> Result<()> {
+    if given == targets || insert.columns.is_empty() && given < targets {
+        return Ok(());
+    }
+    let what = if given > targets {
+        "more expressions than target columns"
+    } else {
+        "more target columns than expressions"
+    };
+    let error = Error::new(SqlState::SYNTAX_ERROR, format!("INSERT has {what}"));
+    Err(error.at(insert.table.location))
+}
+
+/// A value in the type of its column.
+pub(crate) fn cast_value(array: &ArrayRef, to: &DataType, column: &str) -> Result<ArrayRef> {
     let options = CastOptions {
         safe: false,
         ..CastOptions::default()

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use dataflow::schema::{SourceSchema, WatermarkDecl};
 use dataflow::{Location, Result};
 use datafusion::arrow::array::{RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use plan::display::TimeOrigin;
 use sql::ast::{Explain, Statement};
 use sqlparser::ast::Query;
 
+use crate::catalog::{Body, Catalog};
 use crate::continuous::{Manner, plan_continuous};
 use crate::database::Shared;
 use crate::options::view_options;
@@ -76,7 +79,7 @@ fn continuous(
 ) -> Result<Vec<String>> {
     let catalog = shared.catalog.read().clone();
     let planned = plan_continuous(shared, &catalog, query, manner, location)?;
-    let mut lines = plan::display::lines(&planned.node);
+    let mut lines = plan::display::lines(&planned.node, &|name| time_origins(&catalog, name));
     if verbose {
         lines.push("logical plan:".to_owned());
         lines.extend(indented(&planned.logical));
@@ -98,9 +101,39 @@ fn of_query(shared: &Shared, query: &Query, verbose: bool) -> Result<Vec<String>
                 "a query that ends; as a continuous query: {}",
                 error.message()
             )];
+            lines.extend(
+                error
+                    .detail_text()
+                    .map(|detail| format!("  because: {detail}")),
+            );
+            lines.extend(error.hint_text().map(|hint| format!("  instead: {hint}")));
             lines.extend(indented(&optimized));
             Ok(lines)
         }
+    }
+}
+
+/// Where the watermark of a relation comes from.
+fn time_origins(catalog: &Catalog, name: &str) -> Vec<TimeOrigin> {
+    let declared = |kind, schema: &SourceSchema| {
+        let watermark = schema.watermark.iter();
+        let origin = |watermark: &WatermarkDecl| TimeOrigin {
+            kind,
+            relation: name.to_owned(),
+            column: schema.columns[watermark.column].name.clone(),
+            delay: watermark.delay,
+        };
+        watermark.map(origin).collect()
+    };
+    match catalog.get(name).map(|object| &object.body) {
+        Some(Body::Source(spec)) => declared("source", &spec.schema),
+        Some(Body::Table {
+            declared: schema, ..
+        }) => declared("table", schema),
+        Some(Body::Materialized(view)) => {
+            plan::display::origins_of(&view.node, &|name| time_origins(catalog, name))
+        }
+        _ => Vec::new(),
     }
 }
 

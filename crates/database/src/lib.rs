@@ -1,13 +1,17 @@
 //! The façade: catalog, jobs, sessions, snapshot queries and live results. Knows no wire protocol and no connector.
 
+mod alter_source;
 mod catalog;
+mod columns;
 mod continuous;
 mod ddl;
 mod describe;
 mod dml;
 mod explain;
+mod infer;
 mod live;
 mod options;
+mod produce;
 mod query;
 mod relations;
 mod scan;

@@ -18,7 +18,7 @@ pub struct Rows {
     pub schema: SchemaRef,
     /// The rows.
     pub stream: BatchStream,
-    /// First word of the command tag: `SELECT`, `SUBSCRIBE`, `SHOW`, `EXPLAIN`; the writer adds the count for
+    /// First word of the command tag: `SELECT`, `SUBSCRIBE`, `SHOW`, `DESCRIBE`, `EXPLAIN`; the writer adds the count for
     /// SELECT and SUBSCRIBE.
     pub tag: &'static str,
 }

@@ -197,11 +197,13 @@ impl Read {
     }
 }
 
-fn finished(reader: &dyn SourceReader) -> bool {
+/// Whether a bounded reader has handed over all it will.
+pub(crate) fn finished(reader: &dyn SourceReader) -> bool {
     !reader.partitions().is_empty() && reader.partitions().iter().all(|p| p.finished())
 }
 
-fn health_text(health: &dataflow::connector::Health) -> String {
+/// Why nothing comes.
+pub(crate) fn health_text(health: &dataflow::connector::Health) -> String {
     use dataflow::connector::Health;
     match health {
         Health::Running => "the connection is up, but records stopped coming".to_owned(),

@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use engine::Change;
 use pgcatalog::CatalogSnapshot;
-use sql::ast::{CopyFormat, CopyTo, ObjectKind, Parsed, Statement, Subscribe};
+use sql::ast::{CopyFormat, CopyTo, InferSource, ObjectKind, Parsed, Statement, Subscribe};
 use sqlparser::ast::Query;
 
 use crate::catalog::{Body, Catalog};
@@ -19,7 +19,7 @@ use crate::ddl::{Ddl, create_tag, drop_tag};
 use crate::describe::{parameter_types, relation_info, system_infos};
 use crate::outcome::{Notice, Outcome, Prepared, Rows, TransactionStatus};
 use crate::settings::Settings;
-use crate::{dml, explain, live, query, show};
+use crate::{columns, dml, explain, live, produce, query, show};
 
 /// How long DDL waits for that of another session.
 const DDL_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -115,6 +115,11 @@ impl Session {
                 self.apply_gathered().await?;
                 none(Some(live::describe(&self.shared, subscribe)?))
             }
+            Statement::Describe(name) => {
+                self.apply_gathered().await?;
+                let catalog = self.shared.catalog.read().clone();
+                none(Some(columns::describe(&catalog, name)?.schema()))
+            }
             Statement::Explain(_) => none(Some(explain::explain_schema())),
             Statement::Show(what) => none(Some(
                 show::schema(&self.shared, &self.settings, what).await?,
@@ -153,8 +158,10 @@ impl Session {
             Statement::CreateSource(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
+            | Statement::AlterSource(_)
             | Statement::AlterView(_)
             | Statement::Drop(_) => self.ddl(parsed).await,
+            Statement::InferSource(infer) => self.infer_source(infer, parsed, cancel).await,
             Statement::Insert(insert) => self.insert(insert, params, cancel).await,
             Statement::AdvanceWatermark { name, to } => {
                 let change = dml::advance(&self.shared, name, to).await?;
@@ -174,6 +181,10 @@ impl Session {
             Statement::Explain(what) => {
                 let batch = explain::explain(&self.shared, what, Some(parsed.location))?;
                 Ok(one_batch(batch, "EXPLAIN"))
+            }
+            Statement::Describe(name) => {
+                let catalog = self.shared.catalog.read().clone();
+                Ok(one_batch(columns::describe(&catalog, name)?, "DESCRIBE"))
             }
             Statement::Show(what) => {
                 let batch = show::show(&self.shared, &self.settings, what).await?;
@@ -253,6 +264,10 @@ impl Session {
                     ObjectKind::View
                 })
             }
+            Statement::AlterSource(alter) => {
+                ddl.alter_source(alter, &parsed.text)?;
+                "ALTER SOURCE"
+            }
             Statement::AlterView(alter) => {
                 ddl.alter_view(alter)?;
                 "ALTER MATERIALIZED VIEW"
@@ -265,6 +280,45 @@ impl Session {
         };
         *self.shared.catalog.write() = catalog;
         Ok(Outcome::Done(tag.to_owned()))
+    }
+
+    /// Reads a sample, shows the statement that declares what is in it, and carries that out.
+    async fn infer_source(
+        &mut self,
+        infer: &InferSource,
+        parsed: &Parsed,
+        cancel: &Cancel,
+    ) -> Result<Outcome> {
+        if self.shared.catalog.read().get(&infer.name.value).is_some() {
+            // As without INFER: an error, or nothing.
+            let notices = &mut self.notices;
+            crate::ddl::exists(
+                &self.shared.catalog.read(),
+                notices,
+                &infer.name,
+                infer.if_not_exists,
+            )?;
+            return Ok(Outcome::Done(create_tag(ObjectKind::Source).to_owned()));
+        }
+        let (_, factory) =
+            crate::ddl::open_source(&self.shared, &infer.connector, infer.options.clone())?;
+        let (create, now) = (infer.clone(), self.shared.clock.now());
+        let work = tokio::task::spawn_blocking(move || crate::infer::write(&create, &factory, now));
+        let written = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(query::canceled()),
+            written = work => {
+                written.map_err(|e| Error::internal(format!("reading a sample ended: {e}")))??
+            }
+        };
+        let create = self.parse(&written.statement)?.pop();
+        let create = create.ok_or_else(|| Error::internal("INFER wrote no statement"))?;
+        let outcome = self
+            .ddl(&create)
+            .await
+            .map_err(|error| error.at(Some(parsed.location)))?;
+        self.notices.extend(written.notices);
+        Ok(outcome)
     }
 
     /// Hands gathered DDL to the engine; what it refuses is taken back.
@@ -290,6 +344,16 @@ impl Session {
         params: &[ScalarValue],
         cancel: &Cancel,
     ) -> Result<Outcome> {
+        let target = produce::target(&self.shared.catalog.read(), insert)?;
+        if let Some(target) = target {
+            let bounded = self.plan(&insert.query).await?;
+            dml::check_width(insert, bounded.schema.fields().len(), target.width())?;
+            let rows = bounded
+                .run(params, cancel, self.shared.query_threads())
+                .await?;
+            let count = target.write(insert, rows).await?;
+            return Ok(Outcome::Done(format!("INSERT 0 {count}")));
+        }
         // The table and its columns are checked before the query runs.
         dml::rows_for(&self.shared, insert, &[])?;
         let bounded = self.plan(&insert.query).await?;
@@ -452,6 +516,8 @@ fn changes_catalog(statement: &Statement) -> bool {
         Statement::CreateSource(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
+            | Statement::InferSource(_)
+            | Statement::AlterSource(_)
             | Statement::AlterView(_)
             | Statement::Drop(_)
     )

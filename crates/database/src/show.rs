@@ -94,7 +94,7 @@ fn objects(catalog: &Catalog, kind: ObjectKind) -> Result<RecordBatch> {
     }
 }
 
-fn table(names: &[&str], columns: Vec<Vec<String>>) -> Result<RecordBatch> {
+pub(crate) fn table(names: &[&str], columns: Vec<Vec<String>>) -> Result<RecordBatch> {
     let fields: Vec<Field> = names
         .iter()
         .map(|n| Field::new(*n, DataType::Utf8, false))

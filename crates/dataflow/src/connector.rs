@@ -53,6 +53,30 @@ pub trait SourceFactory: Send + Sync + Debug {
 
     /// Name of what is read, for status rows: the topic, several with commas between, or the pattern of their names.
     fn topic(&self) -> String;
+
+    /// Opens a writer of records to where they are read from; `None` when the connector cannot write. Returns at once, as
+    /// [`SourceFactory::open`] does.
+    ///
+    /// # Errors
+    /// `22023` for options that a writer cannot have.
+    fn writer(&self) -> Result<Option<Box<dyn SourceWriter>>> {
+        Ok(None)
+    }
+}
+
+/// Writes records of one source. Used from one thread, which may wait.
+pub trait SourceWriter: Send {
+    /// Hands over a record, which is copied. Waits while too many are on their way, for a bounded time.
+    ///
+    /// # Errors
+    /// `54000` for a record that is too large, `08006` when nobody takes it.
+    fn write(&mut self, key: Option<&[u8]>, value: &[u8]) -> Result<()>;
+
+    /// Waits until all records are acknowledged, for a bounded time.
+    ///
+    /// # Errors
+    /// `08006` with how many were acknowledged, when not all were.
+    fn finish(&mut self) -> Result<()>;
 }
 
 /// Which optional parts of a record the reader must hand over.

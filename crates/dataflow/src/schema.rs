@@ -32,6 +32,8 @@ pub enum ColumnOrigin {
     Timestamp,
     /// The record's headers as JSON text.
     Headers,
+    /// The fields of the record that no column reads, as the text of one JSON object.
+    Rest,
 }
 
 /// How a timestamp is written in the record.
@@ -97,6 +99,16 @@ impl SourceSchema {
                 .map(field)
                 .collect::<Vec<_>>(),
         ))
+    }
+
+    /// The first steps of the paths of all columns: the fields of a record that are not in [`ColumnOrigin::Rest`].
+    pub fn read_fields(&self) -> impl Iterator<Item = &str> {
+        self.columns
+            .iter()
+            .filter_map(|column| match &column.origin {
+                ColumnOrigin::Field(path) => path.first().map(String::as_str),
+                _ => None,
+            })
     }
 
     /// Index of the column called `name`.

@@ -18,6 +18,9 @@ pub type Reply<T> = Sender<Result<T>>;
 pub enum Change {
     /// A source exists; nothing is read before a view wants it.
     CreateSource(Arc<SourceSpec>),
+    /// A source has another definition with the same columns before its new ones: views made from now on read by it, the
+    /// others go on as they were.
+    AlterSource(Arc<SourceSpec>),
     /// A table exists.
     CreateTable(TableSpec),
     /// A view runs.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataflow::Watermark;
 
-use crate::core::Core;
+use crate::core::{Core, FeedSlot};
 use crate::feed::Feed;
 use crate::status::{PartitionStatus, SourceStatus, Status, ViewStatus};
 
@@ -49,10 +49,18 @@ impl Core {
     }
 
     fn source_status(&self, name: &str, topic: String) -> SourceStatus {
+        // Of reads by several definitions the one by the newest tells.
+        let newest = |f: &&FeedSlot| {
+            let now = self.sources.get(name);
+            now.is_some_and(|spec| Arc::ptr_eq(spec, f.feed.spec()))
+        };
+        let shared = |f: &&FeedSlot| f.shared && f.feed.spec().name == name;
         let slot = self
             .feeds
             .iter()
-            .find(|f| f.shared && f.feed.spec().name == name);
+            .filter(shared)
+            .find(newest)
+            .or_else(|| self.feeds.iter().find(shared));
         let Some(slot) = slot else {
             return SourceStatus {
                 name: name.to_owned(),

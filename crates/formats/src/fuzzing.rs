@@ -131,6 +131,17 @@ fn schema(choice: u8) -> SourceSchema {
             origin: ColumnOrigin::Timestamp,
         });
     }
+    if choice & 32 != 0 {
+        columns.insert(
+            2,
+            Column {
+                name: "rest".to_owned(),
+                data_type: DataType::Utf8,
+                nullable: false,
+                origin: ColumnOrigin::Rest,
+            },
+        );
+    }
     let time = columns.iter().position(|c| c.data_type == timestamptz());
     let watermark = time.map(|column| WatermarkDecl { column, delay: 0 });
     SourceSchema {

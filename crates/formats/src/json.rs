@@ -5,6 +5,8 @@
 //! - Of a repeated key the last value counts. A field that is absent, or NULL, or whose parent is absent or NULL, is NULL.
 //! - TEXT takes a string's text, and of every other value its JSON text as it stands in the record. Integers take numbers
 //!   without fraction and exponent; NUMERIC is exact and rounds halves away from zero; numbers in strings are refused.
+//! - The rest of a record is an object of the fields that begin no column's path, their keys and values as they stand in the
+//!   record, in the record's order; of a repeated key only the last is there.
 //! - Numbers are times as `timestamp.format` says, a fraction allowed; digits beyond microseconds are cut off. ISO 8601
 //!   text with a zone is converted to UTC, also for TIMESTAMP without time zone.
 
@@ -13,21 +15,23 @@ mod convert;
 mod field;
 mod lanes;
 mod number;
+mod rest;
 mod rows;
+pub(crate) mod sample;
 mod scan;
 mod shape;
 mod template;
 mod time;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
-use dataflow::schema::SourceSchema;
+use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::{Result, Slab};
 
 use crate::bad::{Bad, BadReason, BadRecord};
@@ -37,6 +41,7 @@ use convert::{Converter, not_json};
 use field::{Field, Record};
 pub use lanes::LaneCounts;
 use lanes::{BLOCK, Lanes};
+use rest::Rest;
 use rows::Block;
 use scan::Kind;
 use shape::Shapes;
@@ -69,13 +74,16 @@ impl JsonDecoder {
     ///
     /// # Errors
     /// `0A000` when a declared column has a type that JSON values are not decoded to, or a type other than that of its
-    /// origin: TEXT for keys and headers, an integer for the partition, BIGINT for the offset, a timestamp for the time.
+    /// origin: TEXT for keys, headers and the rest, an integer for the partition, BIGINT for the offset, a timestamp for the time.
     pub fn new(schema: &SourceSchema, wanted: &[usize], limits: Limits) -> Result<Self> {
         let mut shapes = Shapes::new();
         let mut fields = Vec::with_capacity(schema.columns.len());
         let event_time = schema.watermark.as_ref().map(|watermark| watermark.column);
         for (at, declared) in schema.columns.iter().enumerate() {
             let mut field = Field::new(declared, wanted.contains(&at), &mut shapes)?;
+            if declared.origin == ColumnOrigin::Rest {
+                field.rest = Some(Box::new(Rest::new(schema.read_fields())));
+            }
             if event_time == Some(at) {
                 field.required = Some("the event time");
             }

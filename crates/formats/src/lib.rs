@@ -5,7 +5,9 @@
 
 mod bad;
 mod columns;
+mod encode;
 pub mod fuzzing;
+pub mod infer;
 mod json;
 mod payloads;
 
@@ -16,6 +18,8 @@ use dataflow::schema::SourceSchema;
 use dataflow::{Error, Result, Slab};
 
 pub use bad::{BadReason, BadRecord};
+pub use encode::JsonEncoder;
+pub use json::sample::JsonSample;
 pub use json::{JsonDecoder, LaneCounts};
 
 /// Turns records of one source into rows. Used from one thread; it keeps buffers and guesses from call to call, never

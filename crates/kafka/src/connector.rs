@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dataflow::connector::{Connector, OpenRequest, SourceFactory, SourceReader};
+use dataflow::connector::{Connector, OpenRequest, SourceFactory, SourceReader, SourceWriter};
 use dataflow::options::Options;
 use dataflow::{Clock, Result};
 
@@ -11,6 +11,7 @@ use crate::link;
 use crate::reader::KafkaReader;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::writer::KafkaWriter;
 
 /// Reads topics of Kafka: `WITH (connector = 'kafka', topic = '…', brokers = '…')`.
 pub struct KafkaConnector {
@@ -67,5 +68,9 @@ impl SourceFactory for KafkaSource {
 
     fn topic(&self) -> String {
         self.settings.topics.to_string()
+    }
+
+    fn writer(&self) -> Result<Option<Box<dyn SourceWriter>>> {
+        Ok(Some(Box::new(KafkaWriter::new(&self.settings)?)))
     }
 }

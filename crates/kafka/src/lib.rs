@@ -17,6 +17,7 @@ mod shared;
 mod start;
 mod stop;
 mod topics;
+mod writer;
 
 pub use connector::KafkaConnector;
 pub use producer::{Delivery, Producer, Record};

@@ -127,6 +127,20 @@ pub(crate) fn take_config(
     Ok(config)
 }
 
+/// The properties of a producer beside a consumer with `config`: what its user has set. librdkafka passes over those
+/// that only consumers have.
+pub(crate) fn for_producer(config: &ClientConfig) -> Vec<(&str, &str)> {
+    let own = |name: &str, value: &str| {
+        let defaults = DEFAULTS.iter().chain(&OWNED);
+        defaults
+            .into_iter()
+            .any(|default| *default == (name, value))
+            || matches!(name, "group.id" | "bootstrap.servers")
+    };
+    let given = config.config_map().into_iter();
+    given.filter(|(name, value)| !own(name, value)).collect()
+}
+
 fn refuse(name: &str, value: &str) -> Result<()> {
     if name == "security.protocol" && value.to_ascii_lowercase().ends_with("ssl") {
         let what = format_args!("TLS to Kafka (\"{PREFIX}{name}\" = '{value}')");

@@ -41,6 +41,17 @@ impl Topics {
         }
     }
 
+    /// The one topic, if there is just one.
+    pub(crate) fn only(&self) -> Option<&str> {
+        match self {
+            Self::Named(names) => match names.as_slice() {
+                [name] => Some(name),
+                _ => None,
+            },
+            Self::Matching(_) => None,
+        }
+    }
+
     fn named(entry: &OptionEntry) -> Result<Self> {
         let mut names: Vec<Arc<str>> = Vec::new();
         for name in entry.value.split([',', ';']).map(str::trim) {

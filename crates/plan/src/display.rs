@@ -6,6 +6,7 @@ use dataflow::Micros;
 use dataflow::time::{MILLI, MINUTE, SECOND};
 use datafusion::logical_expr::Expr;
 
+use crate::estimate::estimate;
 use crate::node::{AggSpec, Emit, Mode, Node, Op, SessionEnds, StateRule};
 use crate::window::{Window, WindowKind};
 
@@ -61,14 +62,57 @@ impl fmt::Display for Window {
     }
 }
 
+/// Where a watermark comes from: the event time of a source or table, and how far the watermark is behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeOrigin {
+    /// `source` or `table`.
+    pub kind: &'static str,
+    /// Its name.
+    pub relation: String,
+    /// The column of the event time.
+    pub column: String,
+    /// In microseconds.
+    pub delay: Micros,
+}
+
+impl fmt::Display for TimeOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.column)?;
+        if self.delay != 0 {
+            write!(f, " - {}", duration(self.delay))?;
+        }
+        write!(f, " of {} {}", self.kind, self.relation)
+    }
+}
+
+/// Tells where the watermark of a relation comes from: several origins where it is the least of theirs, none where there is
+/// no event time.
+pub type Origins<'a> = &'a dyn Fn(&str) -> Vec<TimeOrigin>;
+
 /// The plan as indented lines, root first.
-pub fn lines(root: &Node) -> Vec<String> {
+pub fn lines(root: &Node, origins: Origins<'_>) -> Vec<String> {
     let mut out = Vec::new();
-    walk(root, 0, &mut out);
+    walk(root, 0, origins, &mut out);
     out
 }
 
-fn walk(node: &Node, depth: usize, out: &mut Vec<String>) {
+/// Where the watermark of a node comes from, each origin once.
+pub fn origins_of(node: &Node, origins: Origins<'_>) -> Vec<TimeOrigin> {
+    let mut found = match &node.op {
+        Op::Read { relation, .. } => origins(relation),
+        _ => Vec::new(),
+    };
+    for input in &node.inputs {
+        for origin in origins_of(input, origins) {
+            if !found.contains(&origin) {
+                found.push(origin);
+            }
+        }
+    }
+    found
+}
+
+fn walk(node: &Node, depth: usize, origins: Origins<'_>, out: &mut Vec<String>) {
     let mut line = "  ".repeat(depth);
     if depth > 0 {
         line.push_str("-> ");
@@ -76,9 +120,13 @@ fn walk(node: &Node, depth: usize, out: &mut Vec<String>) {
     line.push_str(&describe(node));
     out.push(line);
     let pad = "  ".repeat(depth) + if depth > 0 { "     " } else { "  " };
-    out.push(format!("{pad}{}", properties(node)));
+    let from = origins_of(node, origins);
+    out.push(format!("{pad}{}", properties(node, &from)));
+    if let Some(estimate) = estimate(node, from.iter().map(|origin| origin.delay).max()) {
+        out.push(format!("{pad}estimate: {estimate}"));
+    }
     for input in &node.inputs {
-        walk(input, depth + 1, out);
+        walk(input, depth + 1, origins, out);
     }
 }
 
@@ -217,7 +265,7 @@ fn list(exprs: &[Expr]) -> String {
         .join(", ")
 }
 
-fn properties(node: &Node) -> String {
+fn properties(node: &Node, from: &[TimeOrigin]) -> String {
     let mode = match node.mode {
         Mode::Append => "append",
         Mode::Updating => "updating",
@@ -227,10 +275,12 @@ fn properties(node: &Node) -> String {
         .iter()
         .map(|t| node.schema.field(t.index).name().clone())
         .collect();
-    let watermark = if times.is_empty() {
-        "none".to_owned()
-    } else {
-        times.join(", ")
+    let from: Vec<String> = from.iter().map(ToString::to_string).collect();
+    let watermark = match (times.is_empty(), from.as_slice()) {
+        (true, _) => "none".to_owned(),
+        (false, []) => times.join(", "),
+        (false, [one]) => format!("{} from {one}", times.join(", ")),
+        (false, many) => format!("{} from the least of {}", times.join(", "), many.join(", ")),
     };
     format!(
         "mode {mode}; watermark {watermark}; state {}",

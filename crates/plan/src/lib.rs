@@ -1,6 +1,7 @@
 //! The continuous plan as data: what SQL gives to the engine. Expressions are DataFusion's, nodes are ours.
 
 pub mod display;
+mod estimate;
 pub mod node;
 pub mod relation;
 pub mod window;

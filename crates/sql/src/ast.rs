@@ -1,7 +1,7 @@
 //! clickmill's statements: what the parser gives and the database carries out.
 
 use dataflow::options::OptionEntry;
-use dataflow::schema::SourceSchema;
+use dataflow::schema::{Column, SourceSchema, TimestampFormat};
 use dataflow::{Location, Micros};
 use sqlparser::ast::{Expr, Query};
 
@@ -31,6 +31,8 @@ pub struct Name {
 pub enum Statement {
     /// `CREATE SOURCE`, or Flink's `CREATE TABLE … WITH ('connector' = …)`.
     CreateSource(CreateSource),
+    /// `CREATE SOURCE … INFER`: a source whose columns a sample of its records tells.
+    InferSource(InferSource),
     /// `CREATE TABLE` without a connector: a small table, in tests with a watermark also a stream.
     CreateTable(CreateTable),
     /// `CREATE [MATERIALIZED] VIEW`.
@@ -39,6 +41,8 @@ pub enum Statement {
     Drop(Drop),
     /// `ALTER MATERIALIZED VIEW name …`.
     AlterView(AlterView),
+    /// `ALTER SOURCE name ADD COLUMN …`.
+    AlterSource(AlterSource),
     /// `INSERT INTO table [(columns)] query`.
     Insert(Insert),
     /// `ADVANCE WATERMARK FOR table TO time`: moves the event time of a table by hand.
@@ -58,6 +62,8 @@ pub enum Statement {
     Explain(Explain),
     /// `SHOW …`.
     Show(Show),
+    /// `DESCRIBE name`: the columns of a relation.
+    Describe(Name),
     /// `SET [SESSION | LOCAL] name { = | TO } value`; the value as text, `None` for `DEFAULT`.
     Set {
         /// Setting, lower-case.
@@ -92,6 +98,44 @@ pub struct CreateSource {
     pub options: Vec<OptionEntry>,
     /// The connector's name and where it stands.
     pub connector: Name,
+}
+
+/// `CREATE SOURCE name … WITH (…) … INFER [(SAMPLE records)]`, without a list of columns.
+#[derive(Clone, Debug)]
+pub struct InferSource {
+    /// Its name.
+    pub name: Name,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// The columns of `INCLUDE`.
+    pub included: Vec<Column>,
+    /// How timestamps are written in records.
+    pub timestamps: TimestampFormat,
+    /// As in [`CreateSource`].
+    pub options: Vec<OptionEntry>,
+    /// The connector's name and where it stands.
+    pub connector: Name,
+    /// Most records to look at.
+    pub sample: usize,
+    /// The clauses other than INFER as written, each one piece.
+    pub clauses: Vec<String>,
+    /// Whether FORMAT is among the clauses.
+    pub format_given: bool,
+}
+
+/// `ALTER SOURCE [IF EXISTS] name ADD [COLUMN] [IF NOT EXISTS] column`.
+#[derive(Clone, Debug)]
+pub struct AlterSource {
+    /// Its name.
+    pub name: Name,
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// The new column.
+    pub column: Column,
+    /// Where its name stands.
+    pub column_location: Option<Location>,
 }
 
 /// `CREATE TABLE` without a connector.

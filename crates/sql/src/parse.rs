@@ -7,9 +7,11 @@ mod create;
 mod create_source;
 mod create_view;
 mod cursor;
+mod describe;
 mod drop;
 mod emit;
 mod explain;
+mod infer;
 mod insert;
 mod set;
 mod show;
@@ -100,6 +102,7 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
         "SUBSCRIBE" => subscribe::subscribe(cursor).map(Statement::Subscribe),
         "COPY" => copy::copy(cursor),
         "EXPLAIN" => explain::explain(cursor),
+        "DESCRIBE" | "DESC" => describe::describe(cursor),
         "SHOW" => show::show(cursor),
         "SET" => set::set(cursor),
         "RESET" => set::reset(cursor),

@@ -17,7 +17,7 @@ use crate::view::{View, ViewSpec, ViewState};
 impl Core {
     pub(super) fn change(&mut self, change: Change) -> Result<()> {
         match change {
-            Change::CreateSource(spec) => {
+            Change::CreateSource(spec) | Change::AlterSource(spec) => {
                 self.sources.insert(spec.name.clone(), spec);
                 Ok(())
             }
@@ -180,7 +180,7 @@ impl Core {
         let shared = self
             .feeds
             .iter_mut()
-            .find(|f| f.shared && !f.failed && f.feed.spec().name == spec.name);
+            .find(|f| f.shared && !f.failed && Arc::ptr_eq(f.feed.spec(), &spec));
         if let Some(slot) = shared {
             let is_early = slot.feed.counts().records == 0 || !spec.factory.replays();
             if is_early && slot.feed.can_serve(&consumer.columns) {

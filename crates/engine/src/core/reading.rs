@@ -1,5 +1,7 @@
 //! Reading sources: polls, failures, and views that pass from a read of their own to the shared one.
 
+use std::sync::Arc;
+
 use dataflow::{Error, Micros};
 
 use super::{Core, FeedSlot};
@@ -73,11 +75,12 @@ impl Core {
             if self.feeds[at].shared || self.feeds[at].failed {
                 continue;
             }
-            let name = self.feeds[at].feed.spec().name.clone();
+            // Definitions of one source that differ have a shared read each.
+            let spec = Arc::clone(self.feeds[at].feed.spec());
             let Some(shared) = self
                 .feeds
                 .iter()
-                .position(|f| f.shared && f.feed.spec().name == name)
+                .position(|f| f.shared && Arc::ptr_eq(f.feed.spec(), &spec))
             else {
                 // The view that read for all is gone: this read takes its place once it has caught up.
                 self.feeds[at].shared = true;

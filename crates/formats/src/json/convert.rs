@@ -67,7 +67,8 @@ impl Converter {
         Ok(())
     }
 
-    fn timestamp(&mut self, kind: Kind, text: &[u8]) -> Result<i64, BadReason> {
+    /// The time that a value stands for.
+    pub(super) fn timestamp(&mut self, kind: Kind, text: &[u8]) -> Result<i64, BadReason> {
         let scale = match self.timestamps {
             TimestampFormat::EpochSeconds => Some(6),
             TimestampFormat::Auto | TimestampFormat::EpochMillis => Some(3),

@@ -5,6 +5,7 @@ use dataflow::time::MILLI;
 use dataflow::{Error, Micros, Result, Slab};
 
 use super::convert::{Converter, shown};
+use super::rest::Rest;
 use super::rows::Weighed;
 use super::scan::{Kind, Token};
 use super::shape::Shapes;
@@ -24,6 +25,8 @@ pub(super) struct Field {
     pub(super) column: Column,
     /// The values of the block that the lanes have found last.
     pub(super) weighed: Weighed,
+    /// Writes the rest of records, for a column that takes it.
+    pub(super) rest: Option<Box<Rest>>,
     /// Bytes of text a row in the last batch, rounded up.
     pub(super) bytes_a_row: usize,
 }
@@ -39,6 +42,7 @@ pub(super) enum From {
     Offset,
     Timestamp,
     Headers,
+    Rest,
 }
 
 /// One record with its surroundings.
@@ -79,6 +83,7 @@ impl Field {
             ColumnOrigin::Key => (From::Key, "the record's key".to_owned(), is_text),
             ColumnOrigin::Headers => (From::Headers, "the record's headers".to_owned(), is_text),
             ColumnOrigin::Topic => (From::Topic, "the record's topic".to_owned(), is_text),
+            ColumnOrigin::Rest => (From::Rest, "the record's rest".to_owned(), is_text),
             ColumnOrigin::Partition => (
                 From::Partition,
                 "the record's partition".to_owned(),
@@ -104,6 +109,7 @@ impl Field {
             kept,
             column,
             weighed: Weighed::new(cells),
+            rest: None,
             bytes_a_row: 0,
         })
     }
@@ -124,6 +130,8 @@ impl Field {
                 }
                 self.fill_field(token, record.text, converter)?;
             }
+            // Every good record has a rest.
+            From::Rest if !self.kept => return Ok(()),
             _ => self.fill_meta(record)?,
         }
         if !self.kept {
@@ -192,6 +200,11 @@ impl Field {
                 values.push(micros);
             }
             (From::Topic, _) => return self.fill_text(Some(slab.topic.as_bytes()), false),
+            (From::Rest, Cells::Text(out)) => {
+                if let Some(rest) = &mut self.rest {
+                    rest.push(record.text, out);
+                }
+            }
             (From::Key, _) => return self.fill_text(slab.key(row), slab.keys.is_empty()),
             (From::Headers, _) => return self.fill_text(slab.header(row), slab.headers.is_empty()),
             _ => unreachable!("Field::new has refused other types"),

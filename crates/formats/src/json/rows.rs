@@ -126,11 +126,12 @@ impl Field {
     pub(super) fn append(&mut self, block: Block<'_>, rows: Range<usize>, lanes: &Lanes) {
         let From::Field(slot) = self.from else {
             for row in rows {
+                let row = block.first + row;
                 let record = Record {
                     slab: block.slab,
-                    row: block.first + row,
+                    row,
                     partition: block.partition,
-                    text: &[],
+                    text: block.slab.value(row).unwrap_or_default(),
                 };
                 self.fill_meta(record)
                     .expect("only rows that weigh has let pass are appended");

@@ -1,6 +1,6 @@
 //! What the JSON decoder takes and refuses, value by value; `random` compares it with a reference decoder.
 
-mod random;
+pub(crate) mod random;
 mod reference;
 mod streams;
 mod times;
@@ -17,7 +17,7 @@ use dataflow::schema::{
 use crate::{BadReason, Decoded, Decoder, FORMATS, JsonDecoder, Limits, decoder};
 
 /// A nullable column with the field at `path` (steps joined by dots), named by its path.
-fn field(path: &str, data_type: DataType) -> Declared {
+pub(crate) fn field(path: &str, data_type: DataType) -> Declared {
     let steps = path.split('.').map(str::to_owned).collect();
     let origin = ColumnOrigin::Field(steps);
     Declared {
@@ -28,7 +28,7 @@ fn field(path: &str, data_type: DataType) -> Declared {
     }
 }
 
-fn meta(name: &str, origin: ColumnOrigin, data_type: DataType) -> Declared {
+pub(super) fn meta(name: &str, origin: ColumnOrigin, data_type: DataType) -> Declared {
     Declared {
         name: name.to_owned(),
         data_type,
@@ -37,7 +37,7 @@ fn meta(name: &str, origin: ColumnOrigin, data_type: DataType) -> Declared {
     }
 }
 
-fn schema(columns: Vec<Declared>) -> SourceSchema {
+pub(crate) fn schema(columns: Vec<Declared>) -> SourceSchema {
     SourceSchema {
         columns,
         watermark: None,
@@ -45,7 +45,7 @@ fn schema(columns: Vec<Declared>) -> SourceSchema {
     }
 }
 
-fn slab_of<T: AsRef<[u8]>>(records: &[T]) -> Slab {
+pub(crate) fn slab_of<T: AsRef<[u8]>>(records: &[T]) -> Slab {
     let mut slab = Slab::default();
     for (offset, record) in (100..).zip(records) {
         slab.push(Some(record.as_ref()), offset, 1_000 + offset);
@@ -53,7 +53,7 @@ fn slab_of<T: AsRef<[u8]>>(records: &[T]) -> Slab {
     slab
 }
 
-fn decode_all(schema: &SourceSchema, slab: &Slab) -> Decoded {
+pub(super) fn decode_all(schema: &SourceSchema, slab: &Slab) -> Decoded {
     let wanted: Vec<usize> = (0..schema.columns.len()).collect();
     let mut decoder = JsonDecoder::new(schema, &wanted, Limits::default()).unwrap();
     decoder.decode(slab, 0..slab.len(), 7)

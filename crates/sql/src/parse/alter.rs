@@ -1,15 +1,21 @@
-//! `ALTER MATERIALIZED VIEW [IF EXISTS] name { SUSPEND | RESUME [SKIP] }`.
+//! `ALTER MATERIALIZED VIEW [IF EXISTS] name { SUSPEND | RESUME [SKIP] }`, and `ALTER SOURCE … ADD COLUMN …`.
 
 use dataflow::Result;
+use sqlparser::tokenizer::Token;
 
+use super::columns::Declared;
+use super::create::if_not_exists;
 use super::cursor::Cursor;
 use super::unsupported;
-use crate::ast::{AlterView, Statement, ViewAction};
+use crate::ast::{AlterSource, AlterView, Statement, ViewAction};
 
 /// Reads an ALTER statement; other kinds of objects and other actions are refused by name.
 pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let start = cursor.clone();
     cursor.expect(&["ALTER"])?;
+    if cursor.accept(&["SOURCE"]) || cursor.accept(&["TABLE"]) {
+        return alter_source(cursor, &start);
+    }
     if !cursor.accept(&["MATERIALIZED", "VIEW"]) {
         return Err(unsupported::refuse_statement(&start));
     }
@@ -35,5 +41,35 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Statement> {
         name,
         if_exists,
         action,
+    }))
+}
+
+/// Reads what follows `ALTER SOURCE`, or `ALTER TABLE` as Flink has it for a source.
+fn alter_source(cursor: &mut Cursor<'_>, start: &Cursor<'_>) -> Result<Statement> {
+    let if_exists = cursor.accept(&["IF", "EXISTS"]);
+    let name = cursor.name()?;
+    if cursor.at_end() {
+        return Err(cursor.unexpected());
+    }
+    if !cursor.accept(&["ADD"]) {
+        let refused = unsupported::refuse_statement(start);
+        return Err(refused.hint("ALTER SOURCE name ADD COLUMN … is what there is"));
+    }
+    cursor.accept(&["COLUMN"]);
+    let if_not_exists = if_not_exists(cursor);
+    if cursor.sees_token(&Token::LParen) {
+        return Err(cursor
+            .unsupported("a list of columns in ADD")
+            .hint("add one column by a statement"));
+    }
+    cursor.refuse(&["WATERMARK", "FOR"])?;
+    let column_location = cursor.location();
+    let column = Declared::one_column(cursor)?;
+    Ok(Statement::AlterSource(AlterSource {
+        name,
+        if_exists,
+        if_not_exists,
+        column,
+        column_location,
     }))
 }

@@ -40,6 +40,21 @@ impl Declared {
         Ok(declared)
     }
 
+    /// Reads one column, as between the commas of a list.
+    pub(super) fn one_column(cursor: &mut Cursor<'_>) -> Result<Column> {
+        let mut declared = Self::default();
+        declared.column(cursor)?;
+        match declared.columns.pop() {
+            Some(column) => Ok(column),
+            None => Err(Error::internal("a column was read and not declared")),
+        }
+    }
+
+    /// The columns so far.
+    pub(super) fn into_columns(self) -> Vec<Column> {
+        self.columns
+    }
+
     /// Adds a column; a second one of the same name is an error.
     pub(super) fn add(&mut self, column: Column, location: Option<Location>) -> Result<()> {
         if self.columns.iter().any(|other| other.name == column.name) {
@@ -163,6 +178,8 @@ fn nullability(cursor: &mut Cursor<'_>) -> Result<bool> {
         "STORAGE",
         "COMPRESSION",
         "AUTO_INCREMENT",
+        "FIRST",
+        "AFTER",
     ] {
         cursor.refuse(&[clause])?;
     }
@@ -283,6 +300,7 @@ pub(super) fn included(name: String, origin: ColumnOrigin) -> Column {
         ColumnOrigin::Partition => (DataType::Int32, false),
         ColumnOrigin::Offset => (DataType::Int64, false),
         ColumnOrigin::Timestamp => (timestamptz(), false),
+        ColumnOrigin::Rest => (DataType::Utf8, false),
         ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => {
             (DataType::Utf8, true)
         }
@@ -303,6 +321,7 @@ fn check_metadata_type(origin: &ColumnOrigin, data_type: &DataType) -> Result<()
         ColumnOrigin::Key
         | ColumnOrigin::Headers
         | ColumnOrigin::Topic
+        | ColumnOrigin::Rest
         | ColumnOrigin::Field(_) => (*data_type == DataType::Utf8, "TEXT"),
     };
     if fits {

@@ -1,15 +1,16 @@
 //! `CREATE SOURCE`, and `CREATE TABLE` both as a small table and in Flink's form for a source.
 
 use dataflow::options::{OptionEntry, bad_value};
-use dataflow::schema::{SourceSchema, TimestampFormat};
-use dataflow::{Error, Result, SqlState};
+use dataflow::schema::{ColumnOrigin, SourceSchema, TimestampFormat};
+use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::tokenizer::Token;
 
 use super::columns::{Declared, included, metadata_origin};
 use super::create::if_not_exists;
 use super::cursor::Cursor;
+use super::infer::infer;
 use super::with_options::options;
-use crate::ast::{CreateSource, CreateTable, Name, Statement};
+use crate::ast::{CreateSource, CreateTable, InferSource, Name, Statement};
 
 /// The connectors whose records may have several formats, so that it must be said which.
 const WITH_FORMAT: [&str; 4] = ["kafka", "file", "filesystem", "socket"];
@@ -18,33 +19,48 @@ const WITH_FORMAT: [&str; 4] = ["kafka", "file", "filesystem", "socket"];
 pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let if_not_exists = if_not_exists(cursor);
     let name = cursor.name()?;
-    if !cursor.sees_token(&Token::LParen) {
-        return Err(without_columns(cursor)?);
-    }
-    let mut declared = Declared::read(cursor)?;
-    let mut with: Option<Vec<OptionEntry>> = None;
-    let mut format = false;
-    loop {
-        if cursor.accept(&["INCLUDE"]) {
-            include(cursor, &mut declared)?;
-        } else if with.is_none() && cursor.accept(&["WITH"]) {
-            with = Some(options(cursor)?);
-        } else if !format && cursor.sees(&["FORMAT"]) {
-            read_format(cursor)?;
-            format = true;
-        } else {
-            break;
-        }
-    }
-    for clause in ["INFER", "AS", "ENCODE", "KEY", "ROW"] {
+    let without_columns = cursor
+        .unexpected()
+        .detail("a source needs a list of columns, or INFER");
+    let listed = cursor.sees_token(&Token::LParen);
+    let mut declared = if listed {
+        Declared::read(cursor)?
+    } else {
+        Declared::default()
+    };
+    let clauses = Clauses::read(cursor, &mut declared)?;
+    for clause in ["AS", "ENCODE", "KEY", "ROW"] {
         cursor.refuse(&[clause])?;
     }
     let end = cursor.location();
     cursor.finish()?;
-    let mut options = with.ok_or_else(|| missing("WITH (connector = 'kafka', …)").at(end))?;
+    if !listed && clauses.infer.is_none() {
+        return Err(without_columns);
+    }
+    let mut options = clauses
+        .with
+        .ok_or_else(|| missing("WITH (connector = 'kafka', …)").at(end))?;
     let connector = take_connector(&mut options)
         .ok_or_else(|| missing("connector = '…' in WITH (…)").at(end))?;
-    if WITH_FORMAT.contains(&connector.value.as_str()) && !format {
+    if let Some((sample, at)) = clauses.infer {
+        if listed {
+            return Err(Error::unsupported("INFER beside a list of columns")
+                .hint("leave one of them out")
+                .at(at));
+        }
+        return Ok(Statement::InferSource(InferSource {
+            name,
+            if_not_exists,
+            timestamps: take_timestamps(&mut options)?,
+            included: declared.into_columns(),
+            options,
+            connector,
+            sample,
+            clauses: clauses.written,
+            format_given: clauses.format,
+        }));
+    }
+    if WITH_FORMAT.contains(&connector.value.as_str()) && !clauses.format {
         return Err(missing("FORMAT PLAIN ENCODE JSON").at(end));
     }
     let schema = schema(declared, &mut options)?;
@@ -55,6 +71,40 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
         options,
         connector,
     }))
+}
+
+/// What follows the columns of a source, in any order.
+#[derive(Default)]
+struct Clauses {
+    with: Option<Vec<OptionEntry>>,
+    format: bool,
+    /// Records to look at, and where INFER stands.
+    infer: Option<(usize, Option<Location>)>,
+    /// All but INFER as written.
+    written: Vec<String>,
+}
+
+impl Clauses {
+    fn read(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<Self> {
+        let mut clauses = Self::default();
+        loop {
+            let (start, at) = (cursor.position(), cursor.location());
+            if cursor.accept(&["INCLUDE"]) {
+                include(cursor, declared)?;
+            } else if clauses.with.is_none() && cursor.accept(&["WITH"]) {
+                clauses.with = Some(options(cursor)?);
+            } else if !clauses.format && cursor.sees(&["FORMAT"]) {
+                read_format(cursor)?;
+                clauses.format = true;
+            } else if clauses.infer.is_none() && cursor.accept(&["INFER"]) {
+                clauses.infer = Some((infer(cursor)?, at));
+                continue;
+            } else {
+                return Ok(clauses);
+            }
+            clauses.written.push(cursor.text_since(start).to_owned());
+        }
+    }
 }
 
 /// Reads what follows `CREATE TABLE`.
@@ -145,16 +195,6 @@ fn columns_only(cursor: &Cursor<'_>) -> bool {
     ahead.column_list().is_ok() && ahead.sees(&["AS"])
 }
 
-/// The error for a source without a list of columns.
-fn without_columns(cursor: &mut Cursor<'_>) -> Result<Error> {
-    let error = cursor.unexpected();
-    if cursor.accept(&["WITH"]) {
-        options(cursor)?;
-        cursor.refuse(&["INFER"])?;
-    }
-    Ok(error.detail("a source needs a list of columns"))
-}
-
 fn missing(what: &str) -> Error {
     Error::new(SqlState::SYNTAX_ERROR, format!("the source lacks {what}"))
 }
@@ -166,10 +206,15 @@ fn include(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<()> {
         let Some(word) = cursor.word_at(0) else {
             return Err(cursor.unexpected());
         };
-        let Some(origin) = metadata_origin(&word.value.to_ascii_lowercase()) else {
+        let word_is_rest = word.value.eq_ignore_ascii_case("rest");
+        let origin = match metadata_origin(&word.value.to_ascii_lowercase()) {
+            None if word_is_rest => Some(ColumnOrigin::Rest),
+            origin => origin,
+        };
+        let Some(origin) = origin else {
             return Err(
                 Error::unsupported(format!("INCLUDE {}", word.value.to_ascii_uppercase()))
-                    .hint("INCLUDE KEY, TOPIC, PARTITION, OFFSET, TIMESTAMP or HEADERS")
+                    .hint("INCLUDE KEY, TOPIC, PARTITION, OFFSET, TIMESTAMP, HEADERS or REST")
                     .at(at),
             );
         };
@@ -253,7 +298,13 @@ fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSc
             .hint("use 'timestamp.format' = 'iso8601'")
             .at(entry.location));
     }
-    let timestamps = match take(options, "timestamp.format") {
+    let timestamps = take_timestamps(options)?;
+    declared.schema(timestamps)
+}
+
+/// Takes `timestamp.format`.
+fn take_timestamps(options: &mut Vec<OptionEntry>) -> Result<TimestampFormat> {
+    Ok(match take(options, "timestamp.format") {
         None => TimestampFormat::default(),
         Some(entry) => match entry.value.to_ascii_lowercase().as_str() {
             "auto" => TimestampFormat::Auto,
@@ -266,6 +317,5 @@ fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSc
                     .hint("choices: auto, epoch_s, epoch_ms, epoch_us, iso8601"));
             }
         },
-    };
-    declared.schema(timestamps)
+    })
 }

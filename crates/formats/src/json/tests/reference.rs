@@ -25,6 +25,8 @@ pub(super) enum Cell {
     Text(String),
     /// A text that is the JSON text of this object or array.
     Json(Value),
+    /// A text that is the JSON text of this object, though no piece of the record.
+    Rest(Value),
     Boolean(bool),
     Integer(i128),
     Float64(f64),
@@ -47,7 +49,10 @@ pub(super) fn decode(schema: &SourceSchema, slab: &Slab, row: usize, partition: 
     let event_time = schema.watermark.as_ref().map(|watermark| watermark.column);
     let mut cells = Vec::new();
     for (at, column) in schema.columns.iter().enumerate() {
-        let cell = cell(column, schema.timestamps, &value, slab, row, partition);
+        let cell = match column.origin {
+            ColumnOrigin::Rest => Ok(Cell::Rest(rest(schema, &value))),
+            _ => cell(column, schema.timestamps, &value, slab, row, partition),
+        };
         match cell {
             Err(reason) => return Outcome::Bad(reason),
             Ok(Cell::Null) if !column.nullable || event_time == Some(at) => {
@@ -134,11 +139,23 @@ fn cell(
         ColumnOrigin::Key => plain_text(slab.key(row)),
         ColumnOrigin::Headers => plain_text(slab.header(row)),
         ColumnOrigin::Topic => plain_text(Some(slab.topic.as_bytes())),
+        ColumnOrigin::Rest => unreachable!("made of the whole schema"),
         ColumnOrigin::Partition => Ok(Cell::Integer(partition.into())),
         ColumnOrigin::Offset => Ok(Cell::Integer(slab.offsets[row].into())),
         ColumnOrigin::Timestamp if slab.timestamps[row] < 0 => Ok(Cell::Null),
         ColumnOrigin::Timestamp => in_years(i128::from(slab.timestamps[row]) * 1000),
     }
+}
+
+/// The fields of the record that begin no column's path.
+fn rest(schema: &SourceSchema, record: &Value) -> Value {
+    let mut fields = record.as_object().unwrap().clone();
+    for column in &schema.columns {
+        if let ColumnOrigin::Field(path) = &column.origin {
+            fields.remove(&path[0]);
+        }
+    }
+    Value::Object(fields)
 }
 
 fn plain_text(bytes: Option<&[u8]>) -> Read {
