@@ -125,13 +125,7 @@ fn sources(status: &Status) -> Result<RecordBatch> {
             "end_offset",
             int(each().map(|p| p.filter(|p| p.end >= 0).map(|p| p.end))),
         ),
-        (
-            "lag",
-            int(each().map(|p| {
-                p.filter(|p| p.end >= 0)
-                    .map(|p| (p.end - p.position).max(0))
-            })),
-        ),
+        ("lag", int(each().map(|p| p.and_then(|p| p.lag)))),
         (
             "watermark",
             times(each().map(|p| p.and_then(|p| shown(p.watermark)))),

@@ -177,6 +177,12 @@ impl Partition {
         self.id == other.id && self.topic == other.topic
     }
 
+    /// Records still to read that are known of, if that is known.
+    pub fn lag(&self) -> Option<i64> {
+        let end = self.stop.map_or(self.end, |stop| self.end.min(stop));
+        (self.end >= 0).then(|| (end - self.position).max(0))
+    }
+
     /// Whether a bounded reader has handed over all it will.
     pub fn finished(&self) -> bool {
         self.stop.is_some_and(|stop| self.position >= stop)

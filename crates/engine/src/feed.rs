@@ -421,8 +421,7 @@ impl Feed {
         self.reader
             .partitions()
             .iter()
-            .filter(|p| p.end >= 0)
-            .map(|p| (p.end - p.position).max(0))
+            .filter_map(Partition::lag)
             .sum()
     }
 }

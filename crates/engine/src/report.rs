@@ -93,6 +93,7 @@ fn partitions(feed: &Feed) -> Vec<PartitionStatus> {
             id: p.id,
             position: p.position,
             end: p.end,
+            lag: p.lag(),
             watermark: feed.time().watermark_of(t),
             idle_since: t.idle.then_some(t.last_row),
             last_row: t.last_row,

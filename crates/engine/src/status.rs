@@ -48,6 +48,8 @@ pub struct PartitionStatus {
     pub position: i64,
     /// Offset one past the last record on the broker, or -1.
     pub end: i64,
+    /// Records still to read, if that is known.
+    pub lag: Option<i64>,
     /// Its own watermark.
     pub watermark: Watermark,
     /// Since when nothing came, in microseconds, when it is idle.

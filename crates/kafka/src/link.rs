@@ -144,6 +144,9 @@ impl Link {
         while !self.shared.is_stopped() {
             self.serve(TURN);
             self.send_commit();
+            if self.shared.is_finished() {
+                continue;
+            }
             if looked.elapsed() >= interval || self.shared.take_suspicion() {
                 interval = if self.look() { WATCH } else { RETRY };
                 looked = Instant::now();

@@ -154,10 +154,16 @@ impl SourceReader for KafkaReader {
         if let Some(news) = self.shared.take_news() {
             self.absorb(news);
         }
-        if let Some(failure) = &self.failure {
+        if let Some(failure) = &self.failure
+            && !self.shared.is_finished()
+        {
             return Err(failure.clone());
         }
         let count = self.partitions.len();
+        if count > 0 && self.partitions.iter().all(Partition::finished) {
+            self.shared.finish();
+            return Ok(());
+        }
         for step in 0..count {
             let at = (self.next + step) % count;
             if self.lanes[at].paused || self.lanes[at].gone || self.partitions[at].finished() {
@@ -186,6 +192,9 @@ impl SourceReader for KafkaReader {
     }
 
     fn health(&self) -> Health {
+        if self.shared.is_finished() {
+            return Health::Running;
+        }
         let health = self.shared.health();
         if health != Health::Running {
             return health;

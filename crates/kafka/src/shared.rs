@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     topic: String,
     /// The reader is gone.
     stopped: AtomicBool,
+    /// A bounded reader has handed over all it will: what happens to the topics does not matter any more.
+    finished: AtomicBool,
     /// There is news.
     fresh: AtomicBool,
     /// An error of the client makes a look at the connection worth while.
@@ -80,6 +82,7 @@ impl Shared {
             clock,
             topic: topic.to_owned(),
             stopped: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             fresh: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -92,6 +95,14 @@ impl Shared {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -98,6 +98,8 @@ async fn a_source_with_a_stop() {
         .until(&state("second"), PATIENCE, |state| state == "finished")
         .await;
     assert_eq!(client.value(&rows("first")).await, "/a1 /b1 /a1");
+    let lag = "SELECT sum(lag) FROM clickmill.jobs";
+    client.until(lag, PATIENCE, |lag| lag == "0").await;
     drop(client);
     drop(world);
     broker.shutdown().await;

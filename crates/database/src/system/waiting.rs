@@ -102,8 +102,7 @@ fn reason(
         return "all partitions are idle: new rows move the watermark, or the clock with watermark.idle_advance = 'wall'"
             .to_owned();
     };
-    let lag = partition.end - partition.position;
-    if partition.end >= 0 && lag > 0 {
+    if let Some(lag) = partition.lag.filter(|lag| *lag > 0) {
         return format!(
             "partition {} has {lag} records that are not read yet",
             partition.id

@@ -1,9 +1,10 @@
 //! Where reading begins and ends, which topics are read, and topics that are made anew.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::scratch::Scratch;
 use crate::support::{Open, PATIENCE, Reading, Row, open_topic, reason};
+use dataflow::{Clock as _, SystemClock};
 use kafka::{Producer, Record, admin};
 
 fn with<'a>(options: &'a [(&'a str, &'a str)]) -> Open<'a> {
@@ -55,8 +56,7 @@ fn offsets_as_start() {
 #[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
 fn times_relative_to_now_as_start_and_stop() {
     let scratch = Scratch::new("ago", 1);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now = i64::try_from(now.as_millis()).unwrap();
+    let now = SystemClock.now() / 1_000;
     let producer = Producer::new(&scratch.brokers, &scratch.topic, &[("linger.ms", "0")]).unwrap();
     for (minutes, value) in [(180, "old"), (90, "middle"), (1, "new")] {
         let record = Record {
@@ -124,6 +124,28 @@ fn the_latest_as_stop() {
         assert_eq!(reading.rows.len(), usize::try_from(stop).unwrap());
         assert!(reading.rows.iter().all(|row| row.offset < stop));
     }
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn what_happens_to_a_topic_behind_its_stop_does_not_matter() {
+    let scratch = Scratch::new("behind", 1);
+    scratch.fill(0, &["a"]);
+    let mut done = finished(&scratch, &[("stop", "latest")]);
+    let mut waiting = scratch.open(with(&[("stop", "0:9")]));
+    waiting.until_rows(1);
+    assert!(!done.step().unwrap());
+    scratch.make_anew(1);
+    let error = loop {
+        match waiting.step() {
+            Ok(_) => drop(waiting.waker.sleep(Duration::from_millis(100))),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.message().contains("was made anew"), "{error}");
+    assert!(!done.step().unwrap());
+    assert!(done.is_running() && done.reader.partitions()[0].finished());
+    assert_eq!(done.reader.partitions()[0].lag(), Some(0));
 }
 
 #[test]
