@@ -32,6 +32,7 @@ mod zone;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use engine::faults::{Fault, plant};
 use libtest_mimic::{Failed, Trial};
@@ -158,6 +159,7 @@ fn run(cases: usize, seed: u64) -> Result<Report, String> {
         Ok(())
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let results = workers.into_iter().map(|w| w.join());
@@ -165,6 +167,11 @@ fn run(cases: usize, seed: u64) -> Result<Report, String> {
             .map(|r| r.unwrap_or_else(|_| Err("a case panicked".to_owned())))
             .collect::<Result<Vec<()>, String>>()
     })?;
+    println!(
+        "oracle: seeds {seed} to {} on {threads} threads in {:.0?}",
+        end - 1,
+        begun.elapsed()
+    );
     let (report, mut failures) = all.into_inner();
     failures.sort_unstable();
     let again = |(seed, failure)| format!("{failure}\n  again: ORACLE_SEED={seed} ORACLE_CASES=1");

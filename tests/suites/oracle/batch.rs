@@ -17,6 +17,9 @@ use super::table::TableRow;
 /// A session's beginning and end, where the row has one.
 pub(super) type SessionOf = Option<(i64, i64)>;
 
+/// A row before a look: the look's number, the look, the row and its session.
+type Seen<'a> = (i64, &'a Look, &'a Placed, SessionOf);
+
 /// What plain SQL is asked about.
 pub(super) struct Log<'a> {
     pub(super) placed: &'a [Placed],
@@ -38,7 +41,7 @@ pub(super) struct Batch<'a> {
 
 impl Log<'_> {
     fn rows(&self) -> Result<RecordBatch, String> {
-        let mut at: Vec<(i64, &Look, &Placed, SessionOf)> = Vec::new();
+        let mut at: Vec<Seen<'_>> = Vec::new();
         for (number, look) in self.looks.iter().enumerate() {
             let before = self.placed.iter().take_while(|p| p.tick <= look.tick);
             at.extend(before.enumerate().map(|(row, placed)| {
@@ -47,7 +50,7 @@ impl Log<'_> {
                 (number as i64, look, placed, session)
             }));
         }
-        let ints = |of: &dyn Fn(&(i64, &Look, &Placed, SessionOf)) -> Option<i64>| -> ArrayRef {
+        let ints = |of: &dyn Fn(&Seen<'_>) -> Option<i64>| -> ArrayRef {
             Arc::new(at.iter().map(of).collect::<Int64Array>())
         };
         let k: StringArray = at.iter().map(|(_, _, p, _)| p.row.k.as_deref()).collect();

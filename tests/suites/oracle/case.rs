@@ -24,6 +24,10 @@ pub(super) struct View {
     pub(super) every: Option<i64>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a case has three of them at most"
+)]
 pub(super) enum What {
     /// A window over the stream.
     Windowed(Windowed),

@@ -13,7 +13,7 @@ use super::case::{Below, Case, Looks, View, What, first_sql, top_sql};
 use super::compare::{Rows, Subscriber, difference, line, rows_of};
 use super::counts;
 use super::drive::{self, Job};
-use super::model::{Sessions, late_times, spread};
+use super::model::{Placed, Sessions, late_times, open_spans, spread};
 use super::outcome::{Outcome, Run};
 use super::query::{Cut, Mistake, Windowed};
 use super::stream::Row;
@@ -135,7 +135,7 @@ impl Case {
             facts
                 .forms
                 .extend(counts::check_conservation(view, outcome, &run).map_err(about)?);
-            if self.seed % 3 == 0
+            if self.seed.is_multiple_of(3)
                 && self
                     .check_bounded(world, view, outcome, &run)
                     .map_err(about)?
@@ -143,7 +143,7 @@ impl Case {
                 facts.forms.insert("the same text over what is finite");
             }
         }
-        if self.seed % 16 == 0 {
+        if self.seed.is_multiple_of(16) {
             self.check_replay(world, &run)?;
             facts.forms.insert("the same again on replay");
         }
@@ -307,11 +307,13 @@ impl Case {
             _ => false,
         };
         let grew = self.table.as_ref().is_some_and(|t| !t.more.is_empty());
-        if over_view || grew || !(one_window || self.stream.in_time) {
+        let told = self.stream.in_time || one_window && windows.len() < 2;
+        if over_view || grew || !told {
             return Ok(false);
         }
-        let is_late = |q: &&Windowed, placed: &_| {
-            q.copies(placed) > 0 && super::model::open_spans(q, placed).is_empty()
+        let late = |p: &&Placed| {
+            let missed = |q: &&Windowed| q.copies(p) > 0 && open_spans(q, p).is_empty();
+            one_window && windows.iter().any(missed)
         };
         let closes =
             !windows.is_empty() && view.every.is_none() && !matches!(view.what, What::Assigned(_));
@@ -322,13 +324,10 @@ impl Case {
             .placed
             .iter()
             .filter(|p| !(open && p.row.ts == self.stream.last.ts))
-            .filter(|p| !one_window || windows.len() > 1 || !windows.iter().any(|q| is_late(q, p)))
+            .filter(|p| !late(p))
             .filter(|p| !by_time || p.row.ts > p.watermark)
             .map(|p| &p.row)
             .collect();
-        if windows.len() > 1 && !self.stream.in_time {
-            return Ok(false);
-        }
         let table: Vec<TableRow> = run.table.iter().map(|(row, _)| row.clone()).collect();
         let found = bounded::rows(world, &self.source, &view.select, &rows, &table)?;
         match difference(outcome.rows.clone(), found) {

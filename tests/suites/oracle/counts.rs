@@ -125,7 +125,8 @@ pub(super) fn check_counters(
         ));
     }
     let mut kept = outcome.late.clone();
-    (late.sort_unstable(), kept.sort_unstable());
+    late.sort_unstable();
+    kept.sort_unstable();
     if kept == late {
         Ok(())
     } else {

@@ -133,7 +133,7 @@ pub(super) fn generate(random: &mut Random, interest: &Interest) -> Stream {
         },
         in_time,
         wall: in_time && random.chance(60) || random.chance(5),
-        max_drift: random.chance(15).then(|| interest.scale / 4),
+        max_drift: random.chance(15).then_some(interest.scale / 4),
         last: Row {
             partition: 0,
             offset: 0,
