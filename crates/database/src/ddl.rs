@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use dataflow::connector::SourceFactory;
-use dataflow::options::{OptionEntry, Options};
 use dataflow::{Error, Result, SqlState};
 use engine::{AsideSpec, Change, SourceSpec, Store, StoreOptions, TableSpec, TimeRules, ViewSpec};
 use plan::{Mode, Node};
@@ -15,7 +13,7 @@ use sql::ast::{
 use crate::catalog::{Body, Catalog, Materialized, Object, kind_name, missing};
 use crate::continuous::{Manner, Planned, check_distinct, named, plan_continuous, reads};
 use crate::database::Shared;
-use crate::options::{SourceOptions, ViewOptions, source_options, view_options};
+use crate::options::{ViewOptions, open_source, view_options};
 use crate::outcome::Notice;
 
 /// Rows that a table of bad records or late rows keeps.
@@ -409,26 +407,6 @@ pub(crate) fn exists(
     }
     notices.push(Notice::plain(format!("{message}, skipping")));
     Ok(true)
-}
-
-/// Finds the connector and has it read its options; what nobody read is refused. The connector is not asked for anything.
-pub(crate) fn open_source(
-    shared: &Shared,
-    connector: &Name,
-    options: Vec<OptionEntry>,
-) -> Result<(SourceOptions, Arc<dyn SourceFactory>)> {
-    let found = shared.connectors.get(&connector.value).ok_or_else(|| {
-        let message = format!("connector \"{}\" does not exist", connector.value);
-        let names = shared.connectors.names().join(", ");
-        Error::new(SqlState::UNDEFINED_OBJECT, message)
-            .at(connector.location)
-            .hint(format!("connectors: {names}"))
-    })?;
-    let mut options = Options::new(options)?;
-    let own = source_options(&mut options)?;
-    let factory = found.source(&mut options)?;
-    options.finish()?;
-    Ok((own, factory))
 }
 
 fn check_time_options(create: &CreateSource) -> Result<()> {

@@ -1,8 +1,14 @@
 //! `WITH (…)` of sources and views.
 
+use std::sync::Arc;
+
+use dataflow::connector::SourceFactory;
 use dataflow::options::{OptionEntry, Options};
-use dataflow::{Micros, Result};
+use dataflow::{Error, Micros, Result, SqlState};
 use engine::TimeRules;
+use sql::ast::Name;
+
+use crate::database::Shared;
 
 /// Idle time of a source's partitions unless said otherwise, in microseconds.
 const DEFAULT_IDLE: Micros = 10 * dataflow::time::SECOND;
@@ -26,7 +32,7 @@ pub(crate) struct SourceOptions {
     pub(crate) store_late: bool,
 }
 
-pub(crate) fn source_options(options: &mut Options) -> Result<SourceOptions> {
+fn source_options(options: &mut Options) -> Result<SourceOptions> {
     let idle = options.take_duration("watermark.idle_timeout", &["scan.watermark.idle-timeout"])?;
     let advance = options.take_choice("watermark.idle_advance", &["hold", "wall"])?;
     let drift = options.take_duration("watermark.max_drift", &[])?;
@@ -46,6 +52,26 @@ pub(crate) fn source_options(options: &mut Options) -> Result<SourceOptions> {
         store_late: late.as_deref() == Some("store"),
         fail_on_bad: bad.as_deref() == Some("fail") || (bad.is_none() && ignore == Some(false)),
     })
+}
+
+/// Finds the connector and has it read its options; what nobody read is refused. The connector is not asked for anything.
+pub(crate) fn open_source(
+    shared: &Shared,
+    connector: &Name,
+    options: Vec<OptionEntry>,
+) -> Result<(SourceOptions, Arc<dyn SourceFactory>)> {
+    let found = shared.connectors.get(&connector.value).ok_or_else(|| {
+        let message = format!("connector \"{}\" does not exist", connector.value);
+        let names = shared.connectors.names().join(", ");
+        Error::new(SqlState::UNDEFINED_OBJECT, message)
+            .at(connector.location)
+            .hint(format!("connectors: {names}"))
+    })?;
+    let mut options = Options::new(options)?;
+    let own = source_options(&mut options)?;
+    let factory = found.source(&mut options)?;
+    options.finish()?;
+    Ok((own, factory))
 }
 
 /// Options of a materialized view.

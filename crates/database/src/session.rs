@@ -1,6 +1,7 @@
 //! One client's session: parse, prepare, execute; settings, notices and transaction state.
 
 mod transaction;
+mod writing;
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use engine::Change;
 use pgcatalog::CatalogSnapshot;
-use sql::ast::{CopyFormat, CopyTo, InferSource, ObjectKind, Parsed, Statement, Subscribe};
+use sql::ast::{CopyFormat, CopyTo, ObjectKind, Parsed, Statement, Subscribe};
 use sqlparser::ast::Query;
 
 use crate::catalog::{Body, Catalog};
@@ -19,7 +20,7 @@ use crate::ddl::{Ddl, create_tag, drop_tag};
 use crate::describe::{parameter_types, relation_info, system_infos};
 use crate::outcome::{Notice, Outcome, Prepared, Rows, TransactionStatus};
 use crate::settings::Settings;
-use crate::{columns, dml, explain, live, produce, query, show};
+use crate::{columns, dml, explain, live, query, show};
 
 /// How long DDL waits for that of another session.
 const DDL_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -190,21 +191,7 @@ impl Session {
                 let batch = show::show(&self.shared, &self.settings, what).await?;
                 Ok(one_batch(batch, "SHOW"))
             }
-            Statement::Set { name, value, local } => {
-                if *local && self.transaction == TransactionStatus::Idle {
-                    let message = "SET LOCAL can only be used in transaction blocks";
-                    self.notices.push(Notice::warning("25P01", message));
-                    return done("SET");
-                }
-                if *local {
-                    return Err(Error::unsupported("SET LOCAL")
-                        .at(name.location)
-                        .hint("use SET"));
-                }
-                self.settings
-                    .set(&name.value, value.as_deref(), name.location)?;
-                done("SET")
-            }
+            Statement::Set { name, value, local } => self.set(name, value.as_deref(), *local),
             Statement::Reset(Some(name)) => {
                 self.settings.set(&name.value, None, name.location)?;
                 done("RESET")
@@ -221,6 +208,21 @@ impl Session {
                 done(self.transact(&parsed.statement))
             }
         }
+    }
+
+    fn set(&mut self, name: &sql::ast::Name, value: Option<&str>, local: bool) -> Result<Outcome> {
+        if local && self.transaction == TransactionStatus::Idle {
+            let message = "SET LOCAL can only be used in transaction blocks";
+            self.notices.push(Notice::warning("25P01", message));
+            return Ok(Outcome::Done("SET".to_owned()));
+        }
+        if local {
+            return Err(Error::unsupported("SET LOCAL")
+                .at(name.location)
+                .hint("use SET"));
+        }
+        self.settings.set(&name.value, value, name.location)?;
+        Ok(Outcome::Done("SET".to_owned()))
     }
 
     async fn ddl(&mut self, parsed: &Parsed) -> Result<Outcome> {
@@ -282,45 +284,6 @@ impl Session {
         Ok(Outcome::Done(tag.to_owned()))
     }
 
-    /// Reads a sample, shows the statement that declares what is in it, and carries that out.
-    async fn infer_source(
-        &mut self,
-        infer: &InferSource,
-        parsed: &Parsed,
-        cancel: &Cancel,
-    ) -> Result<Outcome> {
-        if self.shared.catalog.read().get(&infer.name.value).is_some() {
-            // As without INFER: an error, or nothing.
-            let notices = &mut self.notices;
-            crate::ddl::exists(
-                &self.shared.catalog.read(),
-                notices,
-                &infer.name,
-                infer.if_not_exists,
-            )?;
-            return Ok(Outcome::Done(create_tag(ObjectKind::Source).to_owned()));
-        }
-        let (_, factory) =
-            crate::ddl::open_source(&self.shared, &infer.connector, infer.options.clone())?;
-        let (create, now) = (infer.clone(), self.shared.clock.now());
-        let work = tokio::task::spawn_blocking(move || crate::infer::write(&create, &factory, now));
-        let written = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(query::canceled()),
-            written = work => {
-                written.map_err(|e| Error::internal(format!("reading a sample ended: {e}")))??
-            }
-        };
-        let create = self.parse(&written.statement)?.pop();
-        let create = create.ok_or_else(|| Error::internal("INFER wrote no statement"))?;
-        let outcome = self
-            .ddl(&create)
-            .await
-            .map_err(|error| error.at(Some(parsed.location)))?;
-        self.notices.extend(written.notices);
-        Ok(outcome)
-    }
-
     /// Hands gathered DDL to the engine; what it refuses is taken back.
     async fn apply_gathered(&mut self) -> Result<()> {
         let Some(gathered) = self.gathered.take() else {
@@ -336,41 +299,6 @@ impl Session {
                 Err(error)
             }
         }
-    }
-
-    async fn insert(
-        &mut self,
-        insert: &sql::ast::Insert,
-        params: &[ScalarValue],
-        cancel: &Cancel,
-    ) -> Result<Outcome> {
-        let target = produce::target(&self.shared.catalog.read(), insert)?;
-        if let Some(target) = target {
-            let bounded = self.plan(&insert.query).await?;
-            dml::check_width(insert, bounded.schema.fields().len(), target.width())?;
-            let rows = bounded
-                .run(params, cancel, self.shared.query_threads())
-                .await?;
-            let count = target.write(insert, rows).await?;
-            return Ok(Outcome::Done(format!("INSERT 0 {count}")));
-        }
-        // The table and its columns are checked before the query runs.
-        dml::rows_for(&self.shared, insert, &[])?;
-        let bounded = self.plan(&insert.query).await?;
-        let batches = query::collect(
-            bounded
-                .run(params, cancel, self.shared.query_threads())
-                .await?,
-        )
-        .await?;
-        let rows = dml::rows_for(&self.shared, insert, &batches)?;
-        let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
-        let changes = rows
-            .into_iter()
-            .map(|r| dml::insert_change(&insert.table, r))
-            .collect();
-        self.shared.apply(changes).await?;
-        Ok(Outcome::Done(format!("INSERT 0 {count}")))
     }
 
     async fn plan(&self, query: &Query) -> Result<query::Bounded> {

@@ -87,8 +87,12 @@ impl Rest {
             scan.colon()?;
             let start = scan.at;
             scan.value(1)?;
-            let is_read = |read: &Box<[u8]>| read.as_ref().cmp(&self.names[name..]);
-            if self.read.binary_search_by(is_read).is_ok() {
+            let found = &self.names[name..];
+            if self
+                .read
+                .binary_search_by(|read| (**read).cmp(found))
+                .is_ok()
+            {
                 self.names.truncate(name);
             } else {
                 self.members.push(Member {
