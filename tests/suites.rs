@@ -1,6 +1,7 @@
 //! The suites.
 
 mod architecture;
+mod connectors;
 mod documents;
 mod flink;
 mod kafka;
@@ -19,6 +20,7 @@ pub(crate) fn all() -> Vec<Trial> {
         slt::trials(),
         psql::trials(),
         kafka::trials(),
+        connectors::trials(),
         oracle::trials(),
     ];
     suites.into_iter().flatten().collect()

@@ -44,6 +44,7 @@ fn origin(object: &Object, at: usize) -> String {
     };
     match &spec.schema.columns[at].origin {
         ColumnOrigin::Field(path) => path.join("."),
+        ColumnOrigin::Proctime => "PROCTIME()".to_owned(),
         other => format!("INCLUDE {}", included(other)),
     }
 }
@@ -58,7 +59,7 @@ pub(crate) fn included(origin: &ColumnOrigin) -> &'static str {
         ColumnOrigin::Timestamp => "TIMESTAMP",
         ColumnOrigin::Headers => "HEADERS",
         ColumnOrigin::Rest => "REST",
-        ColumnOrigin::Field(_) => "",
+        ColumnOrigin::Field(_) | ColumnOrigin::Proctime => "",
     }
 }
 

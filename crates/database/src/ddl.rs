@@ -48,7 +48,11 @@ impl Ddl<'_> {
             name: create.name.value.clone(),
             schema: create.schema.clone(),
             factory,
-            time: TimeRules { delay, ..own.time },
+            time: TimeRules {
+                delay,
+                processing: create.schema.is_processing_time(),
+                ..own.time
+            },
             max_ahead: Some(own.max_ahead),
             fail_on_bad: own.fail_on_bad,
             aside,
@@ -412,7 +416,7 @@ pub(crate) fn exists(
 fn check_time_options(create: &CreateSource) -> Result<()> {
     let about_time = |name: &str| name.contains("watermark.") || name == "late";
     match create.options.iter().find(|o| about_time(&o.name)) {
-        Some(option) if create.schema.watermark.is_none() => {
+        Some(option) if create.schema.watermark.is_none() || create.schema.is_processing_time() => {
             let message = format!(
                 "option \"{}\" has no effect on a source without WATERMARK",
                 option.name

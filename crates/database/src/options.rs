@@ -45,6 +45,7 @@ fn source_options(options: &mut Options) -> Result<SourceOptions> {
             delay: 0,
             idle_after: idle.map_or(DEFAULT_IDLE, micros),
             idle_advance: advance.as_deref() == Some("wall"),
+            processing: false,
             max_drift: drift.map(micros),
         },
         max_ahead: ahead.map_or(DEFAULT_AHEAD, micros),

@@ -151,6 +151,7 @@ impl Read {
         const NAP: Duration = Duration::from_millis(100);
         loop {
             reader.poll(&mut slab, POLL)?;
+            slab.read_at = self.now;
             if slab.is_empty() {
                 if finished(reader.as_ref()) {
                     return Ok(());

@@ -12,7 +12,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::datasource::{MemTable, TableProvider};
-use engine::status::{SourceStatus, ViewStatus};
+use engine::status::{PartitionStatus, SourceStatus, ViewStatus};
 use engine::{Status, ViewState};
 
 /// Names of the relations, for the catalog and for messages.
@@ -97,10 +97,7 @@ fn sources(status: &Status) -> Result<RecordBatch> {
         ),
         (
             "topic",
-            text(rows.iter().map(|row| {
-                let own = partition(row).map(|p| p.topic.to_string());
-                Some(own.unwrap_or_else(|| row.0.topic.clone()))
-            })),
+            text(rows.iter().map(|row| Some(topic(row.0, partition(row))))),
         ),
         (
             "partition",
@@ -112,10 +109,7 @@ fn sources(status: &Status) -> Result<RecordBatch> {
         ),
         (
             "detail",
-            text(rows.iter().map(|row| {
-                let note = || partition(row).and_then(|p| p.note.map(|n| n.to_string()));
-                health(row.0.health.as_ref()).1.or_else(note)
-            })),
+            text(rows.iter().map(|row| detail(row.0, partition(row)))),
         ),
         (
             "position",
@@ -148,6 +142,17 @@ fn sources(status: &Status) -> Result<RecordBatch> {
         ),
         ("last_bad", text(each().map(|p| p.and_then(|p| p.last_bad)))),
     ])
+}
+
+/// The partition's own topic, or before there are partitions all that the source reads.
+fn topic(source: &SourceStatus, partition: Option<PartitionStatus>) -> String {
+    partition.map_or_else(|| source.topic.clone(), |p| p.topic.to_string())
+}
+
+/// Why the source is not running, or else what happened to the partition.
+fn detail(source: &SourceStatus, partition: Option<PartitionStatus>) -> Option<String> {
+    let note = || partition.and_then(|p| p.note).map(|note| note.to_string());
+    health(source.health.as_ref()).1.or_else(note)
 }
 
 fn health(health: Option<&Health>) -> (String, Option<String>) {

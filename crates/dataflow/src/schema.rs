@@ -34,6 +34,8 @@ pub enum ColumnOrigin {
     Headers,
     /// The fields of the record that no column reads, as the text of one JSON object.
     Rest,
+    /// `PROCTIME()`: the wall clock of the tick that read the record.
+    Proctime,
 }
 
 /// How a timestamp is written in the record.
@@ -99,6 +101,15 @@ impl SourceSchema {
                 .map(field)
                 .collect::<Vec<_>>(),
         ))
+    }
+
+    /// Whether the source's time is the wall clock: `PROCTIME()`, and no event time.
+    pub fn is_processing_time(&self) -> bool {
+        let time = self
+            .watermark
+            .as_ref()
+            .map(|w| &self.columns[w.column].origin);
+        time == Some(&ColumnOrigin::Proctime)
     }
 
     /// The first steps of the paths of all columns: the fields of a record that are not in [`ColumnOrigin::Rest`].

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::time::MILLI;
+use crate::time::{MILLI, Micros};
 
 /// A range of bytes in a slab's buffer; [`Span::NULL`] stands for an absent key or value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Slab {
     pub offsets: Vec<i64>,
     /// The records' broker timestamps in milliseconds since 1970-01-01 UTC; -1 when the record has none.
     pub timestamps: Vec<i64>,
+    /// The wall clock of the tick that reads the records, in microseconds; set by who reads them, not by readers.
+    pub read_at: Micros,
 }
 
 impl Slab {

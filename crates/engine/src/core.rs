@@ -153,7 +153,7 @@ impl Core {
                 break;
             }
         }
-        let published = self.end_tick(records)?;
+        let published = self.end_tick(records, wall)?;
         Ok(Step { records, published })
     }
 
@@ -178,8 +178,8 @@ impl Core {
                 .any(|(_, v)| v.touched || (v.is_alive() && v.pipeline.waits()))
     }
 
-    fn end_tick(&mut self, records: usize) -> Result<bool> {
-        let wall = self.clock.now();
+    /// Ends the tick whose wall clock is `wall`.
+    fn end_tick(&mut self, records: usize, wall: Micros) -> Result<bool> {
         self.last_wall = wall;
         if !self.is_due(records, wall) {
             return Ok(false);

@@ -234,6 +234,7 @@ impl Feed {
             max_bytes: POLL_BYTES,
         };
         self.reader.poll(&mut self.slab, limits)?;
+        self.slab.read_at = wall;
         let partitions = self.reader.partitions().len();
         self.time.grow(partitions, wall);
         self.partition_counts

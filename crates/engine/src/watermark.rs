@@ -36,6 +36,8 @@ pub struct TimeRules {
     pub idle_after: Micros,
     /// When all partitions are idle the watermark follows the wall clock, `delay` behind it, so that last windows close.
     pub idle_advance: bool,
+    /// The wall clock is the time: nothing comes any more for what it has passed.
+    pub processing: bool,
     /// While history is read, no partition goes farther ahead of the one that is farthest behind.
     pub max_drift: Option<Micros>,
 }
@@ -94,7 +96,9 @@ impl SourceTime {
             false => own.min(),
             true => own.max(),
         };
-        if let Some(least) = least {
+        if self.rules.processing && !self.has_ended() {
+            self.watermark = self.watermark.max(Watermark(wall.saturating_sub(1)));
+        } else if let Some(least) = least {
             self.watermark = self.watermark.max(least);
         } else if self.has_ended() {
             self.watermark = Watermark::MAX;
@@ -173,7 +177,7 @@ impl SourceTime {
 
     /// Whether ticks are needed without rows because the wall clock moves the watermark.
     pub fn needs_ticks(&self) -> bool {
-        self.follows_clock()
+        self.follows_clock() || self.rules.processing && !self.has_ended()
     }
 }
 

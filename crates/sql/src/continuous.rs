@@ -76,8 +76,11 @@ impl Visitor for Checker {
             Expr::Function(call) => {
                 let name = call.name.to_string().to_ascii_lowercase();
                 if VOLATILE.contains(&name.as_str()) {
-                    let hint =
-                        "it would change without any new row; compare with the event time instead";
+                    let hint = if name == "proctime" {
+                        "declare a column name AS PROCTIME() in CREATE SOURCE: the time at which a record is read"
+                    } else {
+                        "it would change without any new row; compare with the event time instead"
+                    };
                     return hinted(refuse(&format!("{name}()"), expr), hint);
                 }
                 let ranks = name == "row_number";

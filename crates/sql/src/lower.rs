@@ -204,7 +204,7 @@ impl Lowering<'_> {
             .iter()
             .map(|i| self.node(i))
             .collect::<Result<Vec<_>>>()?;
-        Ok(union_of(inputs, Arc::clone(&union.schema)))
+        Ok(union_of(same_time(inputs), Arc::clone(&union.schema)))
     }
 
     /// The small table that `plan` scans (through aliases, projections of columns and filters).
@@ -220,6 +220,21 @@ impl Lowering<'_> {
             _ => None,
         }
     }
+}
+
+/// The inputs under watermarks of the first column that is an event time in all of them: in rows of windows it is behind,
+/// or ahead of, the watermark that closes them.
+fn same_time(inputs: Vec<Arc<Node>>) -> Vec<Arc<Node>> {
+    let in_all = |t: &&plan::TimeColumn| inputs.iter().all(|i| i.time_offset(t.index).is_some());
+    let time = inputs.first().and_then(|i| i.times.iter().find(in_all));
+    let Some(time) = time.map(|t| t.index) else {
+        return inputs;
+    };
+    let moved = |i: Arc<Node>| {
+        let offset = i.time_offset(time).unwrap_or(0);
+        properties::retime(i, offset)
+    };
+    inputs.into_iter().map(moved).collect()
 }
 
 /// All rows of the inputs, of which there is at least one; a column has the roles that it has in all of them.

@@ -73,6 +73,7 @@ impl<'a> Objects<'a> {
                 delay,
                 idle_after: stream.idle_after,
                 idle_advance: stream.wall,
+                processing: false,
                 max_drift: stream.max_drift,
             },
             max_ahead: Some(DAY),

@@ -84,7 +84,7 @@ fn a_slow_reader_holds_the_server_back_and_loses_nothing() {
     stream
         .set_write_timeout(Some(Duration::from_millis(300)))
         .unwrap();
-    let (held, is_held) = std::sync::mpsc::channel();
+    let (held, is_held) = std::sync::mpsc::sync_channel(1);
     let sender = std::thread::spawn(move || {
         for _ in 0..count {
             let mut left = line.as_bytes();
@@ -92,7 +92,7 @@ fn a_slow_reader_holds_the_server_back_and_loses_nothing() {
                 match stream.write(left) {
                     Ok(written) => left = &left[written..],
                     // Nobody has taken anything for a while.
-                    Err(_) => drop(held.send(())),
+                    Err(_) => drop(held.try_send(())),
                 }
             }
         }

@@ -43,6 +43,7 @@ pub(super) enum From {
     Timestamp,
     Headers,
     Rest,
+    Proctime,
 }
 
 /// One record with its surroundings.
@@ -92,6 +93,10 @@ impl Field {
             ColumnOrigin::Offset => {
                 let fits = matches!(column.cells, Cells::Int64(_));
                 (From::Offset, "the record's offset".to_owned(), fits)
+            }
+            ColumnOrigin::Proctime => {
+                let fits = matches!(column.cells, Cells::Timestamp(_));
+                (From::Proctime, "PROCTIME()".to_owned(), fits)
             }
             ColumnOrigin::Timestamp => {
                 let fits = matches!(column.cells, Cells::Timestamp(_));
@@ -188,6 +193,7 @@ impl Field {
             (From::Partition, Cells::Int32(values)) => values.push(record.partition),
             (From::Partition, Cells::Int64(values)) => values.push(record.partition.into()),
             (From::Offset, Cells::Int64(values)) => values.push(slab.offsets[row]),
+            (From::Proctime, Cells::Timestamp(values)) => values.push(slab.read_at),
             (From::Timestamp, Cells::Timestamp(values)) => {
                 let millis = slab.timestamps[row];
                 if millis < 0 {

@@ -45,6 +45,14 @@ impl Declared {
         let mut declared = Self::default();
         declared.column(cursor)?;
         match declared.columns.pop() {
+            Some(Column {
+                origin: ColumnOrigin::Proctime,
+                name,
+                ..
+            }) => Err(
+                Error::unsupported(format!("adding the column {name} AS PROCTIME()"))
+                    .hint("declare it in CREATE SOURCE"),
+            ),
             Some(column) => Ok(column),
             None => Err(Error::internal("a column was read and not declared")),
         }
@@ -74,6 +82,11 @@ impl Declared {
         };
         if let Some((name, expr)) = self.watermark {
             schema.watermark = Some(watermark(&schema, &name, &expr)?);
+        } else {
+            // Processing time is the time of a source that declares none.
+            let mut columns = schema.columns.iter();
+            let processing = columns.position(|c| c.origin == ColumnOrigin::Proctime);
+            schema.watermark = processing.map(|column| WatermarkDecl { column, delay: 0 });
         }
         Ok(schema)
     }
@@ -101,7 +114,7 @@ impl Declared {
     fn column(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         let (name, word) = cursor.identifier()?;
         if cursor.sees(&["AS"]) || cursor.sees(&["GENERATED"]) {
-            return Err(computed(cursor));
+            return self.computed(cursor, name);
         }
         let type_at = cursor.location();
         let data_type = read_type(cursor)?;
@@ -152,6 +165,23 @@ impl Declared {
         self.add(column, name.location)
     }
 
+    /// `name AS PROCTIME()`, the one computed column there is.
+    fn computed(&mut self, cursor: &mut Cursor<'_>, name: Name) -> Result<()> {
+        let refusal = computed(cursor);
+        let at = cursor.location();
+        if !cursor.accept(&["AS", "PROCTIME"]) {
+            return Err(refusal);
+        }
+        for token in [Token::LParen, Token::RParen] {
+            if !cursor.accept_token(&token) {
+                return Err(cursor.unexpected());
+            }
+        }
+        self.note_source_only("PROCTIME()", at);
+        let column = included(name.value, ColumnOrigin::Proctime);
+        self.add(column, name.location)
+    }
+
     fn note_source_only(&mut self, what: &str, at: Option<Location>) {
         self.source_only
             .get_or_insert_with(|| (what.to_owned(), at));
@@ -189,7 +219,7 @@ fn nullability(cursor: &mut Cursor<'_>) -> Result<bool> {
 fn computed(cursor: &Cursor<'_>) -> Error {
     cursor
         .unsupported("a computed column")
-        .hint("compute it in a view over the source")
+        .hint("compute it in a view over the source; name AS PROCTIME() is the one there is")
 }
 
 fn refuse_constraint(cursor: &Cursor<'_>) -> Result<()> {
@@ -299,7 +329,7 @@ pub(super) fn included(name: String, origin: ColumnOrigin) -> Column {
         ColumnOrigin::Topic => (DataType::Utf8, false),
         ColumnOrigin::Partition => (DataType::Int32, false),
         ColumnOrigin::Offset => (DataType::Int64, false),
-        ColumnOrigin::Timestamp => (timestamptz(), false),
+        ColumnOrigin::Timestamp | ColumnOrigin::Proctime => (timestamptz(), false),
         ColumnOrigin::Rest => (DataType::Utf8, false),
         ColumnOrigin::Key | ColumnOrigin::Headers | ColumnOrigin::Field(_) => {
             (DataType::Utf8, true)
@@ -317,7 +347,9 @@ fn check_metadata_type(origin: &ColumnOrigin, data_type: &DataType) -> Result<()
     let (fits, wanted) = match origin {
         ColumnOrigin::Partition => (*data_type == DataType::Int32, "INT"),
         ColumnOrigin::Offset => (*data_type == DataType::Int64, "BIGINT"),
-        ColumnOrigin::Timestamp => (is_timestamp(data_type), "TIMESTAMPTZ or TIMESTAMP"),
+        ColumnOrigin::Timestamp | ColumnOrigin::Proctime => {
+            (is_timestamp(data_type), "TIMESTAMPTZ or TIMESTAMP")
+        }
         ColumnOrigin::Key
         | ColumnOrigin::Headers
         | ColumnOrigin::Topic
@@ -350,6 +382,12 @@ fn watermark(schema: &SourceSchema, name: &Name, expr: &Expr) -> Result<Watermar
         );
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
             .hint("declare it so; the option timestamp.format says how times are written in the records")
+            .at(name.location));
+    }
+    if schema.columns[column].origin == ColumnOrigin::Proctime {
+        let message = format!("a watermark for \"{}\", which is PROCTIME()", name.value);
+        return Err(Error::unsupported(message)
+            .hint("leave it out: the clock moves processing time")
             .at(name.location));
     }
     let delay = delay(&name.value, expr)?;

@@ -140,6 +140,7 @@ fn cell(
         ColumnOrigin::Headers => plain_text(slab.header(row)),
         ColumnOrigin::Topic => plain_text(Some(slab.topic.as_bytes())),
         ColumnOrigin::Rest => unreachable!("made of the whole schema"),
+        ColumnOrigin::Proctime => Ok(Cell::Integer(slab.read_at.into())),
         ColumnOrigin::Partition => Ok(Cell::Integer(partition.into())),
         ColumnOrigin::Offset => Ok(Cell::Integer(slab.offsets[row].into())),
         ColumnOrigin::Timestamp if slab.timestamps[row] < 0 => Ok(Cell::Null),
