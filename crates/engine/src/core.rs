@@ -178,8 +178,9 @@ impl Core {
                 .any(|(_, v)| v.touched || (v.is_alive() && v.pipeline.waits()))
     }
 
-    /// Ends the tick whose wall clock is `wall`.
-    fn end_tick(&mut self, records: usize, wall: Micros) -> Result<bool> {
+    /// Ends the tick that began at `began`.
+    fn end_tick(&mut self, records: usize, began: Micros) -> Result<bool> {
+        let wall = self.clock.now();
         self.last_wall = wall;
         if !self.is_due(records, wall) {
             return Ok(false);
@@ -196,7 +197,7 @@ impl Core {
             records > 0 || self.inserted || self.views.iter().any(|(_, v)| !v.fresh.is_empty());
         if changed {
             self.version += 1;
-            self.write_cut(wall)?;
+            self.write_cut(began, wall)?;
             self.publish()?;
         }
         self.inserted = false;
@@ -269,7 +270,7 @@ impl Core {
         }
     }
 
-    fn write_cut(&mut self, wall: Micros) -> Result<()> {
+    fn write_cut(&mut self, began: Micros, wall: Micros) -> Result<()> {
         let sources = self
             .feeds
             .iter()
@@ -288,6 +289,7 @@ impl Core {
             .collect();
         self.cuts.append(&Cut {
             tick: self.version,
+            began,
             wall,
             sources,
         })

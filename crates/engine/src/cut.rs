@@ -23,7 +23,9 @@ pub struct SourceCut {
 pub struct Cut {
     /// The tick, which is also the version of all views.
     pub tick: u64,
-    /// The wall clock of the tick.
+    /// The wall clock when it began: the `PROCTIME()` of its rows.
+    pub began: Micros,
+    /// The wall clock when it ended.
     pub wall: Micros,
     /// Sources that moved.
     pub sources: Vec<SourceCut>,

@@ -79,7 +79,7 @@ impl Window {
             },
             Kind::Hop => {
                 // Tenths of a size per slide; some divide evenly, some do not.
-                let tenths = *random.pick(&[10, 20, 25, 30, 35, 50, 73, 100, 11]);
+                let tenths = *random.pick(&[10, 20, 25, 30, 35, 50, 73, 100, 11, 135, 240]);
                 Self::Hop {
                     slide: scale,
                     size: scale / 10 * tenths,

@@ -1,6 +1,7 @@
 //! TUMBLE, HOP and CUMULATE: partial aggregates per pane, shared by all windows over the pane, merged when a window closes.
 
 mod corrections;
+mod sliding;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use plan::window::{Pane, Span};
 use plan::{AggSpec, Window, WindowColumn, WindowKind};
 
 use self::corrections::Corrections;
+use self::sliding::Sliding;
 use crate::aggregates::{Aggregates, Arguments, HotTable, conform};
 use crate::faults::{self, Fault};
 use crate::operator::{Counters, Operator, Out, Tick};
@@ -37,6 +39,8 @@ pub struct PaneAgg {
     panes: BTreeMap<Micros, Partials>,
     /// Ends and beginnings of windows with rows that have not closed.
     open: BTreeSet<(Micros, Micros)>,
+    /// What is merged of windows of many panes, where late rows do not correct them.
+    sliding: Option<Sliding>,
     /// What late rows need that correct windows, where they do.
     corrections: Option<Corrections>,
     /// No row comes any more for a window that this closes.
@@ -82,6 +86,7 @@ impl PaneAgg {
             .then(|| Corrections::new(lateness, &aggregates))
             .transpose()?;
         Ok(Self {
+            sliding: Sliding::of(&window).filter(|_| corrections.is_none()),
             window,
             time,
             aggregates,
@@ -119,6 +124,9 @@ impl PaneAgg {
             self.open_windows_of(pane);
         }
         self.note_late(pane, keys, rows)?;
+        if let Some(sliding) = &mut self.sliding {
+            sliding.touch(pane);
+        }
         let pane = self
             .panes
             .get_mut(&pane)
@@ -169,7 +177,7 @@ impl PaneAgg {
             _ if self.corrections.is_some() => self.merged(start, end)?.take_results()?,
             WindowKind::Tumble { .. } => self.results_of_pane(start)?,
             WindowKind::Cumulate { .. } => self.results_so_far(start, end)?,
-            _ => self.merged(start, end)?.take_results()?,
+            _ => self.slide((start, end))?,
         };
         let rows = self.rows_of((start, end), &results)?;
         if let Some(corrections) = &mut self.corrections {
@@ -244,6 +252,9 @@ impl PaneAgg {
                 break;
             }
             self.panes.pop_first();
+        }
+        if let (true, Some(sliding)) = (self.panes.is_empty(), &mut self.sliding) {
+            sliding.forget();
         }
     }
 
@@ -332,6 +343,10 @@ impl Operator for PaneAgg {
     }
 
     fn flush(&mut self) -> Result<()> {
+        if let Some(mut sliding) = self.sliding.take() {
+            self.absorb_touched(&mut sliding)?;
+            self.sliding = Some(sliding);
+        }
         self.panes
             .values_mut()
             .try_for_each(|pane| pane.flush(&self.aggregates))
