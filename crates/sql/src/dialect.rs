@@ -248,6 +248,10 @@ impl Dialect for ClickmillDialect {
             let name = parser.parse_value().map(Expr::Value);
             return Some(name.map(|name| marker(ZONE_MARKER, vec![argument(name)])));
         }
+        if first.token == Token::LParen && is_partitioned_query(parser) {
+            let named = parser.get_current_token().token == Token::RArrow;
+            return Some(parse_partitioned_query(parser, named));
+        }
         let Token::Word(word) = &first.token else {
             return None;
         };
@@ -287,7 +291,41 @@ fn parse_table(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError
         .iter()
         .filter_map(|part| part.as_ident().cloned())
         .collect();
-    let mut args = vec![argument(Expr::CompoundIdentifier(parts))];
+    parse_keys(parser, Expr::CompoundIdentifier(parts), named)
+}
+
+/// Whether a query in parentheses is next, with `PARTITION BY` behind it.
+fn is_partitioned_query(parser: &Parser<'_>) -> bool {
+    let begin = &parser.peek_nth_token_ref(1).token;
+    if !(is_word(begin, "SELECT") || is_word(begin, "WITH")) {
+        return false;
+    }
+    let mut depth = 1_usize;
+    let mut at = 1;
+    while depth > 0 {
+        match &parser.peek_nth_token_ref(at).token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::EOF => return false,
+            _ => {}
+        }
+        at += 1;
+    }
+    is_word(&parser.peek_nth_token_ref(at).token, "PARTITION")
+        && is_word(&parser.peek_nth_token_ref(at + 1).token, "BY")
+}
+
+/// `(query) PARTITION BY key, …`.
+fn parse_partitioned_query(parser: &mut Parser<'_>, named: bool) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let query = parser.parse_query()?;
+    parser.expect_token(&Token::RParen)?;
+    parse_keys(parser, Expr::Subquery(query), named)
+}
+
+/// `[PARTITION BY key, …]` behind a relation.
+fn parse_keys(parser: &mut Parser<'_>, relation: Expr, named: bool) -> Result<Expr, ParserError> {
+    let mut args = vec![argument(relation)];
     if parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
         let keys = count_keys(parser, named);
         for key in 0..keys {
