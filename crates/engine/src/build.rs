@@ -134,7 +134,7 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
             };
             Box::new(TopN::new(spec, input.schema.inner(), schema)?)
         }
-        Op::Union => Box::new(Union { schema }),
+        Op::Union { .. } => Box::new(Union { schema }),
         Op::TableJoin { .. } => table_join(node, tables)?,
         Op::WindowJoin { .. } => window_join(node)?,
     }))

@@ -27,6 +27,8 @@ struct Step {
     target: Target,
     inputs: Vec<Input>,
     watermark: Watermark,
+    /// Another step sees the same rows and tells of those that are late.
+    is_quiet: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -48,6 +50,8 @@ pub struct Leaf {
     pub schema: SchemaRef,
     /// Rows of it that are late are kept.
     pub keeps_late: bool,
+    /// Another leaf has the same rows and tells of those that are late.
+    is_quiet: bool,
     target: Target,
 }
 
@@ -62,11 +66,12 @@ impl Pipeline {
             late: Vec::new(),
             root_leaf_watermark: Watermark::MIN,
         };
-        pipeline.add(root, tables)?;
+        pipeline.add(root, tables, false)?;
         Ok(pipeline)
     }
 
-    fn add(&mut self, node: &Node, tables: Tables<'_>) -> Result<Input> {
+    /// Adds the operators of a node; `quiet`: others tell of its late rows.
+    fn add(&mut self, node: &Node, tables: Tables<'_>, quiet: bool) -> Result<Input> {
         if let Op::Read {
             relation,
             kind,
@@ -79,14 +84,14 @@ impl Pipeline {
                 columns: columns.clone(),
                 schema: Arc::clone(node.schema.inner()),
                 keeps_late: false,
+                is_quiet: quiet,
                 target: None,
             });
             return Ok(Input::Leaf(self.leaves.len() - 1));
         }
-        let inputs = node
-            .inputs
-            .iter()
-            .map(|n| self.add(n, tables))
+        let same_rows = matches!(node.op, Op::Union { same_rows: true });
+        let inputs = (node.inputs.iter().enumerate())
+            .map(|(at, input)| self.add(input, tables, quiet || same_rows && at > 0))
             .collect::<Result<Vec<_>>>()?;
         let operator = operator(node, tables)?
             .ok_or_else(|| dataflow::Error::internal("only leaves have no operator"))?;
@@ -102,6 +107,7 @@ impl Pipeline {
             target: None,
             inputs,
             watermark: Watermark::MIN,
+            is_quiet: quiet,
         });
         Ok(Input::Step(index))
     }
@@ -125,7 +131,7 @@ impl Pipeline {
 
     /// Says that late rows of a leaf are kept.
     pub fn keep_late(&mut self, leaf: usize) {
-        self.leaves[leaf].keeps_late = true;
+        self.leaves[leaf].keeps_late = !self.leaves[leaf].is_quiet;
     }
 
     /// The late rows since the last call.
@@ -210,8 +216,12 @@ impl Pipeline {
 
     /// Counters of all operators together.
     pub fn counters(&self) -> Counters {
-        self.steps.iter().fold(Counters::default(), |sum, s| {
-            sum.plus(s.operator.counters())
+        self.steps.iter().fold(Counters::default(), |sum, step| {
+            let mut counters = step.operator.counters();
+            if step.is_quiet {
+                counters.late_rows = 0;
+            }
+            sum.plus(counters)
         })
     }
 }

@@ -192,7 +192,7 @@ fn describe(node: &Node) -> String {
                 order.join(", ")
             )
         }
-        Op::Union => "Union".to_owned(),
+        Op::Union { .. } => "Union".to_owned(),
         Op::TableJoin {
             table, on, outer, ..
         } => format!(

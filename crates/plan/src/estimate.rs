@@ -85,7 +85,7 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
         | Op::Calc { .. }
         | Op::WindowAssign { .. }
         | Op::Retime { .. }
-        | Op::Union => return None,
+        | Op::Union { .. } => return None,
     })
 }
 

@@ -186,7 +186,10 @@ pub enum Op {
         expires: Option<(usize, Micros)>,
     },
     /// All rows of all inputs.
-    Union,
+    Union {
+        /// All inputs see the same rows (grouping sets): those that are late are told of once.
+        same_rows: bool,
+    },
     /// Joins the rows of a window of the first input with those of the same window of the second, when it has closed in
     /// both.
     WindowJoin {

@@ -204,7 +204,11 @@ impl Lowering<'_> {
             .iter()
             .map(|i| self.node(i))
             .collect::<Result<Vec<_>>>()?;
-        Ok(union_of(same_time(inputs), Arc::clone(&union.schema)))
+        Ok(union_of(
+            same_time(inputs),
+            Arc::clone(&union.schema),
+            false,
+        ))
     }
 
     /// The small table that `plan` scans (through aliases, projections of columns and filters).
@@ -238,7 +242,8 @@ fn same_time(inputs: Vec<Arc<Node>>) -> Vec<Arc<Node>> {
 }
 
 /// All rows of the inputs, of which there is at least one; a column has the roles that it has in all of them.
-pub(crate) fn union_of(inputs: Vec<Arc<Node>>, schema: DFSchemaRef) -> Arc<Node> {
+/// `same_rows`: they see the same rows.
+pub(crate) fn union_of(inputs: Vec<Arc<Node>>, schema: DFSchemaRef, same_rows: bool) -> Arc<Node> {
     let append = inputs.iter().all(|i| i.mode == Mode::Append);
     let in_all = |t: &&plan::TimeColumn| {
         let same = |i: &Arc<Node>| i.time_offset(t.index) == Some(t.offset);
@@ -251,7 +256,7 @@ pub(crate) fn union_of(inputs: Vec<Arc<Node>>, schema: DFSchemaRef) -> Arc<Node>
         .copied()
         .collect();
     Arc::new(Node {
-        op: Op::Union,
+        op: Op::Union { same_rows },
         inputs,
         schema,
         mode: if append { Mode::Append } else { Mode::Updating },

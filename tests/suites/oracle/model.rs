@@ -202,8 +202,7 @@ fn join_two(sessions: &mut Vec<Session>, gap: i64) -> bool {
     false
 }
 
-/// Event times of the rows that reach the query's window too late for all windows that hold them: one for each of its
-/// grouping sets, as each has a window of its own.
+/// Event times of the rows that reach the query's window too late for all windows that hold them.
 pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
     let sessions = Sessions::assign(query, placed, Mistake::None);
     let is_late = |at: usize, p: &Placed| match query.window {
@@ -211,10 +210,8 @@ pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
         _ => open_spans(query, p).is_empty(),
     };
     let late = placed.iter().enumerate().filter(|(at, p)| is_late(*at, p));
-    late.flat_map(|(_, p)| {
-        std::iter::repeat_n(p.row.ts, query.copies(p) * query.sets().unwrap_or(1))
-    })
-    .collect()
+    late.flat_map(|(_, p)| std::iter::repeat_n(p.row.ts, query.copies(p)))
+        .collect()
 }
 
 /// The aligned windows that hold the row and were open when it came.

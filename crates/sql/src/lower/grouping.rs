@@ -38,7 +38,7 @@ pub(crate) fn lower(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Ar
         }
         nodes.push(one_set(lowering, aggregate, &all, set)?);
     }
-    Ok(union_of(nodes, Arc::clone(&aggregate.schema)))
+    Ok(union_of(nodes, Arc::clone(&aggregate.schema), true))
 }
 
 fn sets_of(grouping: &GroupingSet) -> Vec<Vec<&Expr>> {
