@@ -11,7 +11,7 @@ pub(crate) fn source(brokers: &str, topic: &str) -> String {
 }
 
 /// Name, what it is, and the view.
-pub(crate) const QUERIES: [(&str, &str, &str); 4] = [
+pub(crate) const QUERIES: [(&str, &str, &str); 6] = [
     (
         "filter",
         "filter and project, six fields",
@@ -30,6 +30,18 @@ pub(crate) const QUERIES: [(&str, &str, &str); 4] = [
         "HOP 5 min / 10 s per page, count",
         "CREATE MATERIALIZED VIEW v WITH (retention = '10 min') AS SELECT page_url, window_start, window_end, count(*) AS n \
          FROM HOP(clicks, ts, INTERVAL '10 seconds', INTERVAL '5 minutes') GROUP BY page_url, window_start, window_end;",
+    ),
+    (
+        "tumble-count",
+        "TUMBLE 1 min per page, count",
+        "CREATE MATERIALIZED VIEW v AS SELECT page_url, window_start, window_end, count(*) AS n \
+         FROM TUMBLE(clicks, ts, INTERVAL '1 minute') GROUP BY page_url, window_start, window_end;",
+    ),
+    (
+        "hop-360",
+        "HOP 1 h / 10 s per page, count",
+        "CREATE MATERIALIZED VIEW v WITH (retention = '10 min') AS SELECT page_url, window_start, window_end, count(*) AS n \
+         FROM HOP(clicks, ts, INTERVAL '10 seconds', INTERVAL '1 hour') GROUP BY page_url, window_start, window_end;",
     ),
     (
         "session",

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// One query.
 #[derive(Args)]
 pub(crate) struct QueryArgs {
-    /// filter, tumble, hop or session.
+    /// filter, tumble, tumble-count, hop, hop-360 or session.
     name: String,
     /// Bootstrap brokers.
     #[arg(long)]
