@@ -150,7 +150,8 @@ fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
         table_schema,
         on,
         filter,
-        outer,
+        kind,
+        pair_schema,
         table_first,
     } = &node.op
     else {
@@ -173,9 +174,10 @@ fn table_join(node: &Node, tables: Tables<'_>) -> Result<Box<dyn Operator>> {
         table_keys: compile_all(on.iter().map(|(_, t)| t), table_schema)?,
         filter: filter
             .as_ref()
-            .map(|f| compile(f, &node.schema))
+            .map(|f| compile(f, pair_schema))
             .transpose()?,
-        outer: *outer,
+        kind: *kind,
+        pair_schema: Arc::clone(pair_schema.inner()),
         table_first: *table_first,
         schema: Arc::clone(node.schema.inner()),
     })?))

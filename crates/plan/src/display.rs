@@ -194,10 +194,10 @@ fn describe(node: &Node) -> String {
         }
         Op::Union { .. } => "Union".to_owned(),
         Op::TableJoin {
-            table, on, outer, ..
+            table, on, kind, ..
         } => format!(
             "TableJoin {} {table} on [{}]",
-            if *outer { "left" } else { "inner" },
+            kind.to_string().to_lowercase(),
             pairs(on)
         ),
         Op::WindowJoin {

@@ -220,10 +220,12 @@ pub enum Op {
         table_schema: DFSchemaRef,
         /// Equal expressions: over the input, over the table.
         on: Vec<(Expr, Expr)>,
-        /// Further condition over both (stream columns and table columns in output order).
+        /// Further condition over both.
         filter: Option<Expr>,
-        /// Keep rows of the stream that match nothing.
-        outer: bool,
+        /// Which rows come out, with the stream on the left: inner, left, left semi or left anti.
+        kind: JoinType,
+        /// Schema of the columns of both in output order, qualified.
+        pair_schema: DFSchemaRef,
         /// The table's columns come first in the output.
         table_first: bool,
     },

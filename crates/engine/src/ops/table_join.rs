@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use dataflow::batch::Weights;
 use dataflow::{DeltaBatch, Result};
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array, new_null_array,
+};
 use datafusion::arrow::compute::{concat_batches, filter_record_batch, take};
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::JoinType;
 
 use crate::aggregates::conform;
-use crate::expr::{Compiled, evaluate_all, evaluate_filter};
+use crate::expr::{Compiled, evaluate_all, evaluate_filter, without_nulls};
 use crate::matching::{Index, Keys, number};
 use crate::operator::{Counters, Operator, Out};
 use crate::ops::updating_agg::batch_of;
@@ -34,10 +37,12 @@ pub struct JoinSpec {
     pub stream_keys: Vec<Compiled>,
     /// The same keys over the table.
     pub table_keys: Vec<Compiled>,
-    /// Further condition over the output's columns.
+    /// Further condition over the columns of both.
     pub filter: Option<Compiled>,
-    /// Keep rows that match nothing.
-    pub outer: bool,
+    /// Which rows come out, with the stream on the left: inner, left, left semi or left anti.
+    pub kind: JoinType,
+    /// Columns of both, in the order of the output.
+    pub pair_schema: SchemaRef,
     /// The table's columns come first.
     pub table_first: bool,
     /// Schema of the output.
@@ -139,7 +144,7 @@ impl TableJoin {
         } else {
             stream.into_iter().chain(table).collect()
         };
-        conform(&self.spec.schema, columns)
+        conform(&self.spec.pair_schema, columns)
     }
 }
 
@@ -152,56 +157,72 @@ pub fn take_all(batch: &RecordBatch, rows: &UInt32Array) -> Result<Vec<ArrayRef>
         .collect()
 }
 
+impl TableJoin {
+    /// Pairs that pass the condition, with the weights of the stream's rows; notes which of these have a match.
+    fn matches(
+        &mut self,
+        batch: &DeltaBatch,
+        matched: &mut [bool],
+    ) -> Result<Option<(RecordBatch, Vec<i8>)>> {
+        let (left, right) = self.pairs(&batch.rows)?;
+        let left_rows = UInt32Array::from(left);
+        let Some(held) = self.table.as_ref().filter(|_| !left_rows.is_empty()) else {
+            return Ok(None);
+        };
+        let table = take_all(&held.rows, &UInt32Array::from(right))?;
+        let joined = self.combine(take_all(&batch.rows, &left_rows)?, table)?;
+        let keep = match &self.spec.filter {
+            Some(filter) => without_nulls(evaluate_filter(filter, &joined)?),
+            None => BooleanArray::from(vec![true; joined.num_rows()]),
+        };
+        let mut weights = Vec::new();
+        for (row, keep) in left_rows.values().iter().zip(keep.values()) {
+            if keep {
+                matched[*row as usize] = true;
+                weights.push(batch.weights.get(*row as usize));
+            }
+        }
+        Ok(Some((filter_record_batch(&joined, &keep)?, weights)))
+    }
+
+    /// Rows of the stream by themselves: with NULLs for the table's columns where those come out.
+    fn single(&self, batch: &DeltaBatch, rows: Vec<u32>) -> Result<DeltaBatch> {
+        let weights = rows.iter().map(|row| batch.weights.get(*row as usize));
+        let weights = weights.collect();
+        let rows = UInt32Array::from(rows);
+        let stream = take_all(&batch.rows, &rows)?;
+        if self.spec.kind != JoinType::Left {
+            let rows = batch_of(Arc::clone(&self.spec.schema), stream, rows.len())?;
+            return Ok(DeltaBatch::new(rows, weights));
+        }
+        let fields = self.spec.table_schema.fields().iter();
+        let nulls = fields.map(|f| new_null_array(f.data_type(), rows.len()));
+        let rows = self.combine(stream, nulls.collect())?;
+        Ok(DeltaBatch::new(rows, weights))
+    }
+}
+
 impl Operator for TableJoin {
     fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
-        self.refresh()?;
-        let (left, right) = self.pairs(&batch.rows)?;
-        let mut matched = vec![false; batch.len()];
-        let left_rows = UInt32Array::from(left);
-        if let Some(held) = self.table.as_ref().filter(|_| !left_rows.is_empty()) {
-            let table = take_all(&held.rows, &UInt32Array::from(right))?;
-            let mut joined = self.combine(take_all(&batch.rows, &left_rows)?, table)?;
-            let keep = match &self.spec.filter {
-                Some(filter) => evaluate_filter(filter, &joined)?,
-                None => BooleanArray::from(vec![true; joined.num_rows()]),
-            };
-            let mut weights = Vec::new();
-            for (i, row) in left_rows.values().iter().enumerate() {
-                if keep.is_valid(i) && keep.value(i) {
-                    matched[*row as usize] = true;
-                    weights.push(batch.weights.get(*row as usize));
-                }
-            }
-            joined = filter_record_batch(&joined, &keep)?;
-            out.push(DeltaBatch::new(joined, weights));
-        }
-        if self.spec.outer {
-            let alone: Vec<u32> = (0..)
-                .zip(&matched)
-                .filter(|(_, m)| !**m)
-                .map(|(i, _)| i)
-                .collect();
-            let weights = alone
-                .iter()
-                .map(|r| batch.weights.get(*r as usize))
-                .collect();
-            let rows = UInt32Array::from(alone);
-            let nulls = self
-                .spec
-                .table_schema
-                .fields()
-                .iter()
-                .map(|f| datafusion::arrow::array::new_null_array(f.data_type(), rows.len()))
-                .collect();
-            out.push(DeltaBatch::new(
-                self.combine(take_all(&batch.rows, &rows)?, nulls)?,
-                weights,
-            ));
-        }
         debug_assert!(
             matches!(batch.weights, Weights::Ones),
             "joins with tables take inserts only"
         );
+        self.refresh()?;
+        let mut matched = vec![false; batch.len()];
+        let pairs = self.matches(&batch, &mut matched)?;
+        let wanted = match self.spec.kind {
+            JoinType::LeftSemi => Some(true),
+            JoinType::LeftAnti | JoinType::Left => Some(false),
+            _ => None,
+        };
+        if let (Some((rows, weights)), JoinType::Inner | JoinType::Left) = (pairs, self.spec.kind) {
+            out.push(DeltaBatch::new(rows, weights));
+        }
+        if let Some(wanted) = wanted {
+            let chosen = (0..).zip(&matched).filter(|(_, m)| **m == wanted);
+            out.push(self.single(&batch, chosen.map(|(row, _)| row).collect())?);
+        }
         Ok(())
     }
 

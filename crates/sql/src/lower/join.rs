@@ -31,19 +31,21 @@ pub(crate) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
 
 fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
     let (left_table, right_table) = table_sides(lowering, join);
-    let (table_first, outer) = match (join.join_type, left_table, right_table) {
+    let (table_first, kind) = match (join.join_type, left_table, right_table) {
         (_, false, false) => return window_join::lower(lowering, join),
         (_, true, true) => {
             return Err(refused("a join of two tables").hint(
                 "one side must be a stream: a source, a view, or the one table with a watermark",
             ));
         }
-        (JoinType::Inner, left, _) => (left, false),
-        (JoinType::Left, false, true) => (false, true),
-        (JoinType::Right, true, false) => (true, true),
-        (JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark, ..) => {
-            return Err(refused("EXISTS or IN (SELECT …) over a table")
-                .hint("join the table; a LEFT JOIN and IS NULL finds rows without a match"));
+        (JoinType::Inner, left, _) => (left, JoinType::Inner),
+        (kind @ (JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti), false, true) => {
+            (false, kind)
+        }
+        (JoinType::Right, true, false) => (true, JoinType::Left),
+        (JoinType::LeftMark | JoinType::RightMark, ..) => return Err(window_join::inside_or()),
+        (JoinType::LeftSemi | JoinType::LeftAnti, ..) => {
+            return Err(refused("EXISTS or IN (SELECT …) of a table over a stream"));
         }
         (other, ..) => {
             return Err(refused(format!(
@@ -52,6 +54,7 @@ fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
             )));
         }
     };
+    window_join::check_nulls(join)?;
     let (stream, table) = if table_first {
         (&join.right, &join.left)
     } else {
@@ -76,6 +79,12 @@ fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
         })
         .collect();
     let first = if table_first { side.joined.len() } else { 0 };
+    let pair_schema = if table_first {
+        side.schema.join(&input.schema)
+    } else {
+        input.schema.join(&side.schema)
+    };
+    let pair_schema = pair_schema.map_err(from_datafusion)?;
     let times = input
         .times
         .iter()
@@ -95,7 +104,8 @@ fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
             table_schema: side.schema,
             on,
             filter: join.filter.clone(),
-            outer,
+            kind,
+            pair_schema: DFSchemaRef::new(pair_schema),
             table_first,
         },
         inputs: vec![input],

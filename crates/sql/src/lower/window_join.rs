@@ -25,10 +25,7 @@ pub(super) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
             .hint("join final rows: leave EMIT ON UPDATE and ALLOW LATENESS out"));
     }
     if matches!(join.join_type, JoinType::LeftMark | JoinType::RightMark) {
-        return Err(
-            refused("EXISTS or IN (SELECT …) inside OR, CASE or NOT (…)")
-                .hint("let it stand by itself in WHERE, with AND"),
-        );
+        return Err(inside_or());
     }
     check_nulls(join)?;
     let left = side(left, left_time);
@@ -89,9 +86,16 @@ fn side(node: Arc<Node>, time: usize) -> Arc<Node> {
     properties::retime(node, offset)
 }
 
-fn check_nulls(join: &Join) -> Result<()> {
+/// The refusal of a subquery that does not decide alone whether a row stays.
+pub(super) fn inside_or() -> dataflow::Error {
+    refused("EXISTS or IN (SELECT …) inside OR, CASE or NOT (…)")
+        .hint("let it stand by itself in WHERE, with AND")
+}
+
+/// Refuses comparisons that take NULL for a value.
+pub(super) fn check_nulls(join: &Join) -> Result<()> {
     if join.null_equality == NullEquality::NullEqualsNull {
-        return Err(refused("a join of streams by IS NOT DISTINCT FROM").hint("use ="));
+        return Err(refused("a join by IS NOT DISTINCT FROM").hint("use ="));
     }
     let nullable = |expr: &Expr, schema: &DFSchemaRef| {
         use datafusion::logical_expr::ExprSchemable;
