@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dataflow::time::SECOND;
 
-use super::emission::{clause, every};
+use super::emission::{clause, every, with_lateness};
 use super::forms;
 use super::plain::Plain;
 use super::query::Windowed;
@@ -162,6 +162,16 @@ impl Case {
                 emit
             }
         };
+        let emit = match what.lateness() {
+            0 => emit,
+            lateness => {
+                self.forms.insert(match every {
+                    None => "ALLOW LATENESS",
+                    Some(_) => "ALLOW LATENESS with EMIT ON UPDATE",
+                });
+                with_lateness(random, emit, lateness)
+            }
+        };
         let options = match &what {
             What::Plain(plain) if plain.is_unbounded() => " WITH (unbounded_state = true)",
             _ => "",
@@ -199,6 +209,8 @@ impl Case {
 
     fn windowed(seed: u64, mut random: Random, kind: Kind) -> Self {
         let mut query = Windowed::random(&mut random, kind);
+        query.allow_lateness(&mut random, 20);
+        query.tell_completeness(&mut random);
         let mut case = Self::begin(seed, &query.interest());
         query.bind(&mut random, &case.stream);
         let sql = query.continuous("s", "ts");
@@ -228,7 +240,8 @@ impl Case {
     }
 
     fn top(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let of = Windowed::inner(&mut random, kind);
+        let mut of = Windowed::inner(&mut random, kind);
+        of.allow_lateness(&mut random, 15);
         let mut case = Self::begin(seed, &of.interest());
         let limit = 1 + random.below(4);
         let every = random.chance(50).then(|| every(&mut random));
@@ -279,13 +292,16 @@ impl Case {
     }
 
     fn cascade(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let inner = Windowed::inner(&mut random, kind);
+        let mut inner = Windowed::inner(&mut random, kind);
         let over = *random.pick(&[
             Below::View,
             Below::View,
             Below::CorrectedView,
             Below::Subquery,
         ]);
+        if over != Below::Subquery {
+            inner.allow_lateness(&mut random, 25);
+        }
         let second = *random.pick(&SECOND_KINDS);
         let mut outer = Windowed::outer(&mut random, second, &inner);
         let deep = over != Below::Subquery && !inner.window.is_zoned() && random.chance(30);
@@ -317,12 +333,16 @@ impl Case {
             outer.partition = false;
         } else {
             let corrected = (over == Below::CorrectedView).then(|| every(&mut random));
-            if corrected.is_some() {
-                case.forms.insert("window over a corrected view");
-            }
             let what = What::Windowed(inner.clone());
             case.add(&mut random, &sql, what, corrected);
             from = "v0".to_owned();
+        }
+        let over = match over {
+            Below::View if inner.lateness > 0 => Below::CorrectedView,
+            _ => over,
+        };
+        if over == Below::CorrectedView {
+            case.forms.insert("window over a corrected view");
         }
         if let Some(middle) = &middle {
             let what = What::Cascade {
@@ -356,7 +376,8 @@ impl Case {
             "window_end",
             "window_time",
         ];
-        let query = Windowed::assigned(&mut random, kind, &shown);
+        let mut query = Windowed::assigned(&mut random, kind, &shown);
+        query.tell_completeness(&mut random);
         let mut case = Self::begin(seed, &query.interest());
         case.kinds.push("not grouped");
         let sql = query.continuous("s", "ts");
@@ -366,8 +387,10 @@ impl Case {
     }
 
     fn both(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let one = Windowed::inner(&mut random, kind);
-        let other = Windowed::inner_like(&mut random, &one);
+        let mut one = Windowed::inner(&mut random, kind);
+        let mut other = Windowed::inner_like(&mut random, &one);
+        one.allow_lateness(&mut random, 15);
+        other.lateness = one.lateness;
         let (first, second) = (one.interest(), other.interest());
         let interest = Interest {
             tail: first.tail.max(second.tail),
@@ -410,6 +433,15 @@ impl What {
             Self::Cascade { inner, .. } => vec![inner],
             Self::Both(one, other) => vec![one, other],
             Self::Plain(_) => Vec::new(),
+        }
+    }
+
+    /// What ALLOW LATENESS of the view says.
+    fn lateness(&self) -> i64 {
+        match self {
+            Self::Windowed(query) | Self::Both(query, _) => query.lateness,
+            Self::Top { of, inside, .. } if *inside => of.lateness,
+            _ => 0,
         }
     }
 

@@ -13,9 +13,9 @@ use super::case::{Below, Case, Looks, View, What, first_sql, top_sql};
 use super::compare::{Rows, Subscriber, difference, line, rows_of};
 use super::counts;
 use super::drive::{self, Job};
-use super::model::{Placed, Sessions, late_times, open_spans, spread};
+use super::model::{Placed, Sessions, corrects, late_times, open_spans, spread};
 use super::outcome::{Outcome, Run};
-use super::query::{Cut, Mistake, Windowed};
+use super::query::{Complete, Cut, Given, Mistake, Windowed};
 use super::stream::Row;
 use super::table::TableRow;
 use super::window::Kind;
@@ -151,6 +151,14 @@ impl Case {
             facts.late = late_times(window, &run.model.placed).len() as u64;
             (facts.windows, facts.spread) = spread(window, &run.model.placed);
         }
+        if let Some(window) = &self.window
+            && corrects(window, &run.model.placed)
+        {
+            facts.forms.insert(match window.window.kind() {
+                Kind::Session => "late rows that correct a session",
+                _ => "late rows that correct a window",
+            });
+        }
         if facts.late > 0 {
             facts.forms.insert("late rows");
         }
@@ -241,20 +249,23 @@ impl Case {
 
     /// A view's rows as plain SQL over a relation like `log`.
     fn plain_sql(&self, view: &View, relation: &str, mistake: Mistake) -> String {
-        let cut = |closed: bool| Cut {
+        let cut = |given: Given| Cut {
             relation,
-            closed,
+            given,
             sessions: !self.stream.in_time,
             mistake,
         };
-        let closed = view.every.is_none();
+        let given = match view.every {
+            None => Given::Closed,
+            Some(_) => Given::All,
+        };
         match &view.what {
-            What::Windowed(query) => query.plain(cut(closed)),
-            What::Top { of, limit, .. } => top_sql(&format!("({})", of.plain(cut(closed))), *limit)
+            What::Windowed(query) => query.plain(cut(given)),
+            What::Top { of, limit, .. } => top_sql(&format!("({})", of.plain(cut(given))), *limit)
                 .replace("SELECT k", "SELECT at, k")
                 .replace("PARTITION BY ", "PARTITION BY at, "),
             What::First { of, limit } => {
-                first_sql(&of.plain(cut(true)), *limit).replacen("SELECT k", "SELECT at, k", 1)
+                first_sql(&of.plain(cut(Given::Closed)), *limit).replacen("SELECT k", "SELECT at, k", 1)
             }
             What::Cascade {
                 inner,
@@ -268,12 +279,12 @@ impl Case {
                     );
                     query.plain(Cut {
                         relation: &relation,
-                        closed: false,
+                        given: Given::All,
                         sessions: false,
                         mistake: Mistake::None,
                     })
                 };
-                let below = inner.plain(cut(true));
+                let below = inner.plain(cut(Given::Final));
                 match middle {
                     Some(middle) => over(outer, &over(middle, &below)),
                     None => over(outer, &below),
@@ -281,10 +292,10 @@ impl Case {
             }
             What::Both(one, other) => format!(
                 "{} UNION ALL {}",
-                one.plain(cut(closed)),
-                other.plain(cut(closed))
+                one.plain(cut(given)),
+                other.plain(cut(given))
             ),
-            What::Assigned(query) => query.plain(cut(false)),
+            What::Assigned(query) => query.plain(cut(Given::All)),
             What::Plain(plain) => plain.plain(relation),
         }
     }
@@ -308,7 +319,11 @@ impl Case {
         };
         let grew = self.table.as_ref().is_some_and(|t| !t.more.is_empty());
         let told = self.stream.in_time || one_window && windows.len() < 2;
-        if over_view || grew || !told {
+        // A query that ends has seen all its windows close.
+        let tells = |q: &&Windowed| q.complete != Complete::Nothing && !q.is_assigned();
+        let tells = view.every.is_some() && windows.iter().any(tells);
+        let unfinished = tells && run.model.watermark < self.stream.last.ts;
+        if over_view || grew || !told || unfinished {
             return Ok(false);
         }
         let late = |p: &&Placed| {

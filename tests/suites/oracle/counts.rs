@@ -21,7 +21,7 @@ impl Left<'_> {
         if query.copies(&self.last) == 0 {
             return 0;
         }
-        let open = |(_, end): &(i64, i64)| end - 1 > self.run.model.watermark;
+        let open = |(_, end): &(i64, i64)| end - 1 + query.lateness > self.run.model.watermark;
         let spans = query.window.spans(self.last.row.ts);
         spans.iter().filter(|s| open(s)).count() as u64
     }
@@ -31,7 +31,8 @@ impl Left<'_> {
         let sets = query.sets().unwrap_or(1) as u64;
         let one = match query.window {
             super::window::Window::Session { gap } => {
-                let open = self.last.row.ts + gap - 1 > self.run.model.watermark;
+                let end = self.last.row.ts + gap + query.lateness;
+                let open = end - 1 > self.run.model.watermark;
                 u64::from(query.copies(&self.last) > 0 && open)
             }
             _ if updating => self.windows(query),

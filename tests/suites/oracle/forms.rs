@@ -77,6 +77,8 @@ const QUERIES: &[&str] = &[
     "keys that are expressions",
     "WHERE",
     "WHERE on a window column",
+    "window_complete",
+    "WHERE window_complete",
     "HAVING",
     "GROUPING SETS",
     "ROLLUP",
@@ -127,6 +129,8 @@ const EMISSION: &[&str] = &[
     "EMIT CHANGES",
     "EMIT ON UPDATE EVERY",
     "EMIT EVERY",
+    "ALLOW LATENESS",
+    "ALLOW LATENESS with EMIT ON UPDATE",
 ];
 
 const STREAMS: &[&str] = &[
@@ -149,6 +153,8 @@ const STREAMS: &[&str] = &[
     "records far in the future",
     "tombstones",
     "late rows",
+    "late rows that correct a window",
+    "late rows that correct a session",
     "no row that can be late",
     "ticks of one record",
     "a table that grows",

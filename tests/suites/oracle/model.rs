@@ -159,7 +159,7 @@ impl Sessions {
             let mut ended: Vec<Session> = Vec::new();
             let mut open: Vec<Session> = Vec::new();
             for tick in rows.chunk_by(|a, b| placed[*a].tick == placed[*b].tick) {
-                let watermark = placed[tick[0]].watermark;
+                let watermark = placed[tick[0]].watermark.saturating_sub(query.lateness);
                 let closes = |s: &Session| s.last + gap - by <= watermark;
                 ended.extend(open.extract_if(.., |s| closes(s)));
                 open.extend(tick.iter().map(|at| Session {
@@ -220,7 +220,7 @@ pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
 /// The aligned windows that hold the row and were open when it came.
 pub(super) fn open_spans(query: &Windowed, placed: &Placed) -> Vec<(i64, i64)> {
     let mut spans = query.window.spans(placed.row.ts);
-    spans.retain(|(_, end)| end - 1 > placed.watermark);
+    spans.retain(|(_, end)| end - 1 + query.lateness > placed.watermark);
     spans
 }
 
@@ -260,4 +260,19 @@ pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
         }
     }
     (ticks.len(), ticks.values().filter(|t| t.len() >= 3).count())
+}
+
+/// Whether some row came when a window of it had closed, and was not late because that is allowed.
+pub(super) fn corrects(query: &Windowed, placed: &[Placed]) -> bool {
+    let sessions = Sessions::assign(query, placed, Mistake::None);
+    let mut rows = placed.iter().enumerate();
+    rows.any(|(at, p)| {
+        let closed = |end: i64| end - 1 <= p.watermark;
+        let in_session = |gap: i64| closed(p.row.ts + gap) && sessions.of[at].is_some();
+        query.copies(p) > 0
+            && match query.window {
+                Window::Session { gap } => in_session(gap),
+                _ => open_spans(query, p).iter().any(|s| closed(s.1)),
+            }
+    })
 }
