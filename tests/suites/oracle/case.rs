@@ -209,11 +209,6 @@ impl Case {
 
     fn windowed(seed: u64, mut random: Random, kind: Kind) -> Self {
         let mut query = Windowed::random(&mut random, kind);
-        query.allow_lateness(&mut random, 20);
-        query.tell_completeness(&mut random);
-        let mut case = Self::begin(seed, &query.interest());
-        query.bind(&mut random, &case.stream);
-        let sql = query.continuous("s", "ts");
         let (close, update) = *random.pick(&[
             (true, false),
             (true, false),
@@ -221,6 +216,13 @@ impl Case {
             (true, true),
             (true, true),
         ]);
+        if !close || !query.window.is_ordered() {
+            query.allow_lateness(&mut random, 20);
+        }
+        query.tell_completeness(&mut random);
+        let mut case = Self::begin(seed, &query.interest());
+        query.bind(&mut random, &case.stream);
+        let sql = query.continuous("s", "ts");
         if close {
             case.kinds.push(name_of(kind, false));
             case.add(&mut random, &sql, What::Windowed(query.clone()), None);
@@ -299,7 +301,8 @@ impl Case {
             Below::CorrectedView,
             Below::Subquery,
         ]);
-        if over != Below::Subquery {
+        let allowed = over == Below::CorrectedView || !inner.window.is_ordered();
+        if over != Below::Subquery && allowed {
             inner.allow_lateness(&mut random, 25);
         }
         let second = *random.pick(&SECOND_KINDS);

@@ -14,7 +14,7 @@ use super::compare::{Rows, Subscriber, difference, line, rows_of};
 use super::counts;
 use super::drive::{self, Job};
 use super::model::{Placed, Sessions, corrects, late_times, open_spans, spread};
-use super::outcome::{Outcome, Run};
+use super::outcome::{Look, Outcome, Run};
 use super::query::{Complete, Cut, Given, Mistake, Windowed};
 use super::stream::Row;
 use super::table::TableRow;
@@ -194,16 +194,25 @@ impl Case {
         }
     }
 
+    /// Whether sessions do not follow from the rows alone: lateness decides on them, or more than a pause ends them.
+    fn assigns_sessions(&self) -> bool {
+        self.window.as_ref().is_some_and(|query| {
+            let ordered = query.window.is_ordered();
+            ordered || !self.stream.in_time && query.window.kind() == Kind::Session
+        })
+    }
+
     /// What plain SQL is asked about; sessions are assigned here only where lateness decides on them.
     fn log<'a>(&self, run: &'a Run, mistake: Mistake) -> Log<'a> {
         let placed = &run.model.placed;
         let sessions = match &self.window {
-            Some(window) if !self.stream.in_time && window.window.kind() == Kind::Session => {
-                let before = |tick: usize| placed.partition_point(|p| p.tick <= tick);
-                let looks = run.looks.iter().map(|look| before(look.tick));
-                looks
-                    .map(|rows| Sessions::assign(window, &placed[..rows], mistake).of)
-                    .collect()
+            Some(window) if self.assigns_sessions() => {
+                let assigned = |look: &Look| {
+                    let before = placed.partition_point(|p| p.tick <= look.tick);
+                    let placed = &placed[..before];
+                    Sessions::assign(window, placed, look.watermark, mistake).of
+                };
+                run.looks.iter().map(assigned).collect()
             }
             _ => Vec::new(),
         };
@@ -252,7 +261,7 @@ impl Case {
         let cut = |given: Given| Cut {
             relation,
             given,
-            sessions: !self.stream.in_time,
+            sessions: self.assigns_sessions(),
             mistake,
         };
         let given = match view.every {
@@ -311,7 +320,9 @@ impl Case {
         run: &Run,
     ) -> Result<bool, String> {
         let windows = view.what.windows();
-        let one_window = windows.iter().all(|q| q.window.kind() == Kind::Tumble);
+        let ordered = windows.iter().any(|q| q.window.is_ordered());
+        let tumbles = |q: &&Windowed| q.window.kind() == Kind::Tumble;
+        let one_window = ordered || windows.iter().all(tumbles);
         let over_view = match view.what {
             What::Cascade { over, .. } => over != Below::Subquery,
             What::Top { inside, .. } => !inside,
@@ -322,17 +333,21 @@ impl Case {
         // A query that ends has seen all its windows close.
         let tells = |q: &&Windowed| q.complete != Complete::Nothing && !q.is_assigned();
         let tells = view.every.is_some() && windows.iter().any(tells);
-        let unfinished = tells && run.model.watermark < self.stream.last.ts;
+        let unfinished = tells && !ordered && run.model.watermark < self.stream.last.ts;
         if over_view || grew || !told || unfinished {
             return Ok(false);
         }
         let late = |p: &&Placed| {
-            let missed = |q: &&Windowed| q.copies(p) > 0 && open_spans(q, p).is_empty();
-            one_window && windows.iter().any(missed)
+            let missed = |q: &&Windowed| match q.window.is_ordered() {
+                true => p.row.ts <= p.watermark.saturating_sub(q.lateness),
+                false => open_spans(q, p).is_empty(),
+            };
+            let missed = |q: &&Windowed| q.copies(p) > 0 && missed(q);
+            one_window && windows.iter().any(|q| missed(q))
         };
         let closes =
             !windows.is_empty() && view.every.is_none() && !matches!(view.what, What::Assigned(_));
-        let open = closes && run.model.watermark < self.stream.last.ts;
+        let open = (closes || ordered) && run.model.watermark < self.stream.last.ts;
         let by_time = matches!(&view.what, What::Plain(plain) if plain.is_by_event_time());
         let rows: Vec<&Row> = run
             .model

@@ -2,11 +2,11 @@
 
 use super::case::{Below, Case, View, What};
 use super::compare::Value;
-use super::model::{Placed, counted, late_times};
+use super::model::{Placed, counted, late_times, waiting};
 use super::outcome::{Outcome, Run};
 use super::query::Windowed;
 use super::stream::Record;
-use super::window::Kind;
+use super::window::{Kind, Window};
 
 /// Rows of state that the last rows have left behind.
 struct Left<'a> {
@@ -30,7 +30,12 @@ impl Left<'_> {
     fn of(&self, query: &Windowed, updating: bool) -> u64 {
         let sets = query.sets().unwrap_or(1) as u64;
         let one = match query.window {
-            super::window::Window::Session { gap } => {
+            Window::Session { gap, .. } => {
+                let rows = &self.run.model.placed;
+                let waiting = waiting(query, rows, self.run.model.watermark) as u64;
+                if waiting > 0 {
+                    return waiting * sets;
+                }
                 let end = self.last.row.ts + gap + query.lateness;
                 let open = end - 1 > self.run.model.watermark;
                 u64::from(query.copies(&self.last) > 0 && open)
@@ -167,8 +172,8 @@ pub(super) fn check_conservation(
         _ => 0,
     });
     let found: usize = counts.sum();
-    let closed = view.every.is_none().then_some(run.model.watermark);
-    let expected = counted(query, placed, closed);
+    let now = run.model.watermark;
+    let expected = counted(query, placed, now, view.every.is_none());
     if found != expected {
         return Err(format!("its rows count {found} rows, expected {expected}"));
     }
@@ -176,9 +181,10 @@ pub(super) fn check_conservation(
         // Each row is in one window or late.
         let came: usize = placed.iter().map(|p| query.copies(p)).sum();
         let late = outcome.status.counters.late_rows as usize;
-        if found + late != came {
+        let waiting = waiting(query, placed, now);
+        if found + late + waiting != came {
             return Err(format!(
-                "{found} rows in windows and {late} late ones, {came} came"
+                "{found} rows in windows, {late} late ones and {waiting} that wait, {came} came"
             ));
         }
     }

@@ -59,6 +59,8 @@ const WINDOWS: &[&str] = &[
     "GROUP BY TUMBLE(ts, ...)",
     "PARTITION BY of SESSION",
     "SESSION by the keys of GROUP BY",
+    "SESSION(..., max => ...)",
+    "SESSION(..., ends_when => ...)",
     "size no multiple of slide",
     "offset",
     "offset below zero",
