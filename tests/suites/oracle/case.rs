@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use dataflow::time::SECOND;
 
+use super::carried::{Carried, Over};
 use super::emission::{clause, every, with_lateness};
 use super::forms;
+use super::join::Join;
 use super::plain::Plain;
 use super::query::Windowed;
 use super::random::Random;
@@ -52,6 +54,10 @@ pub(super) enum What {
     Both(Windowed, Windowed),
     /// Rows with their windows, not grouped.
     Assigned(Windowed),
+    /// Rows of a window joined with those of the same window.
+    Joined(Join),
+    /// Rows grouped by the window that they carry.
+    Carried(Carried),
     /// A query without windows.
     Plain(Plain),
 }
@@ -112,12 +118,14 @@ impl Case {
             other => other,
         };
         match random.below(100) {
-            0..56 => Self::windowed(seed, random, kind),
-            56..63 => Self::top(seed, random, aligned),
-            63..67 => Self::first(seed, random, aligned),
-            67..76 => Self::cascade(seed, random, kind),
-            76..79 => Self::assigned(seed, random, aligned),
-            79..83 => Self::both(seed, random, aligned),
+            0..44 => Self::windowed(seed, random, kind),
+            44..51 => Self::top(seed, random, aligned),
+            51..55 => Self::first(seed, random, aligned),
+            55..64 => Self::cascade(seed, random, kind),
+            64..67 => Self::assigned(seed, random, aligned),
+            67..71 => Self::both(seed, random, aligned),
+            71..80 => Self::joined(seed, random, aligned),
+            80..86 => Self::carried(seed, random, kind),
             _ => Self::plain(seed, random),
         }
     }
@@ -416,6 +424,54 @@ impl Case {
         case.done(random)
     }
 
+    fn joined(seed: u64, mut random: Random, kind: Kind) -> Self {
+        let join = Join::random(&mut random, kind);
+        let mut case = Self::begin(seed, &join.one.interest());
+        case.kinds.push(join.form);
+        if join.is_grouped() {
+            case.forms.insert("GROUP BY the window of a join");
+        }
+        let sides = [&join.one, &join.other].map(|side| side.continuous("s", "ts"));
+        let sql = join.text(&sides[0], &sides[1], false);
+        case.window = Some(join.one.clone());
+        case.add(&mut random, &sql, What::Joined(join), None);
+        case.done(random)
+    }
+
+    fn carried(seed: u64, mut random: Random, kind: Kind) -> Self {
+        let carried = Carried::random(&mut random, kind);
+        let windows = carried.over.windows();
+        let tails = windows.iter().map(|w| w.interest().tail);
+        let interest = Interest {
+            tail: tails.max().unwrap_or(0),
+            ..windows[0].interest()
+        };
+        let mut case = Self::begin(seed, &interest);
+        case.kinds.push(carried.form);
+        case.window = Some(windows[0].clone());
+        let mut every_at_most = None;
+        let mut texts: Vec<String> = windows.iter().map(|w| w.continuous("s", "ts")).collect();
+        match &carried.over {
+            Over::Window { of, inside: false } => {
+                let what = What::Windowed(of.clone());
+                case.add(&mut random, &texts[0], what, None);
+                texts = vec!["v0".to_owned()];
+            }
+            Over::Union(..) => {}
+            Over::Joined { .. } if random.chance(45) => {
+                every_at_most = Some(every(&mut random));
+                texts[0] = format!("({})", texts[0]);
+            }
+            _ => texts[0] = format!("({})", texts[0]),
+        }
+        if every_at_most.is_some() {
+            case.forms.insert("GROUP BY the window of a join with a table, updating");
+        }
+        let sql = carried.text(&texts, false);
+        case.add(&mut random, &sql, What::Carried(carried), every_at_most);
+        case.done(random)
+    }
+
     fn plain(seed: u64, mut random: Random) -> Self {
         let plain = Plain::random(&mut random);
         let mut case = Self::begin(seed, &plain.interest);
@@ -435,6 +491,8 @@ impl What {
             Self::Top { of, .. } | Self::First { of, .. } => vec![of],
             Self::Cascade { inner, .. } => vec![inner],
             Self::Both(one, other) => vec![one, other],
+            Self::Joined(join) => vec![&join.one, &join.other],
+            Self::Carried(carried) => carried.over.windows(),
             Self::Plain(_) => Vec::new(),
         }
     }

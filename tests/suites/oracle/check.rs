@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::batch::{Batch, Log};
 use super::bounded;
+use super::carried::{Carried, Over};
 use super::case::{Below, Case, Looks, View, What, first_sql, top_sql};
 use super::compare::{Rows, Subscriber, difference, line, rows_of};
 use super::counts;
@@ -48,7 +49,8 @@ impl View {
             What::Windowed(query) | What::Cascade { outer: query, .. } => query.rows_are_distinct(),
             // A row shows its window's beginning and its number.
             What::Top { of, .. } => of.window.kind() != Kind::Cumulate,
-            What::Assigned(_) | What::First { .. } | What::Both(..) => false,
+            What::Assigned(_) | What::First { .. } | What::Both(..) | What::Joined(_) => false,
+            What::Carried(_) => true,
             What::Plain(plain) => plain.is_updating(),
         }
     }
@@ -305,6 +307,20 @@ impl Case {
                 other.plain(cut(given))
             ),
             What::Assigned(query) => query.plain(cut(Given::All)),
+            What::Joined(join) => {
+                let sides = [&join.one, &join.other].map(|side| side.plain(cut(given)));
+                join.text(&sides[0], &sides[1], true)
+            }
+            What::Carried(carried) => {
+                let windows = match &carried.over {
+                    Over::Joined { of, .. } => vec![of.with_column("tick").plain(cut(given))],
+                    over => over.windows().iter().map(|w| w.plain(cut(given))).collect(),
+                };
+                match &carried.over {
+                    Over::Union(..) => carried.text(&windows, true),
+                    _ => carried.text(&[format!("({})", windows[0])], true),
+                }
+            }
             What::Plain(plain) => plain.plain(relation),
         }
     }
@@ -326,6 +342,10 @@ impl Case {
         let over_view = match view.what {
             What::Cascade { over, .. } => over != Below::Subquery,
             What::Top { inside, .. } => !inside,
+            What::Carried(Carried {
+                over: Over::Window { inside, .. },
+                ..
+            }) => !inside,
             _ => false,
         };
         let grew = self.table.as_ref().is_some_and(|t| !t.more.is_empty());

@@ -1,5 +1,6 @@
 //! What is counted: late rows, rows that went into windows, state that is left, records and bad ones of the source.
 
+use super::carried::{Carried, Over};
 use super::case::{Below, Case, View, What};
 use super::compare::Value;
 use super::model::{Placed, counted, late_times, waiting};
@@ -47,6 +48,15 @@ impl Left<'_> {
         one * sets
     }
 
+    /// What a side of a join of windows and the join keep.
+    fn side(&self, query: &Windowed) -> u64 {
+        if !query.is_assigned() {
+            return self.of(query, false);
+        }
+        let rows = self.run.model.partitions.len() * query.copies(&self.last);
+        self.windows(query) * rows as u64
+    }
+
     fn of_view(&self, what: &What) -> u64 {
         match what {
             What::Windowed(query) => self.of(query, self.updating),
@@ -70,6 +80,20 @@ impl Left<'_> {
             What::Cascade { inner, .. } => self.of(inner, false),
             What::Both(one, other) => self.of(one, self.updating) + self.of(other, self.updating),
             What::Assigned(_) => 0,
+            What::Joined(join) => self.side(&join.one) + self.side(&join.other),
+            What::Carried(carried) => match &carried.over {
+                Over::Window { inside: false, .. } => 0,
+                Over::Window { of, .. } => self.of(of, false),
+                Over::Union(one, other) => self.of(one, false) + self.of(other, false),
+                // The same as GROUP BY of the key and the window.
+                Over::Distinct(of) => self.of(of, false),
+                Over::Joined { of, .. } => {
+                    let rows = self.run.model.placed.iter();
+                    let last = rows.filter(|p| p.row.ts == self.last.row.ts);
+                    let last: Vec<&Placed> = last.collect();
+                    self.windows(of) * carried.groups(&last, &self.run.table)
+                }
+            },
             What::Plain(plain) if plain.is_by_event_time() => {
                 let open = self.last.row.ts > self.run.model.watermark;
                 u64::from(open && plain.takes(&self.last))
@@ -112,6 +136,10 @@ pub(super) fn check_counters(
             over: Below::View, ..
         }
         | What::Top { inside: false, .. } => Vec::new(),
+        What::Carried(Carried {
+            over: Over::Window { inside: false, .. },
+            ..
+        }) => Vec::new(),
         What::Plain(plain) if plain.is_by_event_time() => placed
             .iter()
             .filter(|p| plain.takes(p) && p.row.ts <= p.watermark)

@@ -100,6 +100,9 @@ pub(super) enum Mistake {
     Gap,
 }
 
+/// What queries show for others to read.
+const COUNTED: [&str; 2] = ["count(*) AS c", "sum(n) AS s"];
+
 impl Windowed {
     /// A random query of a kind.
     pub(super) fn random(random: &mut Random, kind: Kind) -> Self {
@@ -178,27 +181,57 @@ impl Windowed {
     /// A query that counts and sums by key, for others to read.
     pub(super) fn inner(random: &mut Random, kind: Kind) -> Self {
         let window = Window::random(random, kind);
-        Self::counting(random, window)
+        Self::counting(random, window, COUNTED)
     }
 
     /// One with the same columns as `other`, over another window of about the same length.
     pub(super) fn inner_like(random: &mut Random, other: &Self) -> Self {
         let kind = *random.pick(&[Kind::Tumble, Kind::Hop, Kind::Cumulate]);
         let window = Window::of_scale(random, kind, other.window.period());
-        Self::counting(random, window)
+        Self::counting(random, window, COUNTED)
     }
 
-    fn counting(random: &mut Random, window: Window) -> Self {
+    /// A query over the window that shows these by key.
+    pub(super) fn counting(random: &mut Random, window: Window, counted: [&str; 2]) -> Self {
         let mut query = Self::with(random, window, vec![K], Vec::new());
         query.grouped = vec!["window_start", "window_end", "window_time"];
-        query.show(["count(*) AS c", "sum(n) AS s"]);
+        query.show(counted);
         query.filter = condition(random, 20);
+        query
+    }
+
+    /// A query that counts all rows of the window as `v`.
+    pub(super) fn total(random: &mut Random, window: Window) -> Self {
+        let mut query = Self::with(random, window, Vec::new(), Vec::new());
+        query.grouped = vec!["window_start", "window_end"];
+        query.shown = ["window_start", "window_end", "count(*) AS v"].map(str::to_owned).to_vec();
+        query.filter = condition(random, 30);
+        query
+    }
+
+    /// A query over the window that does not group, without a table.
+    pub(super) fn rows(random: &mut Random, window: Window, shown: &[&str]) -> Self {
+        let mut query = Self::assigned_over(random, window, shown);
+        if query.input.is_joined() {
+            query.input = Input::Stream;
+        }
+        query
+    }
+
+    /// The same with one more column.
+    pub(super) fn with_column(&self, column: &str) -> Self {
+        let mut query = self.clone();
+        query.shown.push(column.to_owned());
         query
     }
 
     /// A query that does not group and shows these columns.
     pub(super) fn assigned(random: &mut Random, kind: Kind, shown: &[&str]) -> Self {
         let window = Window::random(random, kind);
+        Self::assigned_over(random, window, shown)
+    }
+
+    fn assigned_over(random: &mut Random, window: Window, shown: &[&str]) -> Self {
         let mut query = Self::with(random, window, Vec::new(), Vec::new());
         query.grouped.clear();
         query.shown = shown.iter().map(|c| (*c).to_owned()).collect();
