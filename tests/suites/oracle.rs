@@ -7,6 +7,7 @@
 mod aggregates;
 mod batch;
 mod bounded;
+mod carried;
 mod case;
 mod check;
 mod compare;
@@ -15,6 +16,7 @@ mod drive;
 mod emission;
 mod forms;
 mod input;
+mod join;
 mod model;
 mod outcome;
 mod plain;

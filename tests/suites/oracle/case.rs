@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use dataflow::time::SECOND;
 
-use super::emission::{clause, every};
+use super::carried::{Carried, Over};
+use super::emission::{clause, every, with_lateness};
 use super::forms;
+use super::join::Join;
 use super::plain::Plain;
 use super::query::Windowed;
 use super::random::Random;
@@ -52,6 +54,10 @@ pub(super) enum What {
     Both(Windowed, Windowed),
     /// Rows with their windows, not grouped.
     Assigned(Windowed),
+    /// Rows of a window joined with those of the same window.
+    Joined(Join),
+    /// Rows grouped by the window that they carry.
+    Carried(Carried),
     /// A query without windows.
     Plain(Plain),
 }
@@ -112,12 +118,14 @@ impl Case {
             other => other,
         };
         match random.below(100) {
-            0..56 => Self::windowed(seed, random, kind),
-            56..63 => Self::top(seed, random, aligned),
-            63..67 => Self::first(seed, random, aligned),
-            67..76 => Self::cascade(seed, random, kind),
-            76..79 => Self::assigned(seed, random, aligned),
-            79..83 => Self::both(seed, random, aligned),
+            0..44 => Self::windowed(seed, random, kind),
+            44..51 => Self::top(seed, random, aligned),
+            51..55 => Self::first(seed, random, aligned),
+            55..64 => Self::cascade(seed, random, kind),
+            64..67 => Self::assigned(seed, random, aligned),
+            67..71 => Self::both(seed, random, aligned),
+            71..80 => Self::joined(seed, random, aligned),
+            80..86 => Self::carried(seed, random, kind),
             _ => Self::plain(seed, random),
         }
     }
@@ -162,6 +170,16 @@ impl Case {
                 emit
             }
         };
+        let emit = match what.lateness() {
+            0 => emit,
+            lateness => {
+                self.forms.insert(match every {
+                    None => "ALLOW LATENESS",
+                    Some(_) => "ALLOW LATENESS with EMIT ON UPDATE",
+                });
+                with_lateness(random, emit, lateness)
+            }
+        };
         let options = match &what {
             What::Plain(plain) if plain.is_unbounded() => " WITH (unbounded_state = true)",
             _ => "",
@@ -199,9 +217,6 @@ impl Case {
 
     fn windowed(seed: u64, mut random: Random, kind: Kind) -> Self {
         let mut query = Windowed::random(&mut random, kind);
-        let mut case = Self::begin(seed, &query.interest());
-        query.bind(&mut random, &case.stream);
-        let sql = query.continuous("s", "ts");
         let (close, update) = *random.pick(&[
             (true, false),
             (true, false),
@@ -209,6 +224,13 @@ impl Case {
             (true, true),
             (true, true),
         ]);
+        if !close || !query.window.is_ordered() {
+            query.allow_lateness(&mut random, 20);
+        }
+        query.tell_completeness(&mut random);
+        let mut case = Self::begin(seed, &query.interest());
+        query.bind(&mut random, &case.stream);
+        let sql = query.continuous("s", "ts");
         if close {
             case.kinds.push(name_of(kind, false));
             case.add(&mut random, &sql, What::Windowed(query.clone()), None);
@@ -228,7 +250,8 @@ impl Case {
     }
 
     fn top(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let of = Windowed::inner(&mut random, kind);
+        let mut of = Windowed::inner(&mut random, kind);
+        of.allow_lateness(&mut random, 15);
         let mut case = Self::begin(seed, &of.interest());
         let limit = 1 + random.below(4);
         let every = random.chance(50).then(|| every(&mut random));
@@ -279,13 +302,17 @@ impl Case {
     }
 
     fn cascade(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let inner = Windowed::inner(&mut random, kind);
+        let mut inner = Windowed::inner(&mut random, kind);
         let over = *random.pick(&[
             Below::View,
             Below::View,
             Below::CorrectedView,
             Below::Subquery,
         ]);
+        let allowed = over == Below::CorrectedView || !inner.window.is_ordered();
+        if over != Below::Subquery && allowed {
+            inner.allow_lateness(&mut random, 25);
+        }
         let second = *random.pick(&SECOND_KINDS);
         let mut outer = Windowed::outer(&mut random, second, &inner);
         let deep = over != Below::Subquery && !inner.window.is_zoned() && random.chance(30);
@@ -317,12 +344,16 @@ impl Case {
             outer.partition = false;
         } else {
             let corrected = (over == Below::CorrectedView).then(|| every(&mut random));
-            if corrected.is_some() {
-                case.forms.insert("window over a corrected view");
-            }
             let what = What::Windowed(inner.clone());
             case.add(&mut random, &sql, what, corrected);
             from = "v0".to_owned();
+        }
+        let over = match over {
+            Below::View if inner.lateness > 0 => Below::CorrectedView,
+            _ => over,
+        };
+        if over == Below::CorrectedView {
+            case.forms.insert("window over a corrected view");
         }
         if let Some(middle) = &middle {
             let what = What::Cascade {
@@ -356,7 +387,8 @@ impl Case {
             "window_end",
             "window_time",
         ];
-        let query = Windowed::assigned(&mut random, kind, &shown);
+        let mut query = Windowed::assigned(&mut random, kind, &shown);
+        query.tell_completeness(&mut random);
         let mut case = Self::begin(seed, &query.interest());
         case.kinds.push("not grouped");
         let sql = query.continuous("s", "ts");
@@ -366,8 +398,10 @@ impl Case {
     }
 
     fn both(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let one = Windowed::inner(&mut random, kind);
-        let other = Windowed::inner_like(&mut random, &one);
+        let mut one = Windowed::inner(&mut random, kind);
+        let mut other = Windowed::inner_like(&mut random, &one);
+        one.allow_lateness(&mut random, 15);
+        other.lateness = one.lateness;
         let (first, second) = (one.interest(), other.interest());
         let interest = Interest {
             tail: first.tail.max(second.tail),
@@ -390,6 +424,54 @@ impl Case {
         case.done(random)
     }
 
+    fn joined(seed: u64, mut random: Random, kind: Kind) -> Self {
+        let join = Join::random(&mut random, kind);
+        let mut case = Self::begin(seed, &join.one.interest());
+        case.kinds.push(join.form);
+        if join.is_grouped() {
+            case.forms.insert("GROUP BY the window of a join");
+        }
+        let sides = [&join.one, &join.other].map(|side| side.continuous("s", "ts"));
+        let sql = join.text(&sides[0], &sides[1], false);
+        case.window = Some(join.one.clone());
+        case.add(&mut random, &sql, What::Joined(join), None);
+        case.done(random)
+    }
+
+    fn carried(seed: u64, mut random: Random, kind: Kind) -> Self {
+        let carried = Carried::random(&mut random, kind);
+        let windows = carried.over.windows();
+        let tails = windows.iter().map(|w| w.interest().tail);
+        let interest = Interest {
+            tail: tails.max().unwrap_or(0),
+            ..windows[0].interest()
+        };
+        let mut case = Self::begin(seed, &interest);
+        case.kinds.push(carried.form);
+        case.window = Some(windows[0].clone());
+        let mut every_at_most = None;
+        let mut texts: Vec<String> = windows.iter().map(|w| w.continuous("s", "ts")).collect();
+        match &carried.over {
+            Over::Window { of, inside: false } => {
+                let what = What::Windowed(of.clone());
+                case.add(&mut random, &texts[0], what, None);
+                texts = vec!["v0".to_owned()];
+            }
+            Over::Union(..) => {}
+            Over::Joined { .. } if random.chance(45) => {
+                every_at_most = Some(every(&mut random));
+                texts[0] = format!("({})", texts[0]);
+            }
+            _ => texts[0] = format!("({})", texts[0]),
+        }
+        if every_at_most.is_some() {
+            case.forms.insert("GROUP BY the window of a join with a table, updating");
+        }
+        let sql = carried.text(&texts, false);
+        case.add(&mut random, &sql, What::Carried(carried), every_at_most);
+        case.done(random)
+    }
+
     fn plain(seed: u64, mut random: Random) -> Self {
         let plain = Plain::random(&mut random);
         let mut case = Self::begin(seed, &plain.interest);
@@ -409,7 +491,18 @@ impl What {
             Self::Top { of, .. } | Self::First { of, .. } => vec![of],
             Self::Cascade { inner, .. } => vec![inner],
             Self::Both(one, other) => vec![one, other],
+            Self::Joined(join) => vec![&join.one, &join.other],
+            Self::Carried(carried) => carried.over.windows(),
             Self::Plain(_) => Vec::new(),
+        }
+    }
+
+    /// What ALLOW LATENESS of the view says.
+    fn lateness(&self) -> i64 {
+        match self {
+            Self::Windowed(query) | Self::Both(query, _) => query.lateness,
+            Self::Top { of, inside, .. } if *inside => of.lateness,
+            _ => 0,
         }
     }
 

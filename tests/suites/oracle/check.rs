@@ -9,13 +9,14 @@ use tokio::runtime::Runtime;
 
 use super::batch::{Batch, Log};
 use super::bounded;
+use super::carried::{Carried, Over};
 use super::case::{Below, Case, Looks, View, What, first_sql, top_sql};
 use super::compare::{Rows, Subscriber, difference, line, rows_of};
 use super::counts;
 use super::drive::{self, Job};
-use super::model::{Placed, Sessions, late_times, open_spans, spread};
-use super::outcome::{Outcome, Run};
-use super::query::{Cut, Mistake, Windowed};
+use super::model::{Placed, Sessions, corrects, late_times, open_spans, spread};
+use super::outcome::{Look, Outcome, Run};
+use super::query::{Complete, Cut, Given, Mistake, Windowed};
 use super::stream::Row;
 use super::table::TableRow;
 use super::window::Kind;
@@ -48,7 +49,8 @@ impl View {
             What::Windowed(query) | What::Cascade { outer: query, .. } => query.rows_are_distinct(),
             // A row shows its window's beginning and its number.
             What::Top { of, .. } => of.window.kind() != Kind::Cumulate,
-            What::Assigned(_) | What::First { .. } | What::Both(..) => false,
+            What::Assigned(_) | What::First { .. } | What::Both(..) | What::Joined(_) => false,
+            What::Carried(_) => true,
             What::Plain(plain) => plain.is_updating(),
         }
     }
@@ -151,6 +153,14 @@ impl Case {
             facts.late = late_times(window, &run.model.placed).len() as u64;
             (facts.windows, facts.spread) = spread(window, &run.model.placed);
         }
+        if let Some(window) = &self.window
+            && corrects(window, &run.model.placed)
+        {
+            facts.forms.insert(match window.window.kind() {
+                Kind::Session => "late rows that correct a session",
+                _ => "late rows that correct a window",
+            });
+        }
         if facts.late > 0 {
             facts.forms.insert("late rows");
         }
@@ -186,16 +196,25 @@ impl Case {
         }
     }
 
+    /// Whether sessions do not follow from the rows alone: lateness decides on them, or more than a pause ends them.
+    fn assigns_sessions(&self) -> bool {
+        self.window.as_ref().is_some_and(|query| {
+            let ordered = query.window.is_ordered();
+            ordered || !self.stream.in_time && query.window.kind() == Kind::Session
+        })
+    }
+
     /// What plain SQL is asked about; sessions are assigned here only where lateness decides on them.
     fn log<'a>(&self, run: &'a Run, mistake: Mistake) -> Log<'a> {
         let placed = &run.model.placed;
         let sessions = match &self.window {
-            Some(window) if !self.stream.in_time && window.window.kind() == Kind::Session => {
-                let before = |tick: usize| placed.partition_point(|p| p.tick <= tick);
-                let looks = run.looks.iter().map(|look| before(look.tick));
-                looks
-                    .map(|rows| Sessions::assign(window, &placed[..rows], mistake).of)
-                    .collect()
+            Some(window) if self.assigns_sessions() => {
+                let assigned = |look: &Look| {
+                    let before = placed.partition_point(|p| p.tick <= look.tick);
+                    let placed = &placed[..before];
+                    Sessions::assign(window, placed, look.watermark, mistake).of
+                };
+                run.looks.iter().map(assigned).collect()
             }
             _ => Vec::new(),
         };
@@ -241,20 +260,23 @@ impl Case {
 
     /// A view's rows as plain SQL over a relation like `log`.
     fn plain_sql(&self, view: &View, relation: &str, mistake: Mistake) -> String {
-        let cut = |closed: bool| Cut {
+        let cut = |given: Given| Cut {
             relation,
-            closed,
-            sessions: !self.stream.in_time,
+            given,
+            sessions: self.assigns_sessions(),
             mistake,
         };
-        let closed = view.every.is_none();
+        let given = match view.every {
+            None => Given::Closed,
+            Some(_) => Given::All,
+        };
         match &view.what {
-            What::Windowed(query) => query.plain(cut(closed)),
-            What::Top { of, limit, .. } => top_sql(&format!("({})", of.plain(cut(closed))), *limit)
+            What::Windowed(query) => query.plain(cut(given)),
+            What::Top { of, limit, .. } => top_sql(&format!("({})", of.plain(cut(given))), *limit)
                 .replace("SELECT k", "SELECT at, k")
                 .replace("PARTITION BY ", "PARTITION BY at, "),
             What::First { of, limit } => {
-                first_sql(&of.plain(cut(true)), *limit).replacen("SELECT k", "SELECT at, k", 1)
+                first_sql(&of.plain(cut(Given::Closed)), *limit).replacen("SELECT k", "SELECT at, k", 1)
             }
             What::Cascade {
                 inner,
@@ -268,12 +290,12 @@ impl Case {
                     );
                     query.plain(Cut {
                         relation: &relation,
-                        closed: false,
+                        given: Given::All,
                         sessions: false,
                         mistake: Mistake::None,
                     })
                 };
-                let below = inner.plain(cut(true));
+                let below = inner.plain(cut(Given::Final));
                 match middle {
                     Some(middle) => over(outer, &over(middle, &below)),
                     None => over(outer, &below),
@@ -281,10 +303,24 @@ impl Case {
             }
             What::Both(one, other) => format!(
                 "{} UNION ALL {}",
-                one.plain(cut(closed)),
-                other.plain(cut(closed))
+                one.plain(cut(given)),
+                other.plain(cut(given))
             ),
-            What::Assigned(query) => query.plain(cut(false)),
+            What::Assigned(query) => query.plain(cut(Given::All)),
+            What::Joined(join) => {
+                let sides = [&join.one, &join.other].map(|side| side.plain(cut(given)));
+                join.text(&sides[0], &sides[1], true)
+            }
+            What::Carried(carried) => {
+                let windows = match &carried.over {
+                    Over::Joined { of, .. } => vec![of.with_column("tick").plain(cut(given))],
+                    over => over.windows().iter().map(|w| w.plain(cut(given))).collect(),
+                };
+                match &carried.over {
+                    Over::Union(..) => carried.text(&windows, true),
+                    _ => carried.text(&[format!("({})", windows[0])], true),
+                }
+            }
             What::Plain(plain) => plain.plain(relation),
         }
     }
@@ -300,24 +336,38 @@ impl Case {
         run: &Run,
     ) -> Result<bool, String> {
         let windows = view.what.windows();
-        let one_window = windows.iter().all(|q| q.window.kind() == Kind::Tumble);
+        let ordered = windows.iter().any(|q| q.window.is_ordered());
+        let tumbles = |q: &&Windowed| q.window.kind() == Kind::Tumble;
+        let one_window = ordered || windows.iter().all(tumbles);
         let over_view = match view.what {
             What::Cascade { over, .. } => over != Below::Subquery,
             What::Top { inside, .. } => !inside,
+            What::Carried(Carried {
+                over: Over::Window { inside, .. },
+                ..
+            }) => !inside,
             _ => false,
         };
         let grew = self.table.as_ref().is_some_and(|t| !t.more.is_empty());
         let told = self.stream.in_time || one_window && windows.len() < 2;
-        if over_view || grew || !told {
+        // A query that ends has seen all its windows close.
+        let tells = |q: &&Windowed| q.complete != Complete::Nothing && !q.is_assigned();
+        let tells = view.every.is_some() && windows.iter().any(tells);
+        let unfinished = tells && !ordered && run.model.watermark < self.stream.last.ts;
+        if over_view || grew || !told || unfinished {
             return Ok(false);
         }
         let late = |p: &&Placed| {
-            let missed = |q: &&Windowed| q.copies(p) > 0 && open_spans(q, p).is_empty();
-            one_window && windows.iter().any(missed)
+            let missed = |q: &&Windowed| match q.window.is_ordered() {
+                true => p.row.ts <= p.watermark.saturating_sub(q.lateness),
+                false => open_spans(q, p).is_empty(),
+            };
+            let missed = |q: &&Windowed| q.copies(p) > 0 && missed(q);
+            one_window && windows.iter().any(|q| missed(q))
         };
         let closes =
             !windows.is_empty() && view.every.is_none() && !matches!(view.what, What::Assigned(_));
-        let open = closes && run.model.watermark < self.stream.last.ts;
+        let open = (closes || ordered) && run.model.watermark < self.stream.last.ts;
         let by_time = matches!(&view.what, What::Plain(plain) if plain.is_by_event_time());
         let rows: Vec<&Row> = run
             .model

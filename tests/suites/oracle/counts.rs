@@ -1,12 +1,13 @@
 //! What is counted: late rows, rows that went into windows, state that is left, records and bad ones of the source.
 
+use super::carried::{Carried, Over};
 use super::case::{Below, Case, View, What};
 use super::compare::Value;
-use super::model::{Placed, counted, late_times};
+use super::model::{Placed, counted, late_times, waiting};
 use super::outcome::{Outcome, Run};
 use super::query::Windowed;
 use super::stream::Record;
-use super::window::Kind;
+use super::window::{Kind, Window};
 
 /// Rows of state that the last rows have left behind.
 struct Left<'a> {
@@ -21,7 +22,7 @@ impl Left<'_> {
         if query.copies(&self.last) == 0 {
             return 0;
         }
-        let open = |(_, end): &(i64, i64)| end - 1 > self.run.model.watermark;
+        let open = |(_, end): &(i64, i64)| end - 1 + query.lateness > self.run.model.watermark;
         let spans = query.window.spans(self.last.row.ts);
         spans.iter().filter(|s| open(s)).count() as u64
     }
@@ -30,8 +31,14 @@ impl Left<'_> {
     fn of(&self, query: &Windowed, updating: bool) -> u64 {
         let sets = query.sets().unwrap_or(1) as u64;
         let one = match query.window {
-            super::window::Window::Session { gap } => {
-                let open = self.last.row.ts + gap - 1 > self.run.model.watermark;
+            Window::Session { gap, .. } => {
+                let rows = &self.run.model.placed;
+                let waiting = waiting(query, rows, self.run.model.watermark) as u64;
+                if waiting > 0 {
+                    return waiting * sets;
+                }
+                let end = self.last.row.ts + gap + query.lateness;
+                let open = end - 1 > self.run.model.watermark;
                 u64::from(query.copies(&self.last) > 0 && open)
             }
             _ if updating => self.windows(query),
@@ -39,6 +46,15 @@ impl Left<'_> {
             _ => self.windows(query).min(1),
         };
         one * sets
+    }
+
+    /// What a side of a join of windows and the join keep.
+    fn side(&self, query: &Windowed) -> u64 {
+        if !query.is_assigned() {
+            return self.of(query, false);
+        }
+        let rows = self.run.model.partitions.len() * query.copies(&self.last);
+        self.windows(query) * rows as u64
     }
 
     fn of_view(&self, what: &What) -> u64 {
@@ -64,6 +80,20 @@ impl Left<'_> {
             What::Cascade { inner, .. } => self.of(inner, false),
             What::Both(one, other) => self.of(one, self.updating) + self.of(other, self.updating),
             What::Assigned(_) => 0,
+            What::Joined(join) => self.side(&join.one) + self.side(&join.other),
+            What::Carried(carried) => match &carried.over {
+                Over::Window { inside: false, .. } => 0,
+                Over::Window { of, .. } => self.of(of, false),
+                Over::Union(one, other) => self.of(one, false) + self.of(other, false),
+                // The same as GROUP BY of the key and the window.
+                Over::Distinct(of) => self.of(of, false),
+                Over::Joined { of, .. } => {
+                    let rows = self.run.model.placed.iter();
+                    let last = rows.filter(|p| p.row.ts == self.last.row.ts);
+                    let last: Vec<&Placed> = last.collect();
+                    self.windows(of) * carried.groups(&last, &self.run.table)
+                }
+            },
             What::Plain(plain) if plain.is_by_event_time() => {
                 let open = self.last.row.ts > self.run.model.watermark;
                 u64::from(open && plain.takes(&self.last))
@@ -106,6 +136,10 @@ pub(super) fn check_counters(
             over: Below::View, ..
         }
         | What::Top { inside: false, .. } => Vec::new(),
+        What::Carried(Carried {
+            over: Over::Window { inside: false, .. },
+            ..
+        }) => Vec::new(),
         What::Plain(plain) if plain.is_by_event_time() => placed
             .iter()
             .filter(|p| plain.takes(p) && p.row.ts <= p.watermark)
@@ -166,8 +200,8 @@ pub(super) fn check_conservation(
         _ => 0,
     });
     let found: usize = counts.sum();
-    let closed = view.every.is_none().then_some(run.model.watermark);
-    let expected = counted(query, placed, closed);
+    let now = run.model.watermark;
+    let expected = counted(query, placed, now, view.every.is_none());
     if found != expected {
         return Err(format!("its rows count {found} rows, expected {expected}"));
     }
@@ -175,9 +209,10 @@ pub(super) fn check_conservation(
         // Each row is in one window or late.
         let came: usize = placed.iter().map(|p| query.copies(p)).sum();
         let late = outcome.status.counters.late_rows as usize;
-        if found + late != came {
+        let waiting = waiting(query, placed, now);
+        if found + late + waiting != came {
             return Err(format!(
-                "{found} rows in windows and {late} late ones, {came} came"
+                "{found} rows in windows, {late} late ones and {waiting} that wait, {came} came"
             ));
         }
     }

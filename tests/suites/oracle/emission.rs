@@ -41,3 +41,13 @@ pub(super) fn clause(random: &mut Random, every: Option<i64>) -> (String, &'stat
         }
     }
 }
+
+/// `clause` and ALLOW LATENESS, in either order.
+pub(super) fn with_lateness(random: &mut Random, clause: String, lateness: i64) -> String {
+    let allowed = format!(" ALLOW LATENESS {}", interval(lateness, random.chance(50)));
+    if random.chance(70) {
+        clause + &allowed
+    } else {
+        allowed + &clause
+    }
+}

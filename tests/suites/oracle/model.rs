@@ -6,6 +6,7 @@ use super::query::{Mistake, Windowed};
 use super::sim::Delivery;
 use super::stream::{Row, Stream};
 use super::window::Window;
+use super::words::Condition;
 
 /// Before anything is known.
 pub(super) const NOTHING: i64 = i64::MIN;
@@ -131,12 +132,23 @@ struct Session {
 }
 
 impl Sessions {
-    pub(super) fn assign(query: &Windowed, placed: &[Placed], mistake: Mistake) -> Self {
+    /// Of the rows before a look, with the watermark `now` behind it.
+    pub(super) fn assign(
+        query: &Windowed,
+        placed: &[Placed],
+        now: i64,
+        mistake: Mistake,
+    ) -> Self {
         let window = match mistake {
             Mistake::Size => query.window.longer(),
             _ => query.window,
         };
-        let Window::Session { gap } = window else {
+        let Window::Session {
+            gap,
+            max,
+            ends_when,
+        } = window
+        else {
             return Self { of: Vec::new() };
         };
         let mut of = vec![None; placed.len()];
@@ -155,11 +167,25 @@ impl Sessions {
             let key = query.keys.iter().map(|k| (k.of)(&p.row)).collect();
             by_key.entry(key).or_default().push(at);
         }
+        let ends = Ends {
+            gap: near,
+            max,
+            when: ends_when,
+        };
         for rows in by_key.into_values() {
+            if window.is_ordered() {
+                let taken = |at: &usize| {
+                    let p = &placed[*at];
+                    let (late, now) = (p.watermark, now.saturating_sub(query.lateness));
+                    p.row.ts - by >= late.saturating_sub(query.lateness) && p.row.ts <= now
+                };
+                in_order(rows.into_iter().filter(taken).collect(), placed, ends, &mut of);
+                continue;
+            }
             let mut ended: Vec<Session> = Vec::new();
             let mut open: Vec<Session> = Vec::new();
             for tick in rows.chunk_by(|a, b| placed[*a].tick == placed[*b].tick) {
-                let watermark = placed[tick[0]].watermark;
+                let watermark = placed[tick[0]].watermark.saturating_sub(query.lateness);
                 let closes = |s: &Session| s.last + gap - by <= watermark;
                 ended.extend(open.extract_if(.., |s| closes(s)));
                 open.extend(tick.iter().map(|at| Session {
@@ -180,6 +206,36 @@ impl Sessions {
             }
         }
         Self { of }
+    }
+}
+
+/// What ends a session.
+#[derive(Clone, Copy)]
+struct Ends {
+    gap: i64,
+    max: Option<i64>,
+    when: Option<Condition>,
+}
+
+/// Sessions of one key's rows, taken in the order of their times; rows of one time are in one session.
+fn in_order(mut rows: Vec<usize>, placed: &[Placed], ends: Ends, of: &mut [Option<(i64, i64)>]) {
+    rows.sort_by_key(|at| placed[*at].row.ts);
+    let mut session: Option<(i64, i64, Vec<usize>)> = None;
+    let mut sessions = Vec::new();
+    for same in rows.chunk_by(|a, b| placed[*a].row.ts == placed[*b].row.ts) {
+        let ts = placed[same[0]].row.ts;
+        sessions.extend(session.take_if(|(_, end, _)| ts >= *end));
+        let (first, end, rows) = session.get_or_insert_with(|| (ts, ts, Vec::new()));
+        *end = ends.max.map_or(ts + ends.gap, |max| (*first + max).min(ts + ends.gap));
+        rows.extend(same);
+        let ended = |at: &usize| ends.when.is_some_and(|c| c.holds(&placed[*at].row));
+        if same.iter().any(ended) {
+            *end = ts + 1;
+            sessions.extend(session.take());
+        }
+    }
+    for (first, end, rows) in sessions.into_iter().chain(session) {
+        rows.into_iter().for_each(|at| of[at] = Some((first, end)));
     }
 }
 
@@ -204,7 +260,7 @@ fn join_two(sessions: &mut Vec<Session>, gap: i64) -> bool {
 
 /// Event times of the rows that reach the query's window too late for all windows that hold them.
 pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
-    let sessions = Sessions::assign(query, placed, Mistake::None);
+    let sessions = Sessions::assign(query, placed, i64::MAX, Mistake::None);
     let is_late = |at: usize, p: &Placed| match query.window {
         Window::Session { .. } => sessions.of[at].is_none(),
         _ => open_spans(query, p).is_empty(),
@@ -217,14 +273,27 @@ pub(super) fn late_times(query: &Windowed, placed: &[Placed]) -> Vec<i64> {
 /// The aligned windows that hold the row and were open when it came.
 pub(super) fn open_spans(query: &Windowed, placed: &Placed) -> Vec<(i64, i64)> {
     let mut spans = query.window.spans(placed.row.ts);
-    spans.retain(|(_, end)| end - 1 > placed.watermark);
+    spans.retain(|(_, end)| end - 1 + query.lateness > placed.watermark);
     spans
 }
 
-/// How often the rows of a query without HAVING together count a row, when only windows that end by `closed` are there.
-pub(super) fn counted(query: &Windowed, placed: &[Placed], closed: Option<i64>) -> usize {
-    let sessions = Sessions::assign(query, placed, Mistake::None);
-    let there = |span: &(i64, i64)| closed.is_none_or(|w| span.1 - 1 <= w);
+/// Rows that a window holds because it takes them in the order of their times and the watermark `now` has not passed them.
+pub(super) fn waiting(query: &Windowed, placed: &[Placed], now: i64) -> usize {
+    let passed = now.saturating_sub(query.lateness);
+    let mut waiting = 0;
+    for p in placed {
+        if query.window.is_ordered() && p.row.ts > passed {
+            waiting += query.copies(p);
+        }
+    }
+    waiting
+}
+
+/// How often the rows of a query without HAVING together count a row, when the watermark is `now` and only windows that
+/// have `closed` are there.
+pub(super) fn counted(query: &Windowed, placed: &[Placed], now: i64, closed: bool) -> usize {
+    let sessions = Sessions::assign(query, placed, now, Mistake::None);
+    let there = |span: &(i64, i64)| !closed || span.1 - 1 <= now;
     let windows = |at: usize, p: &Placed| match query.window {
         Window::Session { .. } => usize::from(sessions.of[at].as_ref().is_some_and(there)),
         _ => open_spans(query, p).iter().filter(|s| there(s)).count(),
@@ -242,7 +311,7 @@ pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
             ticks.push(tick);
         }
     };
-    let sessions = Sessions::assign(query, placed, Mistake::None);
+    let sessions = Sessions::assign(query, placed, i64::MAX, Mistake::None);
     for (at, p) in placed
         .iter()
         .enumerate()
@@ -257,4 +326,19 @@ pub(super) fn spread(query: &Windowed, placed: &[Placed]) -> (usize, usize) {
         }
     }
     (ticks.len(), ticks.values().filter(|t| t.len() >= 3).count())
+}
+
+/// Whether some row came when a window of it had closed, and was not late because that is allowed.
+pub(super) fn corrects(query: &Windowed, placed: &[Placed]) -> bool {
+    let sessions = Sessions::assign(query, placed, i64::MAX, Mistake::None);
+    let mut rows = placed.iter().enumerate();
+    rows.any(|(at, p)| {
+        let closed = |end: i64| end - 1 <= p.watermark;
+        let in_session = |gap: i64| closed(p.row.ts + gap) && sessions.of[at].is_some();
+        query.copies(p) > 0
+            && match query.window {
+                Window::Session { gap, .. } => !query.window.is_ordered() && in_session(gap),
+                _ => open_spans(query, p).iter().any(|s| closed(s.1)),
+            }
+    })
 }

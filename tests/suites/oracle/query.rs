@@ -27,12 +27,36 @@ pub(super) struct Windowed {
     pub(super) filter: Option<Condition>,
     /// `column >= time`, behind the window.
     bound: Option<(&'static str, i64)>,
+    /// Late rows correct windows for so long behind their close; with EMIT ON UPDATE windows close so much later.
+    pub(super) lateness: i64,
+    /// Shows, and groups by, whether a row is final.
+    pub(super) complete: Complete,
     pub(super) having: Option<&'static str>,
     call: Call,
     /// A session's PARTITION BY is written out; it must stand behind a name.
     pub(super) partition: bool,
     /// The whole stands in a subquery.
     around: bool,
+}
+
+/// What a query has of `window_complete`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Complete {
+    Nothing,
+    /// The column.
+    Shown,
+    /// The column, and only rows that are final.
+    Wanted,
+}
+
+/// Which windows are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    All,
+    /// Those that have closed at the look, though late rows may correct them.
+    Closed,
+    /// Those that no row corrects any more.
+    Final,
 }
 
 /// How the window is written.
@@ -55,8 +79,7 @@ pub(super) struct Cut<'a> {
     /// The relation: columns of the stream, `at`, `now` (the watermark at the look), `wm` (the watermark before the row's
     /// tick) and, where `sessions`, `session_start` and `session_end` (NULL when late).
     pub(super) relation: &'a str,
-    /// Only windows that have closed at the look.
-    pub(super) closed: bool,
+    pub(super) given: Given,
     /// Sessions have been assigned.
     pub(super) sessions: bool,
     /// What is deliberately wrong.
@@ -76,6 +99,9 @@ pub(super) enum Mistake {
     /// A pause of exactly the gap does not end a session.
     Gap,
 }
+
+/// What queries show for others to read.
+const COUNTED: [&str; 2] = ["count(*) AS c", "sum(n) AS s"];
 
 impl Windowed {
     /// A random query of a kind.
@@ -134,6 +160,8 @@ impl Windowed {
             input: Input::Stream,
             filter: None,
             bound: None,
+            lateness: 0,
+            complete: Complete::Nothing,
             having: None,
             call,
             around: false,
@@ -153,27 +181,57 @@ impl Windowed {
     /// A query that counts and sums by key, for others to read.
     pub(super) fn inner(random: &mut Random, kind: Kind) -> Self {
         let window = Window::random(random, kind);
-        Self::counting(random, window)
+        Self::counting(random, window, COUNTED)
     }
 
     /// One with the same columns as `other`, over another window of about the same length.
     pub(super) fn inner_like(random: &mut Random, other: &Self) -> Self {
         let kind = *random.pick(&[Kind::Tumble, Kind::Hop, Kind::Cumulate]);
         let window = Window::of_scale(random, kind, other.window.period());
-        Self::counting(random, window)
+        Self::counting(random, window, COUNTED)
     }
 
-    fn counting(random: &mut Random, window: Window) -> Self {
+    /// A query over the window that shows these by key.
+    pub(super) fn counting(random: &mut Random, window: Window, counted: [&str; 2]) -> Self {
         let mut query = Self::with(random, window, vec![K], Vec::new());
         query.grouped = vec!["window_start", "window_end", "window_time"];
-        query.show(["count(*) AS c", "sum(n) AS s"]);
+        query.show(counted);
         query.filter = condition(random, 20);
+        query
+    }
+
+    /// A query that counts all rows of the window as `v`.
+    pub(super) fn total(random: &mut Random, window: Window) -> Self {
+        let mut query = Self::with(random, window, Vec::new(), Vec::new());
+        query.grouped = vec!["window_start", "window_end"];
+        query.shown = ["window_start", "window_end", "count(*) AS v"].map(str::to_owned).to_vec();
+        query.filter = condition(random, 30);
+        query
+    }
+
+    /// A query over the window that does not group, without a table.
+    pub(super) fn rows(random: &mut Random, window: Window, shown: &[&str]) -> Self {
+        let mut query = Self::assigned_over(random, window, shown);
+        if query.input.is_joined() {
+            query.input = Input::Stream;
+        }
+        query
+    }
+
+    /// The same with one more column.
+    pub(super) fn with_column(&self, column: &str) -> Self {
+        let mut query = self.clone();
+        query.shown.push(column.to_owned());
         query
     }
 
     /// A query that does not group and shows these columns.
     pub(super) fn assigned(random: &mut Random, kind: Kind, shown: &[&str]) -> Self {
         let window = Window::random(random, kind);
+        Self::assigned_over(random, window, shown)
+    }
+
+    fn assigned_over(random: &mut Random, window: Window, shown: &[&str]) -> Self {
         let mut query = Self::with(random, window, Vec::new(), Vec::new());
         query.grouped.clear();
         query.shown = shown.iter().map(|c| (*c).to_owned()).collect();
@@ -224,9 +282,37 @@ impl Windowed {
         }
     }
 
+    /// Allows, sometimes, that rows come late.
+    pub(super) fn allow_lateness(&mut self, random: &mut Random, percent: usize) {
+        let period = self.window.period();
+        let lateness = [MILLI, period / 2, period, 3 * period];
+        if random.chance(percent) {
+            self.lateness = *random.pick(&lateness);
+        }
+    }
+
+    /// Says, sometimes, which rows are final.
+    pub(super) fn tell_completeness(&mut self, random: &mut Random) {
+        if self.call == Call::Group || !random.chance(15) {
+            return;
+        }
+        self.complete = *random.pick(&[Complete::Shown, Complete::Shown, Complete::Wanted]);
+        if self.grouped.is_empty() {
+            self.complete = Complete::Shown;
+        } else {
+            self.grouped.push("window_complete");
+        }
+        let at = random.below(self.shown.len() + 1);
+        self.shown.insert(at, "window_complete".to_owned());
+    }
+
     /// What the stream should hold.
     pub(super) fn interest(&self) -> Interest {
-        self.window.interest()
+        let window = self.window.interest();
+        Interest {
+            tail: window.tail + 2 * self.lateness,
+            ..window
+        }
     }
 
     /// How many rows reach the window of a row. Of a condition behind a session only what concerns the session's own key
@@ -244,6 +330,11 @@ impl Windowed {
         }
     }
 
+    /// Whether rows are not grouped.
+    pub(super) fn is_assigned(&self) -> bool {
+        self.grouped.is_empty()
+    }
+
     /// How many grouping sets there are, if there are.
     pub(super) fn sets(&self) -> Option<usize> {
         self.sets.map(|s| s.count)
@@ -252,7 +343,8 @@ impl Windowed {
     /// Where in a row its `count(*)` is, when the rows together count every row that is not late, once for each window.
     pub(super) fn counts_everything(&self) -> Option<usize> {
         let early = self.filter.is_none() || self.window.kind() != Kind::Session;
-        let whole = early && self.having.is_none() && self.bound.is_none() && self.sets.is_none();
+        let bound = self.bound.is_some() || self.complete == Complete::Wanted;
+        let whole = early && self.having.is_none() && !bound && self.sets.is_none();
         let count = |c: &String| c.starts_with("count(*) AS ");
         self.shown.iter().position(count).filter(|_| whole)
     }
@@ -292,6 +384,8 @@ impl Windowed {
         let has = [
             ("WHERE", self.filter.is_some()),
             ("WHERE on a window column", self.bound.is_some()),
+            ("window_complete", self.complete != Complete::Nothing),
+            ("WHERE window_complete", self.complete == Complete::Wanted),
             ("HAVING", self.having.is_some()),
             ("a subquery around a window", self.around),
             ("a window without keys", self.keys.is_empty()),
@@ -376,6 +470,9 @@ impl Windowed {
         if let Some((column, at)) = self.bound {
             conditions.push(format!("{column} >= TIMESTAMPTZ '{}'", format_utc(at)));
         }
+        if self.complete == Complete::Wanted {
+            conditions.push("window_complete".to_owned());
+        }
         let (shown, group_by) = if self.call == Call::Group {
             let call = format!("{function}({time}, {arguments})");
             let auxiliary = |c: &String| match c.as_str() {
@@ -416,13 +513,28 @@ impl Windowed {
             window.plain(&relation, &keys.join(", "), cut.mistake == Mistake::Gap)
         };
         let mut conditions = self.filters();
+        let lateness = self.lateness;
         match cut.mistake {
             Mistake::NoLateness => {}
-            Mistake::Lateness => conditions.push("window_end > wm".to_owned()),
-            _ => conditions.push("window_end - 1 > wm".to_owned()),
+            Mistake::Lateness => conditions.push(format!("window_end + {lateness} > wm")),
+            _ => conditions.push(format!("window_end - 1 + {lateness} > wm")),
         }
-        if cut.closed {
-            conditions.push("window_end - 1 <= now".to_owned());
+        let is_final = format!("window_end - 1 + {lateness} <= now");
+        match cut.given {
+            Given::All => {}
+            Given::Closed => conditions.push("window_end - 1 <= now".to_owned()),
+            Given::Final => conditions.push(is_final.clone()),
+        }
+        let assigned = match self.complete {
+            Complete::Nothing => assigned,
+            // A row that is not grouped is never corrected.
+            _ if self.grouped.is_empty() => {
+                format!("SELECT *, true AS window_complete FROM ({assigned})")
+            }
+            _ => format!("SELECT *, {is_final} AS window_complete FROM ({assigned})"),
+        };
+        if self.complete == Complete::Wanted {
+            conditions.push("window_complete".to_owned());
         }
         if let Some((column, at)) = self.bound {
             conditions.push(format!("{column} >= {at}"));

@@ -4,10 +4,11 @@ use dataflow::time::{MILLI, MINUTE, SECOND};
 
 use super::random::Random;
 use super::stream::Interest;
+use super::words::{Condition, any_condition};
 use super::zone::{ZONES, Zone};
 
 /// A window over event time; lengths in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Window {
     Tumble {
         size: i64,
@@ -25,6 +26,10 @@ pub(super) enum Window {
     },
     Session {
         gap: i64,
+        /// The longest that it may be.
+        max: Option<i64>,
+        /// A row that fulfils this ends it.
+        ends_when: Option<Condition>,
     },
     /// Windows of whole days between the midnights of a zone; `size` and `slide` (CUMULATE's step) are days of 24 hours.
     Days {
@@ -60,7 +65,29 @@ impl Window {
             return Self::days(random, kind);
         }
         let scale = *random.pick(&SCALES);
-        Self::of_scale(random, kind, scale)
+        match (kind, random.below(10)) {
+            (Kind::Session, 0..4) => Self::ending(random, scale),
+            _ => Self::of_scale(random, kind, scale),
+        }
+    }
+
+    /// A session that something other than a pause may end.
+    fn ending(random: &mut Random, gap: i64) -> Self {
+        let (longest, ends) = *random.pick(&[(true, false), (false, true), (true, true)]);
+        let lengths = [gap / 2, gap, 2 * gap, 3 * gap, 7 * gap];
+        Self::Session {
+            gap,
+            max: longest.then(|| *random.pick(&lengths)),
+            ends_when: ends.then(|| any_condition(random)),
+        }
+    }
+
+    /// Whether rows are taken in the order of their times, once the watermark has passed them.
+    pub(super) fn is_ordered(self) -> bool {
+        let Self::Session { max, ends_when, .. } = self else {
+            return false;
+        };
+        max.is_some() || ends_when.is_some()
     }
 
     /// A random window whose slide, size or gap is about `scale`.
@@ -91,7 +118,11 @@ impl Window {
                 size: scale * *random.pick(&[1, 2, 3, 5, 12]),
                 offset,
             },
-            Kind::Session => Self::Session { gap: scale },
+            Kind::Session => Self::Session {
+                gap: scale,
+                max: None,
+                ends_when: None,
+            },
         }
     }
 
@@ -176,7 +207,7 @@ impl Window {
     /// Distance between the ends of windows, or a session's gap.
     pub(super) fn period(self) -> i64 {
         match self {
-            Self::Session { gap } => gap,
+            Self::Session { gap, .. } => gap,
             _ => {
                 let (slide, ..) = self.aligned().unwrap_or((1, 1, 0));
                 self.lengths().first().map_or(slide, |l| slide.min(*l))
@@ -195,6 +226,10 @@ impl Window {
             Self::Days { .. } => forms.push("days in a time zone"),
             _ if offset < 0 => forms.push("offset below zero"),
             _ if offset > 0 => forms.push("offset"),
+            Self::Session { max, ends_when, .. } => {
+                forms.extend(max.map(|_| "SESSION(..., max => ...)"));
+                forms.extend(ends_when.map(|_| "SESSION(..., ends_when => ...)"));
+            }
             _ => {}
         }
         forms
@@ -203,12 +238,12 @@ impl Window {
     /// What a stream should hold for this window.
     pub(super) fn interest(self) -> Interest {
         match self {
-            Self::Session { gap } => Interest {
+            Self::Session { gap, max, .. } => Interest {
                 scale: 2 * gap,
                 borders: vec![(gap, 0)],
                 zone: None,
                 gap: Some(gap),
-                tail: 10 * gap,
+                tail: 10 * gap + max.unwrap_or(0),
             },
             _ => {
                 let (_, size, offset) = self.aligned().unwrap_or((1, 1, 0));
@@ -235,7 +270,7 @@ impl Window {
                 offset,
             } => (vec![("slide", slide), ("size", size)], offset),
             Self::Cumulate { step, size, offset } => (vec![("step", step), ("size", size)], offset),
-            Self::Session { gap } => (vec![("gap", gap)], 0),
+            Self::Session { gap, .. } => (vec![("gap", gap)], 0),
             Self::Days {
                 kind,
                 slide,
@@ -263,6 +298,10 @@ impl Window {
                 true => format!("time_zone => '{}'", zone.name),
                 false => format!("TIME ZONE '{}'", zone.name),
             });
+        }
+        if let Self::Session { max, ends_when, .. } = self {
+            arguments.extend(max.map(|max| format!("max => {}", interval(max, flink))));
+            arguments.extend(ends_when.map(|c| format!("ends_when => {}", c.sql)));
         }
         arguments.join(", ")
     }
@@ -298,7 +337,7 @@ impl Window {
                 "SELECT *, {ends} FROM (SELECT i.*, w.window_start, w.window_end FROM {input} AS i \
                  JOIN spans AS w ON i.ts >= w.window_start AND i.ts < w.window_end)"
             ),
-            Self::Session { gap } => {
+            Self::Session { gap, .. } => {
                 let over = format!("OVER (PARTITION BY {partition} ORDER BY ts, o, p");
                 let number = format!("PARTITION BY {partition}, session_number");
                 format!(
@@ -351,7 +390,15 @@ impl Window {
                 size: size / step * more(step),
                 offset,
             },
-            Self::Session { gap } => Self::Session { gap: more(gap) },
+            Self::Session {
+                gap,
+                max,
+                ends_when,
+            } => Self::Session {
+                gap: more(gap),
+                max,
+                ends_when,
+            },
             Self::Days { .. } => self,
         }
     }
