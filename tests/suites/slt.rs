@@ -15,8 +15,8 @@ use sqllogictest::{Runner, strict_column_validator};
 /// How long one file may take.
 const FILE_LIMIT: Duration = Duration::from_secs(120);
 /// Records that there must be at least, and the share of refusals.
-const MIN_RECORDS: usize = 150;
-const MIN_REFUSALS_PERCENT: usize = 33;
+const MIN_RECORDS: usize = 600;
+const MIN_REFUSALS_PERCENT: usize = 30;
 
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();

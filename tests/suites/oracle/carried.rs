@@ -67,7 +67,10 @@ impl Carried {
         let shown = match over {
             Over::Joined { .. } => {
                 const SHOWN: [&str; 3] = ["count(DISTINCT w.k)", "max(w.n)", "sum(t.g)"];
-                format!("count(*) AS a0, sum(w.n) AS a1, {} AS a2", random.pick(&SHOWN))
+                format!(
+                    "count(*) AS a0, sum(w.n) AS a1, {} AS a2",
+                    random.pick(&SHOWN)
+                )
             }
             _ => second_aggregates(random).join(", "),
         };
@@ -76,7 +79,11 @@ impl Carried {
             columns: over.columns(random),
             over,
             shown,
-            having: if random.chance(25) { " HAVING count(*) > 1" } else { "" },
+            having: if random.chance(25) {
+                " HAVING count(*) > 1"
+            } else {
+                ""
+            },
         }
     }
 

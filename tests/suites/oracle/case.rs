@@ -465,7 +465,8 @@ impl Case {
             _ => texts[0] = format!("({})", texts[0]),
         }
         if every_at_most.is_some() {
-            case.forms.insert("GROUP BY the window of a join with a table, updating");
+            case.forms
+                .insert("GROUP BY the window of a join with a table, updating");
         }
         let sql = carried.text(&texts, false);
         case.add(&mut random, &sql, What::Carried(carried), every_at_most);

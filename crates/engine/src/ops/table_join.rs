@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use dataflow::batch::Weights;
 use dataflow::{DeltaBatch, Result};
-use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array, new_null_array,
-};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, new_null_array};
 use datafusion::arrow::compute::{concat_batches, filter_record_batch, take};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::JoinType;
