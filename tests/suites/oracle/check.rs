@@ -275,9 +275,11 @@ impl Case {
             What::Top { of, limit, .. } => top_sql(&format!("({})", of.plain(cut(given))), *limit)
                 .replace("SELECT k", "SELECT at, k")
                 .replace("PARTITION BY ", "PARTITION BY at, "),
-            What::First { of, limit } => {
-                first_sql(&of.plain(cut(Given::Closed)), *limit).replacen("SELECT k", "SELECT at, k", 1)
-            }
+            What::First { of, limit } => first_sql(&of.plain(cut(Given::Closed)), *limit).replacen(
+                "SELECT k",
+                "SELECT at, k",
+                1,
+            ),
             What::Cascade {
                 inner,
                 middle,

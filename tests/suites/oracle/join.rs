@@ -129,13 +129,20 @@ impl Join {
                 format!("({one}) AS a WHERE a.k IN (SELECT b.k FROM ({other}) AS b WHERE {on})")
             }
         };
-        let main = if self.kind == JoinKind::Right { "b" } else { "a" };
+        let main = if self.kind == JoinKind::Right {
+            "b"
+        } else {
+            "a"
+        };
         let carried = |column: &str| match self.kind {
             JoinKind::Full => format!("coalesce(a.{column}, b.{column}) AS {column}"),
             _ => format!("{main}.{column}"),
         };
         let at = plain.then_some("at");
-        let columns: Vec<&str> = at.into_iter().chain(["window_start", "window_end"]).collect();
+        let columns: Vec<&str> = at
+            .into_iter()
+            .chain(["window_start", "window_end"])
+            .collect();
         let carried: Vec<String> = columns.iter().map(|c| carried(c)).collect();
         let carried = carried.join(", ");
         let values = match self.is_pair() {
@@ -147,7 +154,11 @@ impl Join {
             let sums: String = sums.map(|(v, s)| format!(", sum({v}) AS {s}")).collect();
             return format!("SELECT {carried}, count(*) AS c{sums} FROM {from} GROUP BY {carried}");
         }
-        let key = match if main == "a" { self.one_side } else { self.other_side } {
+        let key = match if main == "a" {
+            self.one_side
+        } else {
+            self.other_side
+        } {
             Side::Total => String::new(),
             _ => format!(", {main}.k"),
         };

@@ -133,12 +133,7 @@ struct Session {
 
 impl Sessions {
     /// Of the rows before a look, with the watermark `now` behind it.
-    pub(super) fn assign(
-        query: &Windowed,
-        placed: &[Placed],
-        now: i64,
-        mistake: Mistake,
-    ) -> Self {
+    pub(super) fn assign(query: &Windowed, placed: &[Placed], now: i64, mistake: Mistake) -> Self {
         let window = match mistake {
             Mistake::Size => query.window.longer(),
             _ => query.window,
@@ -179,7 +174,12 @@ impl Sessions {
                     let (late, now) = (p.watermark, now.saturating_sub(query.lateness));
                     p.row.ts - by >= late.saturating_sub(query.lateness) && p.row.ts <= now
                 };
-                in_order(rows.into_iter().filter(taken).collect(), placed, ends, &mut of);
+                in_order(
+                    rows.into_iter().filter(taken).collect(),
+                    placed,
+                    ends,
+                    &mut of,
+                );
                 continue;
             }
             let mut ended: Vec<Session> = Vec::new();
@@ -226,7 +226,9 @@ fn in_order(mut rows: Vec<usize>, placed: &[Placed], ends: Ends, of: &mut [Optio
         let ts = placed[same[0]].row.ts;
         sessions.extend(session.take_if(|(_, end, _)| ts >= *end));
         let (first, end, rows) = session.get_or_insert_with(|| (ts, ts, Vec::new()));
-        *end = ends.max.map_or(ts + ends.gap, |max| (*first + max).min(ts + ends.gap));
+        *end = ends
+            .max
+            .map_or(ts + ends.gap, |max| (*first + max).min(ts + ends.gap));
         rows.extend(same);
         let ended = |at: &usize| ends.when.is_some_and(|c| c.holds(&placed[*at].row));
         if same.iter().any(ended) {

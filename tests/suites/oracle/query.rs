@@ -215,7 +215,9 @@ impl Windowed {
     pub(super) fn total(random: &mut Random, window: Window) -> Self {
         let mut query = Self::with(random, window, Vec::new(), Vec::new());
         query.grouped = vec!["window_start", "window_end"];
-        query.shown = ["window_start", "window_end", "count(*) AS v"].map(str::to_owned).to_vec();
+        query.shown = ["window_start", "window_end", "count(*) AS v"]
+            .map(str::to_owned)
+            .to_vec();
         query.filter = condition(random, 30);
         query
     }
