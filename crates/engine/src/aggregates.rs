@@ -19,6 +19,7 @@ use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use plan::AggSpec;
 
 use crate::expr::{Compiled, compile_all, evaluate_all, evaluate_filter, from_datafusion};
+use crate::ops::updating_agg::batch_of;
 
 /// Compiled keys and aggregates of one operator.
 pub struct Aggregates {
@@ -393,12 +394,14 @@ impl HotTable {
 
     /// Takes everything out as a run of partial states; `None` when empty.
     pub fn take_run(&mut self, aggregates: &Aggregates) -> Result<Option<RecordBatch>> {
-        if self.is_empty() {
+        let groups = self.len();
+        if groups == 0 {
             return Ok(None);
         }
         let mut columns = self.take_keys()?;
         columns.extend(self.accumulators.take_states()?);
-        conform(aggregates.state_schema(), columns).map(Some)
+        // Windows that are all that is grouped by, without aggregates, have no columns here.
+        batch_of(Arc::clone(aggregates.state_schema()), columns, groups).map(Some)
     }
 
     /// Takes everything out as keys and results.

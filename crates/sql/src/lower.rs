@@ -75,6 +75,19 @@ fn check_emission(emission: Emission, root: &Node) -> Result<()> {
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
             .hint("leave it out: without a window no row is late"));
     }
+    // Rows of a window come out as they are when they are final: what is above the window corrects nothing.
+    let waits = |op: &Op| match op {
+        Op::CloseAgg { .. } | Op::WindowJoin { .. } => true,
+        Op::TopN { .. } => root.mode == Mode::Append,
+        _ => false,
+    };
+    let updates = matches!(emission.emit, Some(Emit::OnUpdate { .. }));
+    if emission.lateness.is_some() && !updates && root.has_op(&waits) {
+        return Err(refused(
+            "ALLOW LATENESS where rows of a window are joined, numbered or aggregated above it",
+        )
+        .hint("declare a longer delay in the watermark, or aggregate in the query of the window"));
+    }
     Ok(())
 }
 

@@ -40,18 +40,18 @@ impl Carried {
             Kind::Session => Kind::Tumble,
             other => other,
         };
-        let (form, over) = match random.below(5) {
-            0 | 1 => {
+        let (form, over) = match random.below(10) {
+            0..3 => {
                 let of = Windowed::inner(random, kind);
                 let inside = random.chance(50);
                 ("GROUP BY the window of a view", Over::Window { of, inside })
             }
-            2 => {
+            3..5 => {
                 let one = Windowed::inner(random, aligned);
                 let other = Windowed::inner_like(random, &one);
                 ("GROUP BY the window of a union", Over::Union(one, other))
             }
-            3 => {
+            5..8 => {
                 let of = Window::random(random, aligned);
                 let of = Windowed::rows(random, of, &["k", "n", "window_start", "window_end"]);
                 let (outer, by_g) = (random.chance(50), random.chance(60));

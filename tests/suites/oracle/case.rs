@@ -118,14 +118,14 @@ impl Case {
             other => other,
         };
         match random.below(100) {
-            0..44 => Self::windowed(seed, random, kind),
-            44..51 => Self::top(seed, random, aligned),
-            51..55 => Self::first(seed, random, aligned),
-            55..64 => Self::cascade(seed, random, kind),
-            64..67 => Self::assigned(seed, random, aligned),
-            67..71 => Self::both(seed, random, aligned),
-            71..80 => Self::joined(seed, random, aligned),
-            80..86 => Self::carried(seed, random, kind),
+            0..42 => Self::windowed(seed, random, kind),
+            42..49 => Self::top(seed, random, aligned),
+            49..53 => Self::first(seed, random, aligned),
+            53..62 => Self::cascade(seed, random, kind),
+            62..65 => Self::assigned(seed, random, aligned),
+            65..69 => Self::both(seed, random, aligned),
+            69..79 => Self::joined(seed, random, aligned),
+            79..86 => Self::carried(seed, random, kind),
             _ => Self::plain(seed, random),
         }
     }
@@ -389,6 +389,7 @@ impl Case {
         ];
         let mut query = Windowed::assigned(&mut random, kind, &shown);
         query.tell_completeness(&mut random);
+        query.allow_lateness(&mut random, 20);
         let mut case = Self::begin(seed, &query.interest());
         case.kinds.push("not grouped");
         let sql = query.continuous("s", "ts");
@@ -439,7 +440,14 @@ impl Case {
     }
 
     fn carried(seed: u64, mut random: Random, kind: Kind) -> Self {
-        let carried = Carried::random(&mut random, kind);
+        let mut carried = Carried::random(&mut random, kind);
+        let mut every_at_most = None;
+        if let Over::Joined { of, .. } = &mut carried.over
+            && random.chance(60)
+        {
+            of.allow_lateness(&mut random, 25);
+            every_at_most = Some(every(&mut random));
+        }
         let windows = carried.over.windows();
         let tails = windows.iter().map(|w| w.interest().tail);
         let interest = Interest {
@@ -449,7 +457,6 @@ impl Case {
         let mut case = Self::begin(seed, &interest);
         case.kinds.push(carried.form);
         case.window = Some(windows[0].clone());
-        let mut every_at_most = None;
         let mut texts: Vec<String> = windows.iter().map(|w| w.continuous("s", "ts")).collect();
         match &carried.over {
             Over::Window { of, inside: false } => {
@@ -458,10 +465,6 @@ impl Case {
                 texts = vec!["v0".to_owned()];
             }
             Over::Union(..) => {}
-            Over::Joined { .. } if random.chance(45) => {
-                every_at_most = Some(every(&mut random));
-                texts[0] = format!("({})", texts[0]);
-            }
             _ => texts[0] = format!("({})", texts[0]),
         }
         if every_at_most.is_some() {
@@ -501,7 +504,8 @@ impl What {
     /// What ALLOW LATENESS of the view says.
     fn lateness(&self) -> i64 {
         match self {
-            Self::Windowed(query) | Self::Both(query, _) => query.lateness,
+            Self::Windowed(query) | Self::Assigned(query) | Self::Both(query, _) => query.lateness,
+            Self::Carried(carried) => carried.over.windows()[0].lateness,
             Self::Top { of, inside, .. } if *inside => of.lateness,
             _ => 0,
         }

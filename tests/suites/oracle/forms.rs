@@ -95,6 +95,7 @@ const QUERIES: &[&str] = &[
     "window_complete",
     "WHERE window_complete",
     "HAVING",
+    "GROUP BY without aggregates",
     "GROUPING SETS",
     "ROLLUP",
     "CUBE",

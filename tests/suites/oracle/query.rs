@@ -120,6 +120,8 @@ impl Windowed {
         query.around = random.chance(6);
         if kind != Kind::Session && random.chance(18) {
             query.group_by_sets(random);
+        } else if random.chance(5) {
+            query.only_group();
         }
         query
     }
@@ -165,6 +167,15 @@ impl Windowed {
             having: None,
             call,
             around: false,
+        }
+    }
+
+    /// Shows groups without aggregates.
+    fn only_group(&mut self) {
+        self.shown.retain(|c| !c.contains(" AS a"));
+        self.having = None;
+        if self.shown.is_empty() {
+            self.shown.push(self.grouped[0].to_owned());
         }
     }
 
@@ -366,6 +377,11 @@ impl Windowed {
             }
     }
 
+    fn only_groups(&self) -> bool {
+        let aggregate = |c: &String| c.contains('(');
+        !self.is_assigned() && !self.shown.iter().any(aggregate)
+    }
+
     /// Names of what it has.
     pub(super) fn forms(&self) -> Vec<&'static str> {
         let mut forms = self.window.forms();
@@ -388,6 +404,7 @@ impl Windowed {
             ("WHERE on a window column", self.bound.is_some()),
             ("window_complete", self.complete != Complete::Nothing),
             ("WHERE window_complete", self.complete == Complete::Wanted),
+            ("GROUP BY without aggregates", self.only_groups()),
             ("HAVING", self.having.is_some()),
             ("a subquery around a window", self.around),
             ("a window without keys", self.keys.is_empty()),

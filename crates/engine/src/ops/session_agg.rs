@@ -27,6 +27,7 @@ use crate::aggregates::{Aggregates, Arguments};
 use crate::calendar::Calendar;
 use crate::expr::{Compiled, evaluate_filter, without_nulls};
 use crate::operator::{Counters, Late, Operator, Out, Tick};
+use crate::ops::table_join::take_all;
 use crate::ops::updating_agg::{batch_of, state_columns};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
@@ -301,9 +302,10 @@ impl SessionAgg {
                 accumulators.update(&arguments, &groups, numbers.count())?;
             }
         }
-        let states = batch_of(schema, accumulators.take_states()?, segments.len())?;
-        let order: UInt32Array = (0..segments.len()).map(|s| as_row(numbers.of(s))).collect();
-        Ok(take_record_batch(&states, &order)?)
+        let count = segments.len();
+        let states = batch_of(Arc::clone(&schema), accumulators.take_states()?, count)?;
+        let order: UInt32Array = (0..count).map(|s| as_row(numbers.of(s))).collect();
+        batch_of(schema, take_all(&states, &order)?, count)
     }
 
     fn store(
