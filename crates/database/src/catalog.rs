@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataflow::schema::SourceSchema;
-use dataflow::{Error, Micros, Result, SqlState};
+use dataflow::{Error, Result, SqlState};
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::logical_expr::LogicalPlan;
 use engine::{SourceSpec, Store};
 use plan::Node;
 use sql::ast::{Name, ObjectKind};
@@ -53,10 +52,6 @@ pub(crate) enum Body {
 pub(crate) struct Materialized {
     /// Its query as written.
     pub(crate) text: String,
-    /// The optimised logical plan.
-    pub(crate) logical: LogicalPlan,
-    /// `ALLOW LATENESS`, in microseconds.
-    pub(crate) lateness: Option<Micros>,
     pub(crate) node: Arc<Node>,
     pub(crate) store: Arc<Store>,
 }

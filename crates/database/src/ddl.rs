@@ -202,11 +202,7 @@ impl Ddl<'_> {
             state_ttl: options.state_ttl,
             unbounded_state: options.unbounded_state,
         };
-        let Planned {
-            logical,
-            node,
-            schema,
-        } = plan_continuous(
+        let Planned { node, schema, .. } = plan_continuous(
             self.shared,
             self.catalog,
             &create.query,
@@ -240,8 +236,6 @@ impl Ddl<'_> {
         let reads = reads(&node, self.catalog, &create.query);
         let body = Body::Materialized(Box::new(Materialized {
             text: create.query_text.clone(),
-            logical,
-            lateness: create.emission.lateness,
             node: Arc::clone(&node),
             store: Arc::clone(&store),
         }));

@@ -48,10 +48,11 @@ pub(crate) fn target(catalog: &Catalog, insert: &Insert) -> Result<Option<Target
     if let Some(at) = target.columns.iter().position(|at| !writable(at)) {
         let column = &columns[target.columns[at]];
         let what = format!("a value for column \"{}\"", column.name);
-        let detail = format!(
-            "it is INCLUDE {}, which no record is given",
-            included(&column.origin)
-        );
+        let what_it_is = match &column.origin {
+            ColumnOrigin::Proctime => "PROCTIME()".to_owned(),
+            other => format!("INCLUDE {}", included(other)),
+        };
+        let detail = format!("it is {what_it_is}, which no record is given");
         return Err(Error::unsupported(what)
             .detail(detail)
             .hint("leave it out: fields of the record and INCLUDE KEY can be given")

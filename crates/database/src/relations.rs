@@ -101,13 +101,6 @@ impl sql::lower::Catalog for Catalog {
             shape,
         })
     }
-
-    fn view_plan(&self, name: &str) -> Option<(LogicalPlan, Option<Micros>)> {
-        match &self.get(name)?.body {
-            Body::Materialized(view) => Some((view.logical.clone(), view.lateness)),
-            _ => None,
-        }
-    }
 }
 
 /// Relations as they are at one version; the caller holds the publication lock while it plans.

@@ -332,10 +332,15 @@ impl Session {
                 continue;
             };
             if let Some(error) = view.store.ended() {
-                let message = format!(
-                    "view \"{name}\" has failed and is not kept up to date: {}",
-                    error.message()
-                );
+                let message = match error.state() {
+                    SqlState::OBJECT_NOT_READY => {
+                        format!("view \"{name}\" is suspended and not kept up to date")
+                    }
+                    _ => format!(
+                        "view \"{name}\" has failed and is not kept up to date: {}",
+                        error.message()
+                    ),
+                };
                 self.notices
                     .push(Notice::warning("01000", message).with_hint("SHOW JOBS says more"));
             } else if view.store.is_catching_up() {

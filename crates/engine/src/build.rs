@@ -11,6 +11,7 @@ use crate::expr::{compile, compile_all};
 use crate::operator::Operator;
 use crate::ops::calc::Calc;
 use crate::ops::close_agg::CloseAgg;
+use crate::ops::final_rows::FinalRows;
 use crate::ops::pane_agg::PaneAgg;
 use crate::ops::retime::Retime;
 use crate::ops::session_agg::{Ends, SessionAgg};
@@ -91,6 +92,7 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
         Op::UpdatingAgg {
             spec,
             expires,
+            window,
             every,
             ttl,
         } => {
@@ -98,6 +100,7 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
             let rules = Rules {
                 every: *every,
                 expires: *expires,
+                window: *window,
                 ttl: *ttl,
             };
             let aggregates = Aggregates::new(spec, &input.schema)?;
@@ -107,6 +110,7 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
             let aggregates = Aggregates::new(spec, &input(node)?.schema)?;
             Box::new(CloseAgg::new(spec, *time, aggregates, schema))
         }
+        Op::FinalRows { time } => Box::new(FinalRows::new(*time, schema)?),
         Op::TopN {
             partition,
             order,

@@ -2,6 +2,7 @@
 
 pub mod calc;
 pub mod close_agg;
+pub mod final_rows;
 pub mod pane_agg;
 pub mod retime;
 pub mod session_agg;

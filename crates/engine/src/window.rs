@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dataflow::time::MILLI;
 use dataflow::{Error, Micros, Result, Watermark};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use plan::Window;
 
 /// The event times of a batch's time column.
 pub fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondType>> {
@@ -34,6 +36,18 @@ pub fn by_time(at: &[Micros], watermark: Watermark) -> (BTreeMap<Micros, Vec<u32
         }
     }
     (parts, late)
+}
+
+/// The watermark of `window_time`: just below that of the next aligned window that can close.
+pub fn window_time_watermark(window: &Window, watermark: Watermark) -> Watermark {
+    match watermark {
+        Watermark::MIN | Watermark::MAX => watermark,
+        Watermark(at) => {
+            // The first end at or after at + 2.
+            let next = window.next_end(at.saturating_add(1));
+            Watermark(next.saturating_sub(MILLI + 1))
+        }
+    }
 }
 
 /// `window_complete` for rows that are all final, or all not.

@@ -178,6 +178,9 @@ fn describe(node: &Node) -> String {
         Op::UpdatingAgg { spec, every, .. } => {
             format!("UpdatingAgg {} every {}", agg(spec), duration(*every))
         }
+        Op::FinalRows { time } => {
+            format!("FinalRows by {}", node.schema.field(*time).name())
+        }
         Op::CloseAgg { spec, .. } => format!("CloseAgg {}", agg(spec)),
         Op::TopN {
             partition,

@@ -60,6 +60,10 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
             let group = group(spec, node, &input.schema);
             format!("keys that the watermark has not passed x {group}")
         }
+        Op::FinalRows { .. } => {
+            let row = OVERHEAD + width_of(&node.schema);
+            format!("rows that the watermark has not passed x about {row} bytes")
+        }
         Op::WindowJoin { .. } => {
             let wide = node.inputs.iter().map(|i| width_of(&i.schema)).max();
             let row = OVERHEAD + wide.unwrap_or(0);

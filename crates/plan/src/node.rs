@@ -159,6 +159,8 @@ pub enum Op {
         spec: AggSpec,
         /// A key that follows the watermark, with its offset: a group goes when watermark + offset reaches the key.
         expires: Option<(usize, Micros)>,
+        /// The aligned window whose columns are among the keys: the output's watermark is that of its `window_time`.
+        window: Option<Window>,
         /// Longest time that a change waits, in microseconds.
         every: Micros,
         /// Forget groups untouched for so long.
@@ -169,6 +171,11 @@ pub enum Op {
         /// Keys and aggregates; windows' columns are ordinary keys here.
         spec: AggSpec,
         /// The key of event time, which follows the input's watermark.
+        time: usize,
+    },
+    /// The rows of an input that is corrected, when the watermark has passed them.
+    FinalRows {
+        /// The column of event time, which follows the input's watermark.
         time: usize,
     },
     /// The first `limit` rows of each partition, numbered from 1 in the last column when `numbered`.

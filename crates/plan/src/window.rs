@@ -79,7 +79,7 @@ impl WindowColumn {
         match self {
             Self::Start => start,
             Self::End => end,
-            Self::Time => end - MILLI,
+            Self::Time => end.saturating_sub(MILLI),
         }
     }
 }
@@ -159,9 +159,10 @@ impl Window {
             (0..)
                 .map(move |i| {
                     if cumulates {
-                        (start, start + l.size - i * l.unit)
+                        (start, start.saturating_add(l.size - i * l.unit))
                     } else {
-                        (start - i * l.slide, start - i * l.slide + l.size)
+                        let start = start.saturating_sub(i.saturating_mul(l.slide));
+                        (start, start.saturating_add(l.size))
                     }
                 })
                 .take_while(move |(_, end)| *end > local)
@@ -182,8 +183,8 @@ impl Window {
         let start = floor_to(local, l.pane, self.offset);
         Pane {
             start: self.utc(start),
-            end: self.utc(start + l.pane),
-            last_end: self.utc(floor_to(local, l.slide, self.offset) + l.size),
+            end: self.utc(start.saturating_add(l.pane)),
+            last_end: self.utc(floor_to(local, l.slide, self.offset).saturating_add(l.size)),
         }
     }
 

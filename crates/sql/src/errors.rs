@@ -52,6 +52,10 @@ fn convert(error: DataFusionError) -> Error {
         )
         .detail(lower(text.lines().next().unwrap_or_default()))
         .hint("ask for less at a time, or keep the result in a materialized view"),
+        DataFusionError::Plan(text) if text.contains("null_aware anti join") => {
+            Error::unsupported("NOT IN (SELECT …) that compares more than one column")
+                .hint("use NOT EXISTS")
+        }
         DataFusionError::Plan(text) => plan_error(&text),
         DataFusionError::Execution(text) => execution_error(&text),
         DataFusionError::SQL(error, _) => Error::new(SqlState::SYNTAX_ERROR, error.to_string()),

@@ -23,10 +23,6 @@ use crate::window::WindowNode;
 pub trait Catalog {
     /// The relation called `name`.
     fn relation(&self, name: &str) -> Option<Relation>;
-
-    /// For a view whose rows are corrected: its logical plan and until when late rows count, to be read with final rows by a
-    /// window over it.
-    fn view_plan(&self, name: &str) -> Option<(LogicalPlan, Option<Micros>)>;
 }
 
 /// What the statement says about emission and state.
@@ -126,6 +122,16 @@ pub(crate) struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
+    /// What a window or a join of windows reads.
+    pub(crate) fn below(&self, plan: &LogicalPlan) -> Result<Arc<Node>> {
+        let below = Lowering {
+            catalog: self.catalog,
+            options: self.options,
+            below_window: true,
+        };
+        below.node(plan)
+    }
+
     pub(crate) fn node(&self, plan: &LogicalPlan) -> Result<Arc<Node>> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),

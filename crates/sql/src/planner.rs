@@ -26,6 +26,7 @@ use crate::names::mentions_column;
 use crate::types::cast_type;
 use crate::window::group_form::move_windows;
 use crate::window::partition::partition_sessions;
+use crate::window::ties::break_ties;
 use crate::window::{RunMode, WindowPlanner};
 
 /// Finds relations by name.
@@ -68,9 +69,13 @@ pub fn plan_query(
     };
     let context = Context::new(state, relations, windows);
     let planner = SqlToRel::new_with_options(&context, parser_options());
-    planner
+    let plan = planner
         .sql_statement_to_plan(Statement::Query(Box::new(query)))
-        .map_err(from_datafusion)
+        .map_err(from_datafusion)?;
+    match mode {
+        RunMode::Continuous => Ok(plan),
+        RunMode::Bounded => break_ties(plan).map_err(from_datafusion),
+    }
 }
 
 fn parser_options() -> ParserOptions {

@@ -7,6 +7,7 @@ pub mod node;
 pub mod partition;
 pub mod planner;
 mod session_bounds;
+pub mod ties;
 
 pub use node::WindowNode;
 pub use planner::{RunMode, WindowPlanner};

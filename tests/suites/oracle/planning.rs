@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataflow::{Error, Result};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::logical_expr::TableSource;
 use engine::{Change, SourceSpec, Store, StoreOptions, TableSpec, ViewSpec};
 use plan::{Mode, Node, Relation, RelationKind, TimeColumn, ViewShape};
 use sql::ast::Statement;
@@ -41,8 +41,6 @@ pub(super) struct Objects<'a> {
 struct View {
     schema: SchemaRef,
     node: Arc<Node>,
-    logical: LogicalPlan,
-    lateness: Option<dataflow::Micros>,
 }
 
 impl<'a> Objects<'a> {
@@ -146,15 +144,7 @@ impl<'a> Objects<'a> {
             time: None,
             ephemeral: false,
         };
-        self.views.insert(
-            create.name.value,
-            View {
-                schema,
-                node,
-                logical,
-                lateness: create.emission.lateness,
-            },
-        );
+        self.views.insert(create.name.value, View { schema, node });
         Ok((Change::CreateView(spec), store))
     }
 }
@@ -222,11 +212,5 @@ impl sql::lower::Catalog for Objects<'_> {
             schema: self.schema(name)?,
             shape,
         })
-    }
-
-    fn view_plan(&self, name: &str) -> Option<(LogicalPlan, Option<dataflow::Micros>)> {
-        self.views
-            .get(name)
-            .map(|v| (v.logical.clone(), v.lateness))
     }
 }

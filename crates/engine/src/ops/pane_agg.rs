@@ -6,7 +6,6 @@ mod sliding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dataflow::time::MILLI;
 use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take;
@@ -20,7 +19,7 @@ use self::sliding::Sliding;
 use crate::aggregates::{Aggregates, Arguments, HotTable, conform};
 use crate::faults::{self, Fault};
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::window::{complete, times, timestamps};
+use crate::window::{complete, times, timestamps, window_time_watermark};
 
 /// Keys and aggregates of a window's rows.
 type Results = (Vec<ArrayRef>, Vec<ArrayRef>);
@@ -257,18 +256,6 @@ impl PaneAgg {
             sliding.forget();
         }
     }
-
-    /// The watermark of `window_time`: just below that of the next window that can close.
-    fn output_watermark(&self) -> Watermark {
-        match self.watermark {
-            Watermark::MIN | Watermark::MAX => self.watermark,
-            Watermark(at) => {
-                // The first end at or after at + 2.
-                let next = self.window.next_end(at.saturating_add(1));
-                Watermark(next.saturating_sub(MILLI + 1))
-            }
-        }
-    }
 }
 
 /// Puts keys, results and window columns in the order of the output's schema; `window` makes the columns of the window, and
@@ -339,7 +326,7 @@ impl Operator for PaneAgg {
         }
         self.finish(out)?;
         self.drop_closed();
-        Ok(self.output_watermark())
+        Ok(window_time_watermark(&self.window, self.watermark))
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use dataflow::batch::Weights;
 use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::compute::{concat_batches, min};
 use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
-use plan::AggSpec;
+use plan::{AggSpec, Window};
 use plan::node::AggOutput;
 
 use crate::aggregates::{Aggregates, HotTable, conform};
@@ -17,7 +17,7 @@ use crate::operator::{Counters, Operator, Out, Tick};
 use crate::ops::pane_agg::assemble;
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
-use crate::window::complete;
+use crate::window::{complete, window_time_watermark};
 
 /// Aggregation with corrections.
 pub struct UpdatingAgg {
@@ -36,6 +36,8 @@ pub struct UpdatingAgg {
     /// The rows that were given last.
     given: RowStore,
     by_watermark: Calendar,
+    /// The earliest time at which a group goes that changed since the last emission.
+    next_hot: Option<Micros>,
     by_age: Calendar,
     watermark: Watermark,
     last_emission: Option<Micros>,
@@ -51,6 +53,8 @@ pub struct Rules {
     pub every: Micros,
     /// A key that follows the watermark, with its offset: the group goes when watermark + offset reaches it.
     pub expires: Option<(usize, Micros)>,
+    /// The aligned window whose columns are among the keys.
+    pub window: Option<Window>,
     /// Groups untouched for so long are taken back and forgotten.
     pub ttl: Option<Micros>,
 }
@@ -77,6 +81,7 @@ impl UpdatingAgg {
             states: RowStore::new(states),
             given: RowStore::new(Arc::clone(&schema)),
             by_watermark: Calendar::default(),
+            next_hot: None,
             by_age: Calendar::default(),
             watermark: Watermark::MIN,
             last_emission: None,
@@ -93,6 +98,11 @@ impl UpdatingAgg {
     fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
         let keys = self.aggregates.eval_keys(&batch.rows)?;
         let arguments = self.aggregates.eval_arguments(&batch.rows, None)?;
+        if let Some((key, _)) = self.rules.expires
+            && let Some(times) = keys[key].as_primitive_opt::<TimestampMicrosecondType>()
+        {
+            self.next_hot = self.next_hot.into_iter().chain(min(times)).min();
+        }
         self.hot.update(&keys, &arguments, batch.len())
     }
 
@@ -130,6 +140,7 @@ impl UpdatingAgg {
 
     /// Merges the hot table into the stored groups and gives the corrections.
     fn emit(&mut self, wall: Micros, out: &mut Out) -> Result<()> {
+        self.next_hot = None;
         let Some(run) = self.hot.take_run(&self.aggregates)? else {
             return Ok(());
         };
@@ -328,9 +339,13 @@ impl UpdatingAgg {
         let Some((_, offset)) = self.rules.expires else {
             return false;
         };
-        self.by_watermark
+        let next = self
+            .by_watermark
             .next()
-            .is_some_and(|next| next <= watermark.shifted(offset).0)
+            .into_iter()
+            .chain(self.next_hot)
+            .min();
+        next.is_some_and(|next| next <= watermark.shifted(offset).0)
     }
 }
 
@@ -391,7 +406,10 @@ impl Operator for UpdatingAgg {
         }
         self.expire_by_watermark(out)?;
         self.expire_by_age(tick.wall, out)?;
-        Ok(self.watermark)
+        Ok(match &self.rules.window {
+            Some(window) => window_time_watermark(window, self.watermark),
+            None => self.watermark,
+        })
     }
 
     fn waits(&self) -> bool {

@@ -10,6 +10,8 @@ use crate::state::keys::{KeyEncoder, KeyMap};
 pub(super) struct Updating {
     encoder: KeyEncoder,
     counts: KeyMap<i64>,
+    /// Rows, each as often as it occurs.
+    rows: i64,
     /// All keys with a count, in no order; rebuilt when half are gone.
     keys: Vec<Box<[u8]>>,
     snapshot: Option<Vec<RecordBatch>>,
@@ -21,14 +23,15 @@ impl Updating {
         Ok(Self {
             encoder: KeyEncoder::new(schema.fields())?,
             counts: KeyMap::default(),
+            rows: 0,
             keys: Vec::new(),
             snapshot: None,
         })
     }
 
-    /// Number of different rows.
+    /// Number of rows.
     pub(super) fn len(&self) -> usize {
-        self.counts.len()
+        usize::try_from(self.rows).unwrap_or(0)
     }
 
     pub(super) fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
@@ -43,7 +46,9 @@ impl Updating {
                 new = true;
                 0
             });
-            *count += i64::from(batch.weights.get(row));
+            let weight = i64::from(batch.weights.get(row));
+            *count += weight;
+            self.rows += weight;
             let gone = *count == 0;
             if gone {
                 self.counts.remove(bytes.data());
@@ -102,7 +107,7 @@ impl Updating {
         let mut kept = Vec::with_capacity(self.keys.len());
         for (i, key) in std::mem::take(&mut self.keys).into_iter().enumerate() {
             if old.value(i) {
-                self.counts.remove(&key);
+                self.rows -= self.counts.remove(&key).unwrap_or(0);
             } else {
                 kept.push(key);
             }

@@ -12,7 +12,8 @@ use plan::{
 };
 
 use super::windowed::{
-    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, input, open_times, result_times,
+    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, final_rows, input, open_times,
+    result_times,
 };
 use super::{DEFAULT_EVERY, Lowering, properties, refused};
 use crate::ast;
@@ -162,9 +163,7 @@ fn emission(lowering: &Lowering<'_>, read: &WindowInput, window: &WindowNode) ->
     let cascade = |op: &Op| matches!(op, Op::PaneAgg { .. } | Op::SessionAgg { .. });
     Ok(match (emission.emit, emission.lateness) {
         _ if lowering.below_window => Emit::OnWindowClose,
-        (emit, Some(_))
-            if window.takes_rows_in_order()
-                && !matches!(emit, Some(ast::Emit::OnUpdate { .. })) =>
+        (_, Some(_)) if window.takes_rows_in_order() =>
         {
             return Err(refused("ALLOW LATENESS for SESSION with max or ends_when")
                 .at(emission.location)
@@ -214,11 +213,12 @@ fn update_windows(
             spec.keys.push(column(WindowColumn::End));
             spec.keys.len() - 1
         });
-    let times = open_times(chain.window, outputs);
+    let times = result_times(chain.window, outputs);
     Ok(Arc::new(Node {
         op: Op::UpdatingAgg {
             spec,
             expires: Some((end, 1)),
+            window: Some(chain.window.window),
             every,
             ttl: None,
         },
@@ -363,12 +363,11 @@ fn plain_spec(aggregate: &Aggregate) -> AggSpec {
 
 /// GROUP BY without a window.
 fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
-    let node = lowering.node(&aggregate.input)?;
-    if node.mode == Mode::Updating {
-        return Err(refused("an aggregation over rows that are updated")
-            .hint("aggregate the final rows: leave EMIT ON UPDATE out of the view below")
-            .at(place_of(aggregate)));
-    }
+    let node = final_rows(lowering.node(&aggregate.input)?).map_err(|_| {
+        refused("an aggregation over rows that are updated")
+            .hint("rows without an event time are never final: aggregate what they come from")
+            .at(place_of(aggregate))
+    })?;
     let options = lowering.options;
     let updates = matches!(options.emission.emit, Some(ast::Emit::OnUpdate { .. }));
     let carried = carried_window(aggregate, &node);
@@ -426,6 +425,7 @@ fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>>
         op: Op::UpdatingAgg {
             spec: plain_spec(aggregate),
             expires,
+            window: None,
             every,
             ttl,
         },

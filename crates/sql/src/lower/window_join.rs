@@ -8,22 +8,21 @@ use datafusion::logical_expr::{Expr, Join};
 use plan::{Mode, Node, Op, StateRule, TimeColumn, WindowColumn};
 
 use super::properties::{self, role_of};
+use super::windowed::final_rows;
 use super::{Lowering, column_index, refused};
 use crate::errors::from_datafusion;
 
 /// Lowers a join of two streams.
 pub(super) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
-    let left = lowering.node(&join.left)?;
-    let right = lowering.node(&join.right)?;
+    let corrected =
+        |_| refused("a join of rows that are corrected").hint("join final rows, or windows");
+    let left = final_rows(lowering.below(&join.left)?).map_err(corrected)?;
+    let right = final_rows(lowering.below(&join.right)?).map_err(corrected)?;
     let Some((left_time, right_time)) = common_time(join, &left, &right)? else {
         return Err(refused("a join of two streams that does not say that their windows are equal").hint(
             "join rows of the same window: ON a.window_start = b.window_start AND a.window_end = b.window_end; or make one side a table (CREATE TABLE)",
         ));
     };
-    if left.mode == Mode::Updating || right.mode == Mode::Updating {
-        return Err(refused("a join of windows that are corrected")
-            .hint("join final rows: leave EMIT ON UPDATE and ALLOW LATENESS out"));
-    }
     if matches!(join.join_type, JoinType::LeftMark | JoinType::RightMark) {
         return Err(inside_or());
     }

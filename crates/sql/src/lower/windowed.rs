@@ -7,10 +7,9 @@ use dataflow::{Error, Result, SqlState};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan, lit, utils::conjunction};
-use plan::{Mode, Node, Op, RelationKind, StateRule, TimeColumn, WindowColumn};
+use plan::{Mode, Node, Op, StateRule, TimeColumn, WindowColumn};
 
 use super::{Lowering, properties};
-use crate::ast::{Emission, Emit};
 use crate::errors::from_datafusion;
 use crate::window::WindowNode;
 use crate::window::node::kept;
@@ -23,22 +22,10 @@ pub(crate) struct WindowInput {
     pub(crate) time: usize,
 }
 
-/// Lowers what a window function reads. A view that emits on update is read with final rows.
+/// Lowers what a window function reads: final rows.
 pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<WindowInput> {
-    let below = Lowering {
-        catalog: lowering.catalog,
-        options: lowering.options,
-        below_window: true,
-    };
-    let mut node = below.node(&window.input)?;
-    if node.mode == Mode::Updating
-        && let Some(final_node) = final_rows(lowering, &window.input)?
-    {
-        node = properties::relabel(&final_node, Arc::clone(window.input.schema()));
-    }
-    if node.mode == Mode::Updating {
-        return Err(super::refused("a window over rows that are updated"));
-    }
+    let node = final_rows(lowering.below(&window.input)?)
+        .map_err(|_| super::refused("a window over rows that are updated"))?;
     let time = node
         .schema
         .index_of_column(&window.time)
@@ -69,59 +56,30 @@ pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Wind
     })
 }
 
-/// The plan of an updating view with windows that close, when `plan` is a scan of such a view.
-fn final_rows(lowering: &Lowering<'_>, plan: &LogicalPlan) -> Result<Option<Arc<Node>>> {
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            let name = scan.table_name.table();
-            let view = lowering
-                .catalog
-                .relation(name)
-                .filter(|r| r.kind == RelationKind::View);
-            let (Some(_), Some((view_plan, lateness))) = (view, lowering.catalog.view_plan(name))
-            else {
-                return Ok(None);
-            };
-            let mut options = lowering.options;
-            options.emission = Emission {
-                emit: Some(Emit::OnWindowClose),
-                lateness,
-                location: None,
-            };
-            let node = Lowering {
-                catalog: lowering.catalog,
-                options,
-                below_window: true,
-            }
-            .node(&view_plan)?;
-            let columns: Vec<usize> = scan
-                .projection
-                .clone()
-                .unwrap_or_else(|| (0..node.schema.fields().len()).collect());
-            let exprs = columns
-                .iter()
-                .map(|i| Expr::from(node.schema.qualified_field(*i)))
-                .collect::<Vec<_>>();
-            Ok(Some(properties::project(
-                node,
-                exprs,
-                Arc::clone(&scan.projected_schema),
-            )))
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let inner = final_rows(lowering, &alias.input)?;
-            Ok(inner.map(|n| properties::relabel(&n, Arc::clone(&alias.schema))))
-        }
-        LogicalPlan::Projection(p) => {
-            let inner = final_rows(lowering, &p.input)?;
-            Ok(inner.map(|n| properties::project(n, p.expr.clone(), Arc::clone(&p.schema))))
-        }
-        LogicalPlan::Filter(f) => {
-            let inner = final_rows(lowering, &f.input)?;
-            Ok(inner.map(|n| properties::filter(n, f.predicate.clone())))
-        }
-        _ => Ok(None),
+/// The rows of a node when they are final. A node whose rows are corrected and that has no event time is given back.
+pub(crate) fn final_rows(node: Arc<Node>) -> std::result::Result<Arc<Node>, Arc<Node>> {
+    if node.mode == Mode::Append {
+        return Ok(node);
     }
+    let rank = |t: &&TimeColumn| match properties::role_of(&node, t.index) {
+        Some(WindowColumn::End) => 0,
+        Some(WindowColumn::Time) => 1,
+        Some(WindowColumn::Start) => 2,
+        None => 3,
+    };
+    let Some(time) = node.times.iter().min_by_key(rank).copied() else {
+        return Err(node);
+    };
+    let input = properties::retime(node, time.offset);
+    Ok(Arc::new(Node {
+        op: Op::FinalRows { time: time.index },
+        schema: Arc::clone(&input.schema),
+        mode: Mode::Append,
+        times: properties::carried_times(&input, time.index),
+        window: input.window.clone(),
+        state: StateRule::Window,
+        inputs: vec![input],
+    }))
 }
 
 /// A window function without aggregation: each row once for each of its windows.

@@ -207,6 +207,13 @@ impl<'a> Arguments<'a> {
             let message = format!("{parameter} of {} must be above zero", self.function);
             return Err(Error::new(SqlState::INVALID_PARAMETER, message).at(location(expr)));
         }
+        if value > LONGEST {
+            let message = format!(
+                "{parameter} of {} must not be longer than 100 years",
+                self.function
+            );
+            return Err(Error::new(SqlState::INVALID_PARAMETER, message).at(location(expr)));
+        }
         if value % dataflow::time::MILLI != 0 {
             let message = format!(
                 "{parameter} of {} must be a whole number of milliseconds",
@@ -438,6 +445,9 @@ fn zone_of(args: &Arguments<'_>, kind: WindowKind, offset: Micros) -> Result<Opt
         }
     }
 }
+
+/// The longest window, pause or slide.
+const LONGEST: Micros = 36_525 * DAY;
 
 /// Most windows that one row may belong to.
 const MAX_OVERLAP: Micros = 10_000;

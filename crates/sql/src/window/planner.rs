@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dataflow::{Error, Location, SqlState};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DFSchema, ExprSchema, Result};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::planner::{
@@ -120,6 +121,22 @@ impl WindowPlanner {
 
 /// `ends_when` is a condition over the rows of the relation.
 fn check_condition(condition: &Expr, schema: &DFSchema, place: Option<Location>) -> Result<()> {
+    let over_rows = |e: &Expr| {
+        Ok(matches!(
+            e,
+            Expr::AggregateFunction(_)
+                | Expr::WindowFunction(_)
+                | Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+        ))
+    };
+    if condition.exists(over_rows)? {
+        let message = "ends_when of SESSION looks at one row: aggregates, OVER and subqueries have no place there";
+        return Err(wrap(
+            Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(place),
+        ));
+    }
     if condition.get_type(schema)? == DataType::Boolean {
         return Ok(());
     }

@@ -84,7 +84,7 @@ impl SessionAgg {
             let mut old: Vec<Session> = Vec::new();
             let mut last = first;
             let mut passed = false;
-            let joins = |at: Micros, last: Micros| at == first || at < last + gap;
+            let joins = |at: Micros, last: Micros| at == first || at < last.saturating_add(gap);
             loop {
                 if let Some(row) = cut.all.get(next).filter(|r| joins(r.at, last)) {
                     last = last.max(row.at);
@@ -101,14 +101,14 @@ impl SessionAgg {
             let rows = begin..next;
             if rows.is_empty() {
                 untouched.append(&mut old);
-            } else if old.is_empty() && self.watermark.closes(last + gap) {
+            } else if old.is_empty() && self.watermark.closes(last.saturating_add(gap)) {
                 self.late += rows.len() as u64;
             } else {
                 segments.push(Segment {
                     key: cut.all[begin].key,
                     first,
                     last,
-                    end: last + gap,
+                    end: last.saturating_add(gap),
                     ended: false,
                     old,
                     rows,
