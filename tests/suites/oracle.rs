@@ -75,10 +75,13 @@ pub(super) fn trials() -> Vec<Trial> {
         "cumulate, updating",
     ];
     const SESSIONS: [&str; 2] = ["session", "session, updating"];
-    const OTHERS: [&str; 3] = [
+    const OTHERS: [&str; 6] = [
         "top-n of windows",
         "first row of a window",
         "window over a view",
+        "join of windows",
+        "EXISTS in the same window",
+        "GROUP BY the window of a view",
     ];
     let all = [ALIGNED.as_slice(), &SESSIONS, &OTHERS].concat();
     let windows = [ALIGNED.as_slice(), &SESSIONS].concat();
@@ -98,6 +101,16 @@ pub(super) fn trials() -> Vec<Trial> {
             "a_gap_is_exact_to_the_microsecond",
             Mistake::Gap,
             SESSIONS.to_vec(),
+        ),
+        (
+            "ends_of_sessions_before_the_gap_are_noticed",
+            Mistake::NoEnds,
+            SESSIONS.to_vec(),
+        ),
+        (
+            "late_rows_that_correct_are_noticed",
+            Mistake::NoCorrections,
+            vec!["tumble", "hop", "cumulate", "session"],
         ),
     ];
     for (name, mistake, kinds) in mistakes {
@@ -190,7 +203,7 @@ fn run(cases: usize, seed: u64) -> Result<Report, String> {
 
 /// The comparison must find a deliberate mistake, in views of each of these kinds.
 fn notices(mistake: Mistake, kinds: &[&str]) -> Result<(), Failed> {
-    const CASES: u64 = 1_000;
+    const CASES: u64 = 3_000;
     let world = world()?;
     let mut missing = kinds.to_vec();
     for seed in SEED..SEED + CASES {

@@ -98,6 +98,10 @@ pub(super) enum Mistake {
     Lateness,
     /// A pause of exactly the gap does not end a session.
     Gap,
+    /// Only pauses end sessions.
+    NoEnds,
+    /// No row may come late.
+    NoCorrections,
 }
 
 /// What queries show for others to read.
@@ -282,6 +286,14 @@ impl Windowed {
     fn show(&mut self, counted: [&str; 2]) {
         let own = ["k", "window_start", "window_end", "window_time"];
         self.shown = own.into_iter().chain(counted).map(str::to_owned).collect();
+    }
+
+    /// How late rows may come, or with the mistake not.
+    pub(super) fn allowed(&self, mistake: Mistake) -> i64 {
+        match mistake {
+            Mistake::NoCorrections => 0,
+            _ => self.lateness,
+        }
     }
 
     /// Adds, sometimes, a condition on a column of the window, with a time out of `stream`.
@@ -532,11 +544,11 @@ impl Windowed {
             window.plain(&relation, &keys.join(", "), cut.mistake == Mistake::Gap)
         };
         let mut conditions = self.filters();
-        let lateness = self.lateness;
+        let (lateness, allowed) = (self.lateness, self.allowed(cut.mistake));
         match cut.mistake {
             Mistake::NoLateness => {}
-            Mistake::Lateness => conditions.push(format!("window_end + {lateness} > wm")),
-            _ => conditions.push(format!("window_end - 1 + {lateness} > wm")),
+            Mistake::Lateness => conditions.push(format!("window_end + {allowed} > wm")),
+            _ => conditions.push(format!("window_end - 1 + {allowed} > wm")),
         }
         let is_final = format!("window_end - 1 + {lateness} <= now");
         match cut.given {
