@@ -2,7 +2,8 @@
 //! the same finite log by plain SQL that knows no window functions.
 //!
 //! One seed is one case. `ORACLE_SEED=… ORACLE_CASES=1 cargo test -p e2e oracle::` runs a failed case again. A new form of
-//! the grammar is a name in `forms`, a choice in `case`, `query` or `plain`, and what it means as plain SQL there.
+//! the grammar is a name in `forms`, a choice in `case`, `query`, `join`, `carried` or `plain`, and what it means as plain SQL
+//! there.
 
 mod aggregates;
 mod batch;
