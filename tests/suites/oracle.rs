@@ -2,7 +2,8 @@
 //! the same finite log by plain SQL that knows no window functions.
 //!
 //! One seed is one case. `ORACLE_SEED=… ORACLE_CASES=1 cargo test -p e2e oracle::` runs a failed case again. A new form of
-//! the grammar is a name in `forms`, a choice in `case`, `query` or `plain`, and what it means as plain SQL there.
+//! the grammar is a name in `forms`, a choice in `case`, `query`, `join`, `carried` or `plain`, and what it means as plain SQL
+//! there.
 
 mod aggregates;
 mod batch;
@@ -75,10 +76,13 @@ pub(super) fn trials() -> Vec<Trial> {
         "cumulate, updating",
     ];
     const SESSIONS: [&str; 2] = ["session", "session, updating"];
-    const OTHERS: [&str; 3] = [
+    const OTHERS: [&str; 6] = [
         "top-n of windows",
         "first row of a window",
         "window over a view",
+        "join of windows",
+        "EXISTS in the same window",
+        "GROUP BY the window of a view",
     ];
     let all = [ALIGNED.as_slice(), &SESSIONS, &OTHERS].concat();
     let windows = [ALIGNED.as_slice(), &SESSIONS].concat();
@@ -98,6 +102,16 @@ pub(super) fn trials() -> Vec<Trial> {
             "a_gap_is_exact_to_the_microsecond",
             Mistake::Gap,
             SESSIONS.to_vec(),
+        ),
+        (
+            "ends_of_sessions_before_the_gap_are_noticed",
+            Mistake::NoEnds,
+            SESSIONS.to_vec(),
+        ),
+        (
+            "late_rows_that_correct_are_noticed",
+            Mistake::NoCorrections,
+            vec!["tumble", "hop", "cumulate", "session"],
         ),
     ];
     for (name, mistake, kinds) in mistakes {
@@ -190,7 +204,7 @@ fn run(cases: usize, seed: u64) -> Result<Report, String> {
 
 /// The comparison must find a deliberate mistake, in views of each of these kinds.
 fn notices(mistake: Mistake, kinds: &[&str]) -> Result<(), Failed> {
-    const CASES: u64 = 1_000;
+    const CASES: u64 = 3_000;
     let world = world()?;
     let mut missing = kinds.to_vec();
     for seed in SEED..SEED + CASES {

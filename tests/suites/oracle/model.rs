@@ -164,15 +164,16 @@ impl Sessions {
         }
         let ends = Ends {
             gap: near,
-            max,
-            when: ends_when,
+            max: max.filter(|_| mistake != Mistake::NoEnds),
+            when: ends_when.filter(|_| mistake != Mistake::NoEnds),
         };
+        let lateness = query.allowed(mistake);
         for rows in by_key.into_values() {
             if window.is_ordered() {
                 let taken = |at: &usize| {
                     let p = &placed[*at];
-                    let (late, now) = (p.watermark, now.saturating_sub(query.lateness));
-                    p.row.ts - by >= late.saturating_sub(query.lateness) && p.row.ts <= now
+                    let (late, now) = (p.watermark, now.saturating_sub(lateness));
+                    p.row.ts - by >= late.saturating_sub(lateness) && p.row.ts <= now
                 };
                 in_order(
                     rows.into_iter().filter(taken).collect(),
@@ -185,7 +186,7 @@ impl Sessions {
             let mut ended: Vec<Session> = Vec::new();
             let mut open: Vec<Session> = Vec::new();
             for tick in rows.chunk_by(|a, b| placed[*a].tick == placed[*b].tick) {
-                let watermark = placed[tick[0]].watermark.saturating_sub(query.lateness);
+                let watermark = placed[tick[0]].watermark.saturating_sub(lateness);
                 let closes = |s: &Session| s.last + gap - by <= watermark;
                 ended.extend(open.extract_if(.., |s| closes(s)));
                 open.extend(tick.iter().map(|at| Session {
