@@ -7,8 +7,8 @@ use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{concat_batches, min};
 use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
-use plan::{AggSpec, Window};
 use plan::node::AggOutput;
+use plan::{AggSpec, Window};
 
 use crate::aggregates::{Aggregates, HotTable, conform};
 use crate::calendar::Calendar;

@@ -12,7 +12,7 @@ use plan::{
 };
 
 use super::windowed::{
-    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, final_rows, input, open_times,
+    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, final_rows, input,
     result_times,
 };
 use super::{DEFAULT_EVERY, Lowering, properties, refused};
@@ -163,8 +163,7 @@ fn emission(lowering: &Lowering<'_>, read: &WindowInput, window: &WindowNode) ->
     let cascade = |op: &Op| matches!(op, Op::PaneAgg { .. } | Op::SessionAgg { .. });
     Ok(match (emission.emit, emission.lateness) {
         _ if lowering.below_window => Emit::OnWindowClose,
-        (_, Some(_)) if window.takes_rows_in_order() =>
-        {
+        (_, Some(_)) if window.takes_rows_in_order() => {
             return Err(refused("ALLOW LATENESS for SESSION with max or ends_when")
                 .at(emission.location)
                 .hint("such sessions take rows in the order of their times: declare a longer delay in the watermark"));

@@ -43,7 +43,9 @@ fn in_total_order(window: &Window) -> Result<LogicalPlan> {
         Some(function) => {
             let mut function = function.clone();
             let order = &mut function.params.order_by;
-            let rest = columns.iter().filter(|c| !order.iter().any(|o| o.expr == **c));
+            let rest = columns
+                .iter()
+                .filter(|c| !order.iter().any(|o| o.expr == **c));
             let rest: Vec<Sort> = rest.map(|c| c.clone().sort(true, true)).collect();
             order.extend(rest);
             Expr::from(function)
