@@ -42,6 +42,7 @@ fn main() -> Result<()> {
                 delay: 0,
             }),
             timestamps: TimestampFormat::Auto,
+            ..SourceSchema::default()
         };
         for wanted in [vec![0, 1, 2, 3, 4, 5], vec![1, 3], vec![3]] {
             for (what, odd) in [
