@@ -82,6 +82,7 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
         }
         Op::TableJoin { table, .. } => format!("none beside the rows that table {table} holds"),
         Op::Read { .. }
+        | Op::Values { .. }
         | Op::Calc { .. }
         | Op::WindowAssign { .. }
         | Op::Retime { .. }
