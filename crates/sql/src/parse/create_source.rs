@@ -71,7 +71,7 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
         return Err(missing("FORMAT PLAIN ENCODE JSON").at(end));
     }
     let encoding = clauses.format.unwrap_or_default();
-    let schema = schema(declared, encoding, &mut options)?;
+    let schema = schema(&name, declared, encoding, &mut options)?;
     Ok(Statement::CreateSource(CreateSource {
         name,
         if_not_exists,
@@ -167,7 +167,7 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if format.is_none() && WITH_FORMAT.contains(&connector.value.as_str()) {
         return Err(missing("'format' = 'json'").at(connector.location));
     }
-    let schema = schema(declared, format.unwrap_or_default(), &mut options)?;
+    let schema = schema(&name, declared, format.unwrap_or_default(), &mut options)?;
     Ok(Statement::CreateSource(CreateSource {
         name,
         if_not_exists,
@@ -248,6 +248,7 @@ fn take_connector(options: &mut Vec<OptionEntry>) -> Option<Name> {
 
 /// The schema; takes `timestamp.format` and those of the encoding out of the options.
 fn schema(
+    name: &Name,
     declared: Declared,
     encoding: Encoding,
     options: &mut Vec<OptionEntry>,
@@ -263,7 +264,7 @@ fn schema(
     let timestamps = take_timestamps(options)?;
     let encoding = take_options(encoding, options)?;
     let schema = declared.schema(timestamps)?;
-    check_columns(&encoding, &schema.columns)?;
+    check_columns(&encoding, &schema.columns).map_err(|error| error.at(name.location))?;
     Ok(SourceSchema { encoding, ..schema })
 }
 
