@@ -16,6 +16,8 @@ use dataflow::{Error, Result, Slab, SqlState};
 const MAX_FILES: usize = 10_000;
 /// Most bytes of a line that are handed over: more than any format takes, so that a longer line is a bad record.
 const MAX_LINE: usize = 8 << 20;
+/// What some programs begin a file in UTF-8 with.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 /// Bytes that are read at a time.
 const BUFFER: usize = 1 << 18;
 /// PostgreSQL's conditions for files.
@@ -57,7 +59,8 @@ impl Connector for FileConnector {
                 .hint("add path = '/data/clicks.jsonl' to WITH (…)"));
         };
         let path = local(&entry)?;
-        Ok(Arc::new(FileSource { path }))
+        let has_names = options.take_bool("csv.header")?.unwrap_or(false);
+        Ok(Arc::new(FileSource { path, has_names }))
     }
 }
 
@@ -78,6 +81,8 @@ fn local(entry: &OptionEntry) -> Result<PathBuf> {
 #[derive(Debug)]
 struct FileSource {
     path: PathBuf,
+    /// Files begin with a line of names.
+    has_names: bool,
 }
 
 impl SourceFactory for FileSource {
@@ -106,7 +111,10 @@ impl SourceFactory for FileSource {
                 stop: Some(i64::MAX),
                 note: None,
             });
-            lanes.push(Lane::new(path).map_err(|(path, error)| no_access(&path, &error))?);
+            lanes.push(
+                Lane::new(path, self.has_names)
+                    .map_err(|(path, error)| no_access(&path, &error))?,
+            );
         }
         Ok(Box::new(FileReader {
             lanes,
@@ -158,10 +166,13 @@ struct Lane {
     /// When it was changed last, in milliseconds since 1970, or -1.
     modified: i64,
     paused: bool,
+    /// The next line that is not blank is one of names.
+    names_next: bool,
+    names: Option<Arc<[u8]>>,
 }
 
 impl Lane {
-    fn new(path: PathBuf) -> Result<Self, (PathBuf, std::io::Error)> {
+    fn new(path: PathBuf, has_names: bool) -> Result<Self, (PathBuf, std::io::Error)> {
         let metadata = match std::fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(error) => return Err((path, error)),
@@ -176,6 +187,8 @@ impl Lane {
             lines: 0,
             modified: modified.unwrap_or(-1),
             paused: false,
+            names_next: has_names,
+            names: None,
         })
     }
 
@@ -194,12 +207,20 @@ impl Lane {
                 self.read = self.length;
                 break;
             }
+            if self.read == 0 && line.starts_with(MARK) {
+                line.drain(..MARK.len());
+            }
             self.read += read;
-            if self.lines >= from && !line.iter().all(u8::is_ascii_whitespace) {
+            let blank = line.iter().all(u8::is_ascii_whitespace);
+            if self.names_next && !blank {
+                self.names = Some(line.as_slice().into());
+                self.names_next = false;
+            } else if self.lines >= from && !blank {
                 slab.push(Some(&line), self.lines, self.modified);
             }
             self.lines += 1;
         }
+        slab.names = self.names.clone();
         Ok(())
     }
 

@@ -48,6 +48,10 @@ impl Connector for GeneratorConnector {
         NAME
     }
 
+    fn encodings(&self) -> &'static [&'static str] {
+        &["JSON"]
+    }
+
     fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>> {
         let rate = number::take(
             options,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dataflow::schema::Encoding;
 use dataflow::{Error, Result, SqlState};
 use engine::{Change, SourceSpec};
 use sql::ast::{AlterSource, ObjectKind};
@@ -28,6 +29,15 @@ impl Ddl<'_> {
         let Body::Source(spec) = &object.body else {
             return Err(Error::internal("a source without a definition"));
         };
+        if spec.schema.encoding != Encoding::Json {
+            let what = format!(
+                "ADD COLUMN to a source with ENCODE {}",
+                spec.schema.encoding.name()
+            );
+            return Err(Error::unsupported(what)
+                .hint("DROP and CREATE it")
+                .at(alter.name.location));
+        }
         let column = &alter.column;
         if spec.schema.index_of(&column.name).is_some() {
             let message = format!(

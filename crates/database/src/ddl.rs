@@ -37,7 +37,12 @@ impl Ddl<'_> {
         if self.exists(&create.name, create.if_not_exists)? {
             return Ok(());
         }
-        let (own, factory) = open_source(self.shared, &create.connector, create.options.clone())?;
+        let (own, factory) = open_source(
+            self.shared,
+            &create.connector,
+            create.options.clone(),
+            &create.schema.encoding,
+        )?;
         check_time_options(create)?;
         let delay = create.schema.watermark.as_ref().map_or(0, |w| w.delay);
         let aside = AsideSpec {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dataflow::connector::SourceFactory;
 use dataflow::options::{OptionEntry, Options};
+use dataflow::schema::Encoding;
 use dataflow::{Error, Micros, Result, SqlState};
 use engine::TimeRules;
 use sql::ast::Name;
@@ -32,13 +33,16 @@ pub(crate) struct SourceOptions {
     pub(crate) store_late: bool,
 }
 
-fn source_options(options: &mut Options) -> Result<SourceOptions> {
+fn source_options(options: &mut Options, encoding: &Encoding) -> Result<SourceOptions> {
     let idle = options.take_duration("watermark.idle_timeout", &["scan.watermark.idle-timeout"])?;
     let advance = options.take_choice("watermark.idle_advance", &["hold", "wall"])?;
     let drift = options.take_duration("watermark.max_drift", &[])?;
     let ahead = options.take_duration("watermark.max_ahead", &[])?;
     let bad = options.take_choice("bad_data", &["drop", "fail", "store"])?;
-    let ignore = options.take_bool("json.ignore-parse-errors")?;
+    let ignore = options.take_bool(match encoding {
+        Encoding::Json => "json.ignore-parse-errors",
+        Encoding::Csv(_) => "csv.ignore-parse-errors",
+    })?;
     let late = options.take_choice("late", &["drop", "store"])?;
     Ok(SourceOptions {
         time: TimeRules {
@@ -60,6 +64,7 @@ pub(crate) fn open_source(
     shared: &Shared,
     connector: &Name,
     options: Vec<OptionEntry>,
+    encoding: &Encoding,
 ) -> Result<(SourceOptions, Arc<dyn SourceFactory>)> {
     let found = shared.connectors.get(&connector.value).ok_or_else(|| {
         let message = format!("connector \"{}\" does not exist", connector.value);
@@ -68,8 +73,17 @@ pub(crate) fn open_source(
             .at(connector.location)
             .hint(format!("connectors: {names}"))
     })?;
+    if !found.encodings().contains(&encoding.name()) {
+        let what = format!(
+            "ENCODE {} with connector \"{}\"",
+            encoding.name(),
+            connector.value
+        );
+        let hint = format!("its records are {}", found.encodings().join(", "));
+        return Err(Error::unsupported(what).hint(hint).at(connector.location));
+    }
     let mut options = Options::new(options)?;
-    let own = source_options(&mut options)?;
+    let own = source_options(&mut options, encoding)?;
     let factory = found.source(&mut options)?;
     options.finish()?;
     Ok((own, factory))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dataflow::connector::SourceWriter;
-use dataflow::schema::ColumnOrigin;
+use dataflow::schema::{ColumnOrigin, Encoding};
 use dataflow::{Error, Result, SqlState};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Field, Schema};
@@ -30,6 +30,15 @@ pub(crate) fn target(catalog: &Catalog, insert: &Insert) -> Result<Option<Target
     let Some(Body::Source(spec)) = catalog.get(&insert.table.value).map(|o| &o.body) else {
         return Ok(None);
     };
+    if spec.schema.encoding != Encoding::Json {
+        let what = format!(
+            "INSERT INTO a source with ENCODE {}",
+            spec.schema.encoding.name()
+        );
+        return Err(Error::unsupported(what)
+            .hint("records are written in JSON only")
+            .at(insert.table.location));
+    }
     let columns = &spec.schema.columns;
     let writable = |at: &usize| {
         matches!(

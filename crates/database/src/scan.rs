@@ -145,7 +145,7 @@ impl Read {
             .max_ahead
             .map(|ahead| self.now.saturating_add(ahead));
         let limits = formats::Limits::default();
-        let mut decoder = formats::decoder("JSON", &self.spec.schema, &columns, limits)?;
+        let mut decoder = formats::decoder(&self.spec.schema, &columns, limits)?;
         let mut slab = Slab::default();
         let mut stalled = Duration::ZERO;
         const NAP: Duration = Duration::from_millis(100);

@@ -14,6 +14,11 @@ pub trait Connector: Send + Sync {
     /// The name in `connector = '…'`.
     fn name(&self) -> &'static str;
 
+    /// What its records can be written in, by the names behind ENCODE.
+    fn encodings(&self) -> &'static [&'static str] {
+        &["JSON", "CSV"]
+    }
+
     /// Reads its own options out of `options` (marking each as used) and gives the factory of readers. Must not block:
     /// a broker that is away is found by the reader, not here.
     fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>>;

@@ -106,11 +106,7 @@ impl Options {
         let Some(entry) = self.take_any(name, &[])? else {
             return Ok(None);
         };
-        match entry.value.to_ascii_lowercase().as_str() {
-            "true" | "on" | "yes" | "1" => Ok(Some(true)),
-            "false" | "off" | "no" | "0" => Ok(Some(false)),
-            _ => Err(bad_value(&entry, "is not a boolean")),
-        }
+        bool_value(&entry).map(Some)
     }
 
     /// A duration such as `30 s`, `1 min`, `500 ms`, `2 hours`, `1 day`.
@@ -154,6 +150,15 @@ impl Options {
             Some(name) => error.hint(format!("did you mean \"{name}\"?")),
             None => error.hint(format!("options here: {}", self.asked.join(", "))),
         })
+    }
+}
+
+/// `true` or `false` (also on/off, yes/no, 1/0).
+pub fn bool_value(entry: &OptionEntry) -> Result<bool> {
+    match entry.value.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" | "1" => Ok(true),
+        "false" | "off" | "no" | "0" => Ok(false),
+        _ => Err(bad_value(entry, "is not a boolean")),
     }
 }
 

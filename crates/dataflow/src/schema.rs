@@ -54,6 +54,51 @@ pub enum TimestampFormat {
     Iso8601,
 }
 
+/// How a record is written: `ENCODE …`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// One line of fields.
+    Csv(CsvOptions),
+}
+
+impl Encoding {
+    /// Its name behind ENCODE.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Csv(_) => "CSV",
+        }
+    }
+}
+
+/// How fields of CSV are written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CsvOptions {
+    /// Stands between fields; an ASCII character.
+    pub delimiter: u8,
+    /// Stands around fields that hold delimiters, quotes or ends of lines, and twice for itself within them; an ASCII character.
+    /// Without it no character has a meaning but the delimiter.
+    pub quote: Option<u8>,
+    /// What a field without quotes holds that is NULL.
+    pub null: String,
+    /// Fields are known by the names in the first line of what is read, otherwise by their order.
+    pub header: bool,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        Self {
+            delimiter: b',',
+            quote: Some(b'"'),
+            null: String::new(),
+            header: false,
+        }
+    }
+}
+
 /// One declared column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Column {
@@ -85,6 +130,8 @@ pub struct SourceSchema {
     pub watermark: Option<WatermarkDecl>,
     /// How timestamps are written in records.
     pub timestamps: TimestampFormat,
+    /// How records are written.
+    pub encoding: Encoding,
 }
 
 impl SourceSchema {

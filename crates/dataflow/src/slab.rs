@@ -36,6 +36,8 @@ pub struct Slab {
     pub partition: usize,
     /// The partition's topic.
     pub topic: Arc<str>,
+    /// The line that names the fields of all records, where the source begins with one (a CSV file).
+    pub names: Option<Arc<[u8]>>,
     /// All bytes that the spans point into.
     pub data: Vec<u8>,
     /// The records' payloads.
@@ -66,6 +68,7 @@ impl Slab {
 
     /// Forgets the records, keeps the buffers.
     pub fn clear(&mut self) {
+        self.names = None;
         self.data.clear();
         self.values.clear();
         self.keys.clear();

@@ -19,6 +19,7 @@ use crate::ops::table_join::{JoinSpec, TableJoin};
 use crate::ops::top_n::{TopN, TopNSpec};
 use crate::ops::union::Union;
 use crate::ops::updating_agg::{Rules, UpdatingAgg};
+use crate::ops::values::Values;
 use crate::ops::window_assign::WindowAssign;
 use crate::ops::window_join::{Side, WindowJoin, WindowJoinSpec};
 use crate::store::Store;
@@ -31,6 +32,7 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
     let schema = Arc::clone(node.schema.inner());
     Ok(Some(match &node.op {
         Op::Read { .. } => return Ok(None),
+        Op::Values { rows } => Box::new(Values::new(rows, schema)?),
         Op::Calc { filter, exprs } => {
             let input = input(node)?;
             Box::new(Calc {

@@ -449,7 +449,7 @@ pub fn refuse_future(decoded: &mut formats::Decoded, time: usize, limit: Micros)
 
 /// The decoder of a source's records.
 fn decoder(schema: &SourceSchema, wanted: &[usize]) -> Result<Box<dyn Decoder>> {
-    formats::decoder("JSON", schema, wanted, formats::Limits::default())
+    formats::decoder(schema, wanted, formats::Limits::default())
 }
 
 /// Columns that someone wants, and the event time.

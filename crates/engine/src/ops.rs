@@ -10,5 +10,6 @@ pub mod table_join;
 pub mod top_n;
 pub mod union;
 pub mod updating_agg;
+pub mod values;
 pub mod window_assign;
 pub mod window_join;

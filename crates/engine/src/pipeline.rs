@@ -172,7 +172,8 @@ impl Pipeline {
                     Input::Leaf(i) => watermarks[*i],
                 })
                 .min()
-                .unwrap_or(Watermark::MIN);
+                // What reads nothing has all its rows.
+                .unwrap_or(Watermark::MAX);
             let mut out = Out::default();
             let step = &mut self.steps[index];
             let given = step

@@ -120,7 +120,7 @@ impl View {
     pub(crate) fn tick(&mut self, watermarks: &[Watermark], tick: Tick) {
         self.fresh.clear();
         self.touched = false;
-        self.watermark = watermarks.iter().copied().min().unwrap_or(Watermark::MIN);
+        self.watermark = watermarks.iter().copied().min().unwrap_or(Watermark::MAX);
         if !self.is_alive() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Prints how long the JSON decoder takes per record: `cargo run --release -p formats --example decode_bench`.
+//! Prints how long the decoders of JSON and CSV take per record: `cargo run --release -p formats --example decode_bench`.
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
 use std::fmt::Write;
@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use arrow::datatypes::DataType;
 use dataflow::schema::{
-    Column, ColumnOrigin, SourceSchema, TimestampFormat, WatermarkDecl, timestamptz,
+    Column, ColumnOrigin, CsvOptions, Encoding, SourceSchema, TimestampFormat, WatermarkDecl,
+    timestamptz,
 };
 use dataflow::{Result, Slab};
-use formats::{Decoder, JsonDecoder, Limits};
+use formats::{Limits, decoder};
 
 const RECORDS: usize = 8_192;
 const ROUNDS: usize = 300;
@@ -42,7 +43,16 @@ fn main() -> Result<()> {
                 delay: 0,
             }),
             timestamps: TimestampFormat::Auto,
+            ..SourceSchema::default()
         };
+        let csv = SourceSchema {
+            encoding: Encoding::Csv(CsvOptions::default()),
+            ..schema.clone()
+        };
+        for (what, odd) in [("no quotes", usize::MAX), ("50 % quotes", 2)] {
+            let (lowest, median) = time(&csv, &[0, 1, 2, 3, 4, 5], &csv_clicks(odd))?;
+            println!("CSV, {text} 6 columns, {what}: {lowest:.0} to {median:.0} ns a record");
+        }
         for wanted in [vec![0, 1, 2, 3, 4, 5], vec![1, 3], vec![3]] {
             for (what, odd) in [
                 ("clean", usize::MAX),
@@ -60,6 +70,22 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The same clicks as lines of CSV; every `odd`th one has a field in quotes.
+fn csv_clicks(odd: usize) -> Slab {
+    let mut slab = Slab::default();
+    for n in 0..RECORDS {
+        let (user, page, session) = (n * 7_919 % 100_000, n * 31 % 1_000, n * 104_729 % 1_000_000);
+        let kind = ["page_view", "click", "add_to_cart", "purchase"][n * 13 % 4];
+        let (at, ip) = (1_767_225_600_000 + n, n % 250);
+        let quote = if n % odd == 1 { "\"" } else { "" };
+        let text = format!(
+            "user_{user},{quote}/products/{page}{quote},{kind},{at},sess_{session},192.168.1.{ip}"
+        );
+        slab.push(Some(text.as_bytes()), n as i64, at as i64);
+    }
+    slab
 }
 
 /// Click events; every `odd`th one has escapes, another order of keys and a NULL.
@@ -90,7 +116,7 @@ fn clicks(odd: usize) -> Slab {
 
 /// The lowest and the median of many rounds.
 fn time(schema: &SourceSchema, wanted: &[usize], slab: &Slab) -> Result<(f64, f64)> {
-    let mut decoder = JsonDecoder::new(schema, wanted, Limits::default())?;
+    let mut decoder = decoder(schema, wanted, Limits::default())?;
     let mut nanos: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let start = Instant::now();

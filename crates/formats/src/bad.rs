@@ -21,6 +21,8 @@ pub enum BadReason {
     NotUtf8,
     /// The payload is not one whole JSON value.
     NotJson,
+    /// The payload is not one record of CSV with as many fields as there should be.
+    NotCsv,
     /// Objects and arrays are nested beyond the limit.
     TooDeep,
     /// A value, or the record itself, is of another JSON type than its column.
@@ -39,10 +41,11 @@ pub enum BadReason {
 
 impl BadReason {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TooLarge,
         Self::NotUtf8,
         Self::NotJson,
+        Self::NotCsv,
         Self::TooDeep,
         Self::WrongType,
         Self::Missing,
@@ -58,6 +61,7 @@ impl BadReason {
             Self::TooLarge => "too_large",
             Self::NotUtf8 => "not_utf8",
             Self::NotJson => "not_json",
+            Self::NotCsv => "not_csv",
             Self::TooDeep => "too_deep",
             Self::WrongType => "wrong_type",
             Self::Missing => "missing",

@@ -152,5 +152,6 @@ fn schema(choice: u8) -> SourceSchema {
         } else {
             TimestampFormat::EpochSeconds
         },
+        ..SourceSchema::default()
     }
 }

@@ -11,14 +11,14 @@
 //!   text with a zone is converted to UTC, also for TIMESTAMP without time zone.
 
 mod bytes;
-mod convert;
-mod field;
+pub(crate) mod convert;
+pub(crate) mod field;
 mod lanes;
 mod number;
 mod rest;
 mod rows;
 pub(crate) mod sample;
-mod scan;
+pub(crate) mod scan;
 mod shape;
 mod template;
 mod time;
@@ -29,7 +29,6 @@ pub(crate) mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::{Result, Slab};
@@ -38,7 +37,7 @@ use crate::bad::{Bad, BadReason, BadRecord};
 use crate::payloads::{Good, Payloads, as_u32};
 use crate::{Decoded, Decoder, Limits};
 use convert::{Converter, not_json};
-use field::{Field, Record};
+use field::{Field, Record, batch, fields, fill_all, reserve};
 pub use lanes::LaneCounts;
 use lanes::{BLOCK, Lanes};
 use rest::Rest;
@@ -60,15 +59,6 @@ pub struct JsonDecoder {
     limits: Limits,
 }
 
-/// The maker for the list of formats.
-pub(crate) fn make(
-    schema: &SourceSchema,
-    wanted: &[usize],
-    limits: Limits,
-) -> Result<Box<dyn Decoder>> {
-    Ok(Box::new(JsonDecoder::new(schema, wanted, limits)?))
-}
-
 impl JsonDecoder {
     /// A decoder with the columns `wanted` (indexes into `schema.columns`, in output order, repeats allowed) as output.
     ///
@@ -77,17 +67,11 @@ impl JsonDecoder {
     /// origin: TEXT for keys, headers and the rest, an integer for the partition, BIGINT for the offset, a timestamp for the time.
     pub fn new(schema: &SourceSchema, wanted: &[usize], limits: Limits) -> Result<Self> {
         let mut shapes = Shapes::new();
-        let mut fields = Vec::with_capacity(schema.columns.len());
-        let event_time = schema.watermark.as_ref().map(|watermark| watermark.column);
-        for (at, declared) in schema.columns.iter().enumerate() {
-            let mut field = Field::new(declared, wanted.contains(&at), &mut shapes)?;
+        let mut fields = fields(schema, wanted, |path| shapes.want(path))?;
+        for (field, declared) in fields.iter_mut().zip(&schema.columns) {
             if declared.origin == ColumnOrigin::Rest {
                 field.rest = Some(Box::new(Rest::new(schema.read_fields())));
             }
-            if event_time == Some(at) {
-                field.required = Some("the event time");
-            }
-            fields.push(field);
         }
         Ok(Self {
             lanes: Some(Lanes::new(shapes.slots(), limits.max_depth)),
@@ -179,42 +163,14 @@ impl JsonDecoder {
             Ok(Some(kind)) => return Err(no_object(kind)),
             Err(fault) => return Err(not_json(fault, record.text, self.limits.max_depth)),
         }
-        for at in 0..self.fields.len() {
-            let field = &mut self.fields[at];
-            if let Err(bad) = field.fill(record, &self.shapes, &mut self.converter) {
-                for field in &mut self.fields[..=at] {
-                    field.column.truncate(if field.kept { rows } else { 0 });
-                }
-                return Err(bad);
-            }
-        }
-        Ok(())
-    }
-
-    fn batch(&mut self, rows: usize) -> RecordBatch {
-        let mut arrays: Vec<Option<ArrayRef>> = vec![None; self.fields.len()];
-        let columns = self.wanted.iter().map(|at| {
-            let field = &mut self.fields[*at];
-            let array = arrays[*at].get_or_insert_with(|| {
-                field.bytes_a_row = field.column.text_bytes().div_ceil(rows.max(1));
-                field.column.finish()
-            });
-            Arc::clone(array)
-        });
-        let columns = columns.collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
-            .expect("every column has a row per good record and the declared type")
+        let token = |slot| self.shapes.token(slot);
+        fill_all(&mut self.fields, record, token, &mut self.converter, rows)
     }
 }
 
 impl Decoder for JsonDecoder {
     fn decode(&mut self, slab: &Slab, rows: Range<usize>, partition: i32) -> Decoded {
-        for field in self.fields.iter_mut().filter(|field| field.kept) {
-            // The bound keeps one large record from asking for its size times the rows.
-            let bytes = (field.bytes_a_row * rows.len()).min(slab.data.len());
-            field.column.reserve(rows.len(), bytes);
-        }
+        reserve(&mut self.fields, rows.len(), slab);
         let payloads = Payloads::new(slab, rows.clone());
         let mut good = Good::new(rows.start);
         let mut bad = Vec::new();
@@ -257,7 +213,7 @@ impl Decoder for JsonDecoder {
             }
         }
         Decoded {
-            batch: self.batch(good.count),
+            batch: batch(&mut self.fields, &self.wanted, &self.schema, good.count),
             good: good.listed,
             bad,
             tombstones,

@@ -1,10 +1,11 @@
 //! Formats of records: from a slab of bytes to Arrow columns, and an account of every record that is not good.
 //!
-//! A format is one file with a [`Decoder`] in it and one line in [`FORMATS`].
+//! A format is one file with a [`Decoder`] in it and one line in [`decoder`].
 #![warn(missing_docs)]
 
 mod bad;
 mod columns;
+mod csv;
 mod encode;
 pub mod fuzzing;
 pub mod infer;
@@ -14,10 +15,11 @@ mod payloads;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use dataflow::schema::SourceSchema;
-use dataflow::{Error, Result, Slab};
+use dataflow::schema::{Encoding, SourceSchema};
+use dataflow::{Result, Slab};
 
 pub use bad::{BadReason, BadRecord};
+pub use csv::CsvDecoder;
 pub use encode::JsonEncoder;
 pub use json::sample::JsonSample;
 pub use json::{JsonDecoder, LaneCounts};
@@ -95,32 +97,20 @@ impl Default for Limits {
     }
 }
 
-/// Makes a decoder of one format; the arguments are those of [`decoder`].
-pub type MakeDecoder = fn(&SourceSchema, &[usize], Limits) -> Result<Box<dyn Decoder>>;
-
-/// The formats, by the name in `ENCODE …`.
-pub const FORMATS: &[(&str, MakeDecoder)] = &[("JSON", json::make)];
-
-/// A decoder of the format called `format` (any case) for a source.
+/// A decoder of a source's records, in the encoding that its schema says.
 ///
 /// `wanted` are the columns of the output: indexes into `schema.columns`, in output order. Whether a record is good is
 /// judged on all declared columns, so that it does not depend on `wanted`.
 ///
 /// # Errors
-/// `0A000` when there is no such format, or it cannot fill a declared column.
+/// `0A000` when the encoding cannot fill a declared column.
 pub fn decoder(
-    format: &str,
     schema: &SourceSchema,
     wanted: &[usize],
     limits: Limits,
 ) -> Result<Box<dyn Decoder>> {
-    let found = FORMATS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(format));
-    let Some((_, make)) = found else {
-        let names: Vec<&str> = FORMATS.iter().map(|(name, _)| *name).collect();
-        let hint = format!("the formats are: {}", names.join(", "));
-        return Err(Error::unsupported(format!("ENCODE {format}")).hint(hint));
-    };
-    make(schema, wanted, limits)
+    Ok(match &schema.encoding {
+        Encoding::Json => Box::new(JsonDecoder::new(schema, wanted, limits)?),
+        Encoding::Csv(options) => Box::new(CsvDecoder::new(schema, options, wanted, limits)?),
+    })
 }

@@ -150,6 +150,7 @@ fn describe(node: &Node) -> String {
                 names.join(", ")
             )
         }
+        Op::Values { rows } => format!("Values of {} rows", rows.len()),
         Op::Calc { filter, exprs } => calc(filter.as_ref(), exprs.as_deref()),
         Op::WindowAssign { window, .. } => format!("WindowAssign {window}"),
         Op::Retime { by } if *by < 0 => format!("Retime {} back", duration(-by)),

@@ -72,7 +72,7 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
         Op::TopN {
             limit, partition, ..
         } => {
-            let rows: usize = width_of(&node.schema);
+            let row = OVERHEAD + width_of(&node.schema);
             let partitions = if partition.is_empty() {
                 "1 partition"
             } else {
@@ -82,10 +82,11 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
                 crate::node::Mode::Append => format!("{limit} rows"),
                 crate::node::Mode::Updating => "all their rows".to_owned(),
             };
-            format!("{partitions} x {kept} x about {} bytes", OVERHEAD + rows)
+            format!("{partitions} x {kept} x about {row} bytes")
         }
         Op::TableJoin { table, .. } => format!("none beside the rows that table {table} holds"),
         Op::Read { .. }
+        | Op::Values { .. }
         | Op::Calc { .. }
         | Op::WindowAssign { .. }
         | Op::Retime { .. }

@@ -110,6 +110,11 @@ pub enum Op {
         /// Columns read.
         columns: Vec<usize>,
     },
+    /// Rows of the statement itself; they come once, and no others after them.
+    Values {
+        /// Constant expressions, one a column, by row.
+        rows: Vec<Vec<Expr>>,
+    },
     /// Filter, then project. Without `exprs` all columns pass.
     Calc {
         /// Rows to keep.

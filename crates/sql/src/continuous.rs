@@ -115,7 +115,6 @@ fn check_body(body: &SetExpr) -> ControlFlow<Error> {
             check_body(left)?;
             check_body(right)
         }
-        SetExpr::Values(_) => refuse("VALUES", body),
         _ => ControlFlow::Continue(()),
     }
 }

@@ -11,7 +11,9 @@ mod windowed;
 use std::sync::Arc;
 
 use dataflow::{Error, Micros, Result, SqlState};
+use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::DFSchemaRef;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use plan::{Mode, Node, Op, Relation, RelationKind, StateRule};
 
@@ -135,6 +137,7 @@ impl Lowering<'_> {
     pub(crate) fn node(&self, plan: &LogicalPlan) -> Result<Arc<Node>> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::Values(values) => values_of(values),
             LogicalPlan::Projection(p) => {
                 let input = self.node(&p.input)?;
                 Ok(properties::project(
@@ -245,6 +248,44 @@ impl Lowering<'_> {
     }
 }
 
+/// The rows of VALUES. As none comes after them, every time among their columns follows the watermark.
+fn values_of(values: &datafusion::logical_expr::Values) -> Result<Arc<Node>> {
+    let has_subquery = |expr: &Expr| {
+        expr.exists(|inner| {
+            Ok(matches!(
+                inner,
+                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)
+            ))
+        })
+    };
+    for expr in values.values.iter().flatten() {
+        if has_subquery(expr).map_err(from_datafusion)? {
+            return Err(refused("a subquery in VALUES"));
+        }
+    }
+    let is_time = |field: &Arc<Field>| {
+        matches!(
+            field.data_type(),
+            DataType::Timestamp(TimeUnit::Microsecond, _)
+        )
+    };
+    let fields = values.schema.fields().iter().enumerate();
+    let times = fields.filter(|(_, field)| is_time(field));
+    Ok(Arc::new(Node {
+        op: Op::Values {
+            rows: values.values.clone(),
+        },
+        inputs: Vec::new(),
+        times: times
+            .map(|(index, _)| plan::TimeColumn { index, offset: 0 })
+            .collect(),
+        schema: Arc::clone(&values.schema),
+        mode: Mode::Append,
+        window: Vec::new(),
+        state: StateRule::None,
+    }))
+}
+
 /// The inputs under watermarks of the first column that is an event time in all of them: in rows of windows it is behind,
 /// or ahead of, the watermark that closes them.
 fn same_time(inputs: Vec<Arc<Node>>) -> Vec<Arc<Node>> {
@@ -296,7 +337,6 @@ fn kind_of(plan: &LogicalPlan) -> &'static str {
         LogicalPlan::Sort(_) => "ORDER BY",
         LogicalPlan::Limit(_) => "LIMIT",
         LogicalPlan::Distinct(_) => "DISTINCT ON",
-        LogicalPlan::Values(_) => "VALUES",
         LogicalPlan::EmptyRelation(_) => "SELECT without FROM",
         LogicalPlan::Unnest(_) => "UNNEST",
         LogicalPlan::RecursiveQuery(_) => "WITH RECURSIVE",

@@ -10,6 +10,7 @@ mod cursor;
 mod describe;
 mod drop;
 mod emit;
+mod encoding;
 mod explain;
 mod infer;
 mod insert;

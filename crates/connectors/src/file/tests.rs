@@ -101,6 +101,49 @@ fn a_paused_file_waits_and_a_position_passes_lines_over() {
 }
 
 #[test]
+fn the_first_line_may_be_one_of_names_and_a_mark_before_it_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.csv");
+    write(&file, "\u{feff}\n n,m\r\n1,2\n\u{feff}3,4\n").unwrap();
+    let mut reading = open(&file, &[("csv.header", "true")]);
+    let mut slab = Slab::default();
+    reading.reader.poll(&mut slab, reading.limits).unwrap();
+    assert_eq!(slab.names.as_deref(), Some(b" n,m".as_slice()));
+    let values = |slab: &Slab| -> Vec<(i64, String)> {
+        let value = |row| String::from_utf8(slab.value(row).unwrap().to_vec()).unwrap();
+        (0..slab.len())
+            .map(|row| (slab.offsets[row], value(row)))
+            .collect()
+    };
+    assert_eq!(
+        values(&slab),
+        [(2, "1,2".to_owned()), (3, "\u{feff}3,4".to_owned())]
+    );
+    // Also a reader that begins in the middle, and a slab that does not begin with the names, have them.
+    let path = file.to_str().unwrap();
+    let source = source(
+        &FileConnector::new("file"),
+        &[("path", path), ("csv.header", "true")],
+    );
+    let mut from = request(true);
+    from.positions.push(Position {
+        topic: path.into(),
+        partition: 0,
+        offset: 2,
+    });
+    let mut reader = source.unwrap().open(from).unwrap();
+    let limits = PollLimits {
+        max_records: 1,
+        max_bytes: 1 << 20,
+    };
+    for offset in [2, 3] {
+        reader.poll(&mut slab, limits).unwrap();
+        assert_eq!(slab.offsets, [offset]);
+        assert_eq!(slab.names.as_deref(), Some(b" n,m".as_slice()));
+    }
+}
+
+#[test]
 fn a_line_beyond_the_bound_is_cut_and_the_next_one_whole() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a");

@@ -1,5 +1,6 @@
 //! Statements that take a while beside the engine: INSERT, and CREATE SOURCE … INFER.
 
+use dataflow::schema::Encoding;
 use dataflow::{Error, Result};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
@@ -30,7 +31,12 @@ impl Session {
             )?;
             return Ok(Outcome::Done(create_tag(ObjectKind::Source).to_owned()));
         }
-        let (_, factory) = open_source(&self.shared, &infer.connector, infer.options.clone())?;
+        let (_, factory) = open_source(
+            &self.shared,
+            &infer.connector,
+            infer.options.clone(),
+            &Encoding::Json,
+        )?;
         let (create, now) = (infer.clone(), self.shared.clock.now());
         let work = tokio::task::spawn_blocking(move || crate::infer::write(&create, &factory, now));
         let written = tokio::select! {

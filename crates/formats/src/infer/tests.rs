@@ -258,6 +258,7 @@ fn records_of_a_sample_fit_its_columns() {
             }),
             columns: inferred.columns,
             timestamps: format,
+            ..SourceSchema::default()
         };
         let wanted: Vec<usize> = (0..schema.columns.len()).collect();
         let mut decoder = JsonDecoder::new(&schema, &wanted, limits).unwrap();

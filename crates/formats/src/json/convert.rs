@@ -12,7 +12,7 @@ use crate::columns::{Cells, Text};
 const MAX_SHOWN_BYTES: usize = 40;
 
 /// Puts values into cells.
-pub(super) struct Converter {
+pub(crate) struct Converter {
     timestamps: TimestampFormat,
     unescaped: Vec<u8>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Converter {
 type Fit = Result<(), BadReason>;
 
 impl Converter {
-    pub(super) fn new(timestamps: TimestampFormat) -> Self {
+    pub(crate) fn new(timestamps: TimestampFormat) -> Self {
         Self {
             timestamps,
             unescaped: Vec::new(),
@@ -257,7 +257,7 @@ fn describe(token: Token, record: &[u8]) -> String {
 }
 
 /// The beginning of a text, cut at a character.
-pub(super) fn shown(text: &[u8]) -> String {
+pub(crate) fn shown(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(MAX_SHOWN_BYTES + 4)]).into_owned();
     if text.len() <= MAX_SHOWN_BYTES {
         return text;

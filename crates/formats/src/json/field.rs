@@ -1,6 +1,10 @@
 //! A declared column, and how a record fills it: from a field of the JSON object or from the slab beside it.
 
-use dataflow::schema::{Column as Declared, ColumnOrigin};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use dataflow::schema::{Column as Declared, ColumnOrigin, SourceSchema};
 use dataflow::time::MILLI;
 use dataflow::{Error, Micros, Result, Slab};
 
@@ -8,13 +12,12 @@ use super::convert::{Converter, shown};
 use super::rest::Rest;
 use super::rows::Weighed;
 use super::scan::{Kind, Token};
-use super::shape::Shapes;
 use super::time;
 use crate::bad::{Bad, BadReason};
 use crate::columns::{Cells, Column};
 
 /// A declared column and how it is filled.
-pub(super) struct Field {
+pub(crate) struct Field {
     pub(super) from: From,
     /// What messages call it: `field "user.id"`.
     source: String,
@@ -48,17 +51,84 @@ pub(super) enum From {
 
 /// One record with its surroundings.
 #[derive(Clone, Copy)]
-pub(super) struct Record<'a> {
-    pub(super) slab: &'a Slab,
-    pub(super) row: usize,
-    pub(super) partition: i32,
+pub(crate) struct Record<'a> {
+    pub(crate) slab: &'a Slab,
+    pub(crate) row: usize,
+    pub(crate) partition: i32,
     /// The payload, valid UTF-8.
-    pub(super) text: &'a [u8],
+    pub(crate) text: &'a [u8],
+}
+
+/// The fields of all declared columns; `slot` gives the slot of a path.
+pub(crate) fn fields(
+    schema: &SourceSchema,
+    wanted: &[usize],
+    mut slot: impl FnMut(&[String]) -> usize,
+) -> Result<Vec<Field>> {
+    let mut fields = Vec::with_capacity(schema.columns.len());
+    for (at, declared) in schema.columns.iter().enumerate() {
+        fields.push(Field::new(declared, wanted.contains(&at), &mut slot)?);
+    }
+    if let Some(watermark) = &schema.watermark {
+        fields[watermark.column].required = Some("the event time");
+    }
+    Ok(fields)
+}
+
+/// Makes room for `rows` records of a slab.
+pub(crate) fn reserve(fields: &mut [Field], rows: usize, slab: &Slab) {
+    for field in fields.iter_mut().filter(|field| field.kept) {
+        // The bound keeps one large record from asking for its size times the rows.
+        let bytes = (field.bytes_a_row * rows).min(slab.data.len());
+        field.column.reserve(rows, bytes);
+    }
+}
+
+/// Appends one record's row after `rows` others, or leaves the columns as they were. `token` gives the value of a slot.
+#[inline]
+pub(crate) fn fill_all(
+    fields: &mut [Field],
+    record: Record<'_>,
+    token: impl Fn(usize) -> Token,
+    converter: &mut Converter,
+    rows: usize,
+) -> Result<(), Bad> {
+    for at in 0..fields.len() {
+        if let Err(bad) = fields[at].fill(record, &token, converter) {
+            for field in &mut fields[..=at] {
+                field.column.truncate(if field.kept { rows } else { 0 });
+            }
+            return Err(bad);
+        }
+    }
+    Ok(())
+}
+
+/// The `rows` rows so far, with the columns `wanted`; the fields are empty again.
+pub(crate) fn batch(
+    fields: &mut [Field],
+    wanted: &[usize],
+    schema: &SchemaRef,
+    rows: usize,
+) -> RecordBatch {
+    let mut arrays: Vec<Option<ArrayRef>> = vec![None; fields.len()];
+    let columns = wanted.iter().map(|at| {
+        let field = &mut fields[*at];
+        let array = arrays[*at].get_or_insert_with(|| {
+            field.bytes_a_row = field.column.text_bytes().div_ceil(rows.max(1));
+            field.column.finish()
+        });
+        Arc::clone(array)
+    });
+    let columns = columns.collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .expect("every column has a row per good record and the declared type")
 }
 
 impl Field {
-    /// The field of a column; `kept` when it is in the output.
-    pub(super) fn new(declared: &Declared, kept: bool, shapes: &mut Shapes) -> Result<Self> {
+    /// The field of a column; `kept` when it is in the output. `slot` gives the slot of a path.
+    fn new(declared: &Declared, kept: bool, slot: impl FnOnce(&[String]) -> usize) -> Result<Self> {
         let name = &declared.name;
         let refused = |from: &str| {
             let what = format!(
@@ -67,8 +137,8 @@ impl Field {
             );
             Error::unsupported(what)
         };
-        let column = Column::new(&declared.data_type).ok_or_else(|| refused("JSON"))?;
-        let cells = Cells::new(&declared.data_type).ok_or_else(|| refused("JSON"))?;
+        let column = Column::new(&declared.data_type).ok_or_else(|| refused("a record"))?;
+        let cells = Cells::new(&declared.data_type).ok_or_else(|| refused("a record"))?;
         let is_text = matches!(column.cells, Cells::Text(_));
         let is_integer = matches!(column.cells, Cells::Int32(_) | Cells::Int64(_));
         let (from, source, fits) = match &declared.origin {
@@ -79,7 +149,7 @@ impl Field {
             }
             ColumnOrigin::Field(path) => {
                 let source = format!("field \"{}\"", shown(path.join(".").as_bytes()));
-                (From::Field(shapes.want(path)), source, true)
+                (From::Field(slot(path)), source, true)
             }
             ColumnOrigin::Key => (From::Key, "the record's key".to_owned(), is_text),
             ColumnOrigin::Headers => (From::Headers, "the record's headers".to_owned(), is_text),
@@ -124,12 +194,12 @@ impl Field {
     pub(super) fn fill(
         &mut self,
         record: Record<'_>,
-        shapes: &Shapes,
+        token: impl FnOnce(usize) -> Token,
         converter: &mut Converter,
     ) -> Result<(), Bad> {
         match self.from {
             From::Field(slot) => {
-                let token = shapes.token(slot);
+                let token = token(slot);
                 if !self.kept && self.takes_anyway(token.kind) {
                     return Ok(());
                 }

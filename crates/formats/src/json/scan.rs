@@ -21,7 +21,7 @@ type Scanned<T> = Result<T, Failed>;
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The record has no such field.
     Missing,
     /// A step on the path to the field is there but is not an object.
@@ -43,14 +43,14 @@ pub(super) enum Kind {
 
 /// A value and its range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
-    pub(super) start: u32,
-    pub(super) end: u32,
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 impl Token {
-    pub(super) const MISSING: Self = Self {
+    pub(crate) const MISSING: Self = Self {
         kind: Kind::Missing,
         start: 0,
         end: 0,

@@ -66,6 +66,11 @@ fn lower_join(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
             refused("a join of updated rows with a table").hint("join before the aggregation")
         );
     }
+    if input.reads().is_empty() {
+        // Its rows come once: what comes into the table afterwards would join nothing.
+        return Err(refused("a join of VALUES with a table")
+            .hint("INSERT the rows into a table, and join a stream with it"));
+    }
     let side = table_side(lowering, table)?;
     let on = join
         .on

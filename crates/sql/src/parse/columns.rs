@@ -77,8 +77,8 @@ impl Declared {
     pub(super) fn schema(self, timestamps: TimestampFormat) -> Result<SourceSchema> {
         let mut schema = SourceSchema {
             columns: self.columns,
-            watermark: None,
             timestamps,
+            ..SourceSchema::default()
         };
         if let Some((name, expr)) = self.watermark {
             schema.watermark = Some(watermark(&schema, &name, &expr)?);

@@ -1,13 +1,14 @@
 //! `CREATE SOURCE`, and `CREATE TABLE` both as a small table and in Flink's form for a source.
 
 use dataflow::options::{OptionEntry, bad_value};
-use dataflow::schema::{ColumnOrigin, SourceSchema, TimestampFormat};
+use dataflow::schema::{ColumnOrigin, Encoding, SourceSchema, TimestampFormat};
 use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::tokenizer::Token;
 
 use super::columns::{Declared, included, metadata_origin};
 use super::create::if_not_exists;
 use super::cursor::Cursor;
+use super::encoding::{check_columns, read_format, take, take_format, take_options};
 use super::infer::infer;
 use super::with_options::options;
 use crate::ast::{CreateSource, CreateTable, InferSource, Name, Statement};
@@ -48,6 +49,12 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
                 .hint("leave one of them out")
                 .at(at));
         }
+        let encoding = clauses.format.clone().unwrap_or_default();
+        if encoding != Encoding::Json {
+            let what = format!("INFER with ENCODE {}", encoding.name());
+            return Err(Error::unsupported(what).hint("name the columns").at(at));
+        }
+        take_options(encoding, &mut options)?;
         return Ok(Statement::InferSource(InferSource {
             name,
             if_not_exists,
@@ -57,13 +64,14 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
             connector,
             sample,
             clauses: clauses.written,
-            format_given: clauses.format,
+            format_given: clauses.format.is_some(),
         }));
     }
-    if WITH_FORMAT.contains(&connector.value.as_str()) && !clauses.format {
+    if WITH_FORMAT.contains(&connector.value.as_str()) && clauses.format.is_none() {
         return Err(missing("FORMAT PLAIN ENCODE JSON").at(end));
     }
-    let schema = schema(declared, &mut options)?;
+    let encoding = clauses.format.unwrap_or_default();
+    let schema = schema(&name, declared, encoding, &mut options)?;
     Ok(Statement::CreateSource(CreateSource {
         name,
         if_not_exists,
@@ -77,7 +85,7 @@ pub(super) fn create_source(cursor: &mut Cursor<'_>) -> Result<Statement> {
 #[derive(Default)]
 struct Clauses {
     with: Option<Vec<OptionEntry>>,
-    format: bool,
+    format: Option<Encoding>,
     /// Records to look at, and where INFER stands.
     infer: Option<(usize, Option<Location>)>,
     /// All but INFER as written.
@@ -93,9 +101,8 @@ impl Clauses {
                 include(cursor, declared)?;
             } else if clauses.with.is_none() && cursor.accept(&["WITH"]) {
                 clauses.with = Some(options(cursor)?);
-            } else if !clauses.format && cursor.sees(&["FORMAT"]) {
-                read_format(cursor)?;
-                clauses.format = true;
+            } else if clauses.format.is_none() && cursor.sees(&["FORMAT"]) {
+                clauses.format = Some(read_format(cursor)?);
             } else if clauses.infer.is_none() && cursor.accept(&["INFER"]) {
                 clauses.infer = Some((infer(cursor)?, at));
                 continue;
@@ -156,8 +163,11 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<Statement> {
             .hint("leave it out, or add 'connector' = 'kafka' for a source")
             .at(with_at)
     })?;
-    take_format(&mut options, &connector)?;
-    let schema = schema(declared, &mut options)?;
+    let format = take_format(&mut options)?;
+    if format.is_none() && WITH_FORMAT.contains(&connector.value.as_str()) {
+        return Err(missing("'format' = 'json'").at(connector.location));
+    }
+    let schema = schema(&name, declared, format.unwrap_or_default(), &mut options)?;
     Ok(Statement::CreateSource(CreateSource {
         name,
         if_not_exists,
@@ -228,37 +238,6 @@ fn include(cursor: &mut Cursor<'_>, declared: &mut Declared) -> Result<()> {
     }
 }
 
-/// Reads `FORMAT PLAIN ENCODE JSON`.
-fn read_format(cursor: &mut Cursor<'_>) -> Result<()> {
-    let choices = [("FORMAT", "PLAIN"), ("ENCODE", "JSON")];
-    for (clause, only) in choices {
-        cursor.expect(&[clause])?;
-        if cursor.accept(&[only]) {
-            continue;
-        }
-        return Err(match cursor.word_at(0) {
-            Some(word) => {
-                let name = word.value.to_ascii_uppercase();
-                cursor
-                    .unsupported(format!("{clause} {name}"))
-                    .hint("use FORMAT PLAIN ENCODE JSON")
-            }
-            None => cursor.unexpected(),
-        });
-    }
-    if cursor.sees_token(&Token::LParen) {
-        return Err(cursor
-            .unsupported("options of ENCODE JSON")
-            .hint("give options in WITH (…)"));
-    }
-    Ok(())
-}
-
-fn take(options: &mut Vec<OptionEntry>, name: &str) -> Option<OptionEntry> {
-    let at = options.iter().position(|entry| entry.name == name)?;
-    Some(options.remove(at))
-}
-
 fn take_connector(options: &mut Vec<OptionEntry>) -> Option<Name> {
     let entry = take(options, "connector")?;
     Some(Name {
@@ -267,29 +246,13 @@ fn take_connector(options: &mut Vec<OptionEntry>) -> Option<Name> {
     })
 }
 
-/// Takes Flink's `format` or `value.format`, which must be JSON.
-fn take_format(options: &mut Vec<OptionEntry>, connector: &Name) -> Result<()> {
-    let given = [take(options, "format"), take(options, "value.format")];
-    match given {
-        [Some(_), Some(second)] => {
-            let message = "options \"format\" and \"value.format\" mean the same; give one";
-            Err(Error::new(SqlState::INVALID_PARAMETER, message).at(second.location))
-        }
-        [Some(entry), None] | [None, Some(entry)] if entry.value != "json" => {
-            let what = format!("'{}' = '{}'", entry.name, entry.value);
-            Err(Error::unsupported(what)
-                .hint("use 'format' = 'json'")
-                .at(entry.location))
-        }
-        [None, None] if WITH_FORMAT.contains(&connector.value.as_str()) => {
-            Err(missing("'format' = 'json'").at(connector.location))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The schema; takes `timestamp.format` out of the options.
-fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSchema> {
+/// The schema; takes `timestamp.format` and those of the encoding out of the options.
+fn schema(
+    name: &Name,
+    declared: Declared,
+    encoding: Encoding,
+    options: &mut Vec<OptionEntry>,
+) -> Result<SourceSchema> {
     if let Some(entry) = options
         .iter()
         .find(|entry| entry.name == "json.timestamp-format.standard")
@@ -299,7 +262,10 @@ fn schema(declared: Declared, options: &mut Vec<OptionEntry>) -> Result<SourceSc
             .at(entry.location));
     }
     let timestamps = take_timestamps(options)?;
-    declared.schema(timestamps)
+    let encoding = take_options(encoding, options)?;
+    let schema = declared.schema(timestamps)?;
+    check_columns(&encoding, &schema.columns).map_err(|error| error.at(name.location))?;
+    Ok(SourceSchema { encoding, ..schema })
 }
 
 /// Takes `timestamp.format`.
