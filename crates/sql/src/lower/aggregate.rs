@@ -12,8 +12,7 @@ use plan::{
 };
 
 use super::windowed::{
-    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, final_rows, input,
-    result_times,
+    Bound, Chain, WINDOW_QUALIFIER, WindowInput, assign_node, final_rows, input, result_times,
 };
 use super::{DEFAULT_EVERY, Lowering, properties, refused};
 use crate::ast;
