@@ -27,7 +27,7 @@ fn aside(schema: SchemaRef) -> Result<Arc<Store>> {
         retention: None,
         max_rows: None,
         log_only: false,
-        log_bytes: engine::store::DEFAULT_LOG_BYTES,
+        log_bytes: usize::MAX,
     })?))
 }
 
@@ -136,7 +136,7 @@ impl<'a> Objects<'a> {
             retention: None,
             max_rows: None,
             log_only: false,
-            log_bytes: engine::store::DEFAULT_LOG_BYTES,
+            log_bytes: usize::MAX,
         })?);
         let spec = ViewSpec {
             name: create.name.value.clone(),
