@@ -114,7 +114,7 @@ impl Case {
         let mut carried = Carried::random(&mut random, kind);
         let mut every_at_most = None;
         if let Over::Joined { of, .. } = &mut carried.over
-            && random.chance(60)
+            && random.chance(70)
         {
             of.allow_lateness(&mut random, 25);
             every_at_most = Some(every(&mut random));
