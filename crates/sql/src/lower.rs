@@ -286,14 +286,25 @@ fn values_of(values: &datafusion::logical_expr::Values) -> Result<Arc<Node>> {
     }))
 }
 
-/// The inputs under watermarks of the first column that is an event time in all of them: in rows of windows it is behind,
-/// or ahead of, the watermark that closes them.
+/// The inputs under watermarks that mean the same: where no column of event time follows all of them at one distance, each
+/// under that of the column that is an event time in all, best the end of a window.
 fn same_time(inputs: Vec<Arc<Node>>) -> Vec<Arc<Node>> {
-    let in_all = |t: &&plan::TimeColumn| inputs.iter().all(|i| i.time_offset(t.index).is_some());
-    let time = inputs.first().and_then(|i| i.times.iter().find(in_all));
-    let Some(time) = time.map(|t| t.index) else {
+    let Some(first) = inputs.first() else {
         return inputs;
     };
+    let in_all = |t: &&plan::TimeColumn| inputs.iter().all(|i| i.time_offset(t.index).is_some());
+    let alike = |t: &plan::TimeColumn| {
+        let same = |i: &Arc<Node>| i.time_offset(t.index) == Some(t.offset);
+        inputs.iter().all(same)
+    };
+    let common = first.times.iter().filter(in_all);
+    let best = common.min_by_key(|t| properties::rank_of_time(first, t.index));
+    let Some(time) = best.map(|t| t.index) else {
+        return inputs;
+    };
+    if first.times.iter().any(alike) {
+        return inputs;
+    }
     let moved = |i: Arc<Node>| {
         let offset = i.time_offset(time).unwrap_or(0);
         properties::retime(i, offset)

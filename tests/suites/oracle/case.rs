@@ -218,9 +218,7 @@ impl Case {
             (true, true),
             (true, true),
         ]);
-        if !close || !query.window.is_ordered() {
-            query.allow_lateness(&mut random, 20);
-        }
+        query.allow_lateness(&mut random, 20);
         query.tell_completeness(&mut random);
         let mut case = Self::begin(seed, &query.interest());
         query.bind(&mut random, &case.stream);

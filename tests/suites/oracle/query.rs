@@ -309,11 +309,11 @@ impl Windowed {
         }
     }
 
-    /// Allows, sometimes, that rows come late.
+    /// Allows, sometimes, that rows come late; not where sessions take rows in order.
     pub(super) fn allow_lateness(&mut self, random: &mut Random, percent: usize) {
         let period = self.window.period();
         let lateness = [MILLI, period / 2, period, 3 * period];
-        if random.chance(percent) {
+        if random.chance(percent) && !self.window.is_ordered() {
             self.lateness = *random.pick(&lateness);
         }
     }

@@ -68,6 +68,8 @@ pub struct SessionAgg {
     given: RowStore,
     /// Rows given for sessions that were merged into another since the last emission.
     retired: Vec<Slot>,
+    /// The earliest end in rows that were given and have to be corrected.
+    stale: Option<Micros>,
     /// Keys with sessions that changed since the last emission.
     dirty: HashSet<Box<[u8]>>,
     /// Rows that no session has yet, oldest batch first.
@@ -91,6 +93,8 @@ struct Session {
     end: Micros,
     state: Slot,
     given: Option<Slot>,
+    /// The end in the row that was given.
+    given_end: Micros,
     /// Some row passed the condition.
     passed: bool,
     changed: bool,
@@ -187,6 +191,7 @@ impl SessionAgg {
             aggregates,
             schema,
             retired: Vec::new(),
+            stale: None,
             dirty: HashSet::new(),
             pending: Vec::new(),
             due: Calendar::default(),
@@ -318,7 +323,10 @@ impl SessionAgg {
         let mut slots = Vec::with_capacity(segments.len());
         for segment in segments {
             let key = &keys[segment.key as usize];
-            let gave = segment.old.iter().any(|s| s.given.is_some());
+            let given = segment.old.iter().filter(|s| s.given.is_some());
+            let stale = given.map(|s| s.given_end).min();
+            let gave = stale.is_some();
+            self.stale = self.stale.into_iter().chain(stale).min();
             let had_closed = segment.old.iter().any(|s| closing.closes(s.end));
             let mut old = segment.old.into_iter();
             let kept = old.next();
@@ -350,6 +358,7 @@ impl SessionAgg {
                 end: segment.end,
                 state,
                 given,
+                given_end: stale.unwrap_or(segment.end),
                 passed: segment.passed,
                 changed: true,
             };
@@ -456,12 +465,14 @@ impl Operator for SessionAgg {
                     || tick.flush
                     || tick.last
                     || !closed.is_empty()
+                    || self.stale.is_some_and(|end| now.closes(end))
             }
         };
         if self.emit == Emit::OnWindowClose {
             self.emit_closed(&closed, out)?;
         } else if due && !(self.dirty.is_empty() && closed.is_empty() && self.retired.is_empty()) {
             self.last_emission = Some(tick.wall);
+            self.stale = None;
             self.emit_changes(&closed, out)?;
         }
         self.free(closed);

@@ -93,6 +93,16 @@ pub(crate) fn role_of(node: &Node, index: usize) -> Option<WindowColumn> {
     found.map(|(_, column)| *column)
 }
 
+/// Which column of event time says best when rows are final; the least does.
+pub(crate) fn rank_of_time(node: &Node, index: usize) -> u8 {
+    match role_of(node, index) {
+        Some(WindowColumn::End) => 0,
+        Some(WindowColumn::Time) => 1,
+        Some(WindowColumn::Start) => 2,
+        None => 3,
+    }
+}
+
 /// The columns that follow the watermark where rows wait for that of column `time`, whose watermark is the node's: those of
 /// the same window, by their distance from its end. Other times may lie anywhere in the window.
 pub(crate) fn carried_times(node: &Node, time: usize) -> Vec<TimeColumn> {

@@ -61,12 +61,7 @@ pub(crate) fn final_rows(node: Arc<Node>) -> std::result::Result<Arc<Node>, Arc<
     if node.mode == Mode::Append {
         return Ok(node);
     }
-    let rank = |t: &&TimeColumn| match properties::role_of(&node, t.index) {
-        Some(WindowColumn::End) => 0,
-        Some(WindowColumn::Time) => 1,
-        Some(WindowColumn::Start) => 2,
-        None => 3,
-    };
+    let rank = |t: &&TimeColumn| properties::rank_of_time(&node, t.index);
     let Some(time) = node.times.iter().min_by_key(rank).copied() else {
         return Err(node);
     };

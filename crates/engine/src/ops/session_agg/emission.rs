@@ -186,6 +186,7 @@ impl SessionAgg {
                 .and_then(|all| all.iter_mut().find(|s| s.state == session.state))
             {
                 stored.given = Some(slot);
+                stored.given_end = session.end;
             }
         }
         self.given.put(&slots, rows)?;
