@@ -67,6 +67,7 @@ impl Core {
                 topic,
                 health: None,
                 watermark: Watermark::MIN,
+                follows_clock: false,
                 counts: Default::default(),
                 partitions: Vec::new(),
             };
@@ -76,6 +77,7 @@ impl Core {
             topic,
             health: Some(slot.feed.reader().health()),
             watermark: slot.feed.time().watermark(),
+            follows_clock: slot.feed.spec().schema.is_processing_time(),
             counts: slot.feed.counts().clone(),
             partitions: partitions(&slot.feed),
         }

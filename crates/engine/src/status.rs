@@ -31,6 +31,8 @@ pub struct SourceStatus {
     pub health: Option<Health>,
     /// Its watermark.
     pub watermark: Watermark,
+    /// The clock moves its watermark: `PROCTIME()`.
+    pub follows_clock: bool,
     /// Counts since reading began.
     pub counts: FeedCounts,
     /// Its partitions.

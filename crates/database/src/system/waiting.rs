@@ -61,7 +61,7 @@ fn waiting<'a>(status: &'a Status, view: &'a ViewStatus) -> Option<Waiting<'a>> 
         .iter()
         .filter(|s| view.reads.contains(&s.name))
         .min_by_key(|s| s.watermark);
-    let partition = source.and_then(slowest);
+    let partition = source.filter(|s| !s.follows_clock).and_then(slowest);
     Some(Waiting {
         view,
         window_end,
@@ -97,6 +97,9 @@ fn reason(
             return format!("the source is {state}{detail}");
         }
         _ => {}
+    }
+    if source.follows_clock {
+        return "the clock, which is the time of the source, has not reached its end".to_owned();
     }
     let Some(partition) = partition else {
         return "all partitions are idle: new rows move the watermark, or the clock with watermark.idle_advance = 'wall'"
