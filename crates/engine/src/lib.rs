@@ -24,6 +24,7 @@ pub mod state;
 pub mod status;
 pub mod store;
 pub mod view;
+pub mod waiting;
 pub mod watermark;
 pub mod window;
 

@@ -1,6 +1,5 @@
 //! Window arithmetic shared by the operators: event times, and arrays of window columns.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataflow::time::MILLI;
@@ -22,20 +21,6 @@ pub fn times(column: &ArrayRef) -> Result<&PrimitiveArray<TimestampMicrosecondTy
                 column.data_type()
             ))
         })
-}
-
-/// Rows by a time that they carry, and those that `watermark` has passed.
-pub fn by_time(at: &[Micros], watermark: Watermark) -> (BTreeMap<Micros, Vec<u32>>, Vec<u32>) {
-    let mut parts: BTreeMap<Micros, Vec<u32>> = BTreeMap::new();
-    let mut late = Vec::new();
-    for (row, at) in (0..).zip(at) {
-        if watermark.is_known() && *at <= watermark.0 {
-            late.push(row);
-        } else {
-            parts.entry(*at).or_default().push(row);
-        }
-    }
-    (parts, late)
 }
 
 /// The watermark of `window_time`: just below that of the next aligned window that can close.

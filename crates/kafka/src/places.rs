@@ -2,12 +2,86 @@
 
 use std::time::Duration;
 
-use dataflow::options::{OptionEntry, bad_value, parse_duration};
+use dataflow::options::{OptionEntry, Options, bad_value, parse_duration};
 use dataflow::time::MILLI;
 use dataflow::{Error, Micros, Result, SqlState};
 
 /// Most partitions of a list of offsets.
 const MAX_OFFSETS: usize = 10_000;
+
+/// Names of the options that say a place.
+pub(crate) struct Names {
+    /// Our own option.
+    pub(crate) own: &'static str,
+    /// Flink's option for the kind of place.
+    pub(crate) mode: &'static str,
+    /// Flink's option for the time of mode `timestamp`.
+    pub(crate) millis: &'static str,
+    /// Flink's option for the offsets of mode `specific-offsets`.
+    pub(crate) offsets: &'static str,
+}
+
+/// A place as it was written.
+pub(crate) enum Place {
+    /// A word in our own option: neither a time nor offsets.
+    Word(OptionEntry),
+    /// A word in Flink's option.
+    Mode(OptionEntry),
+    Time(When),
+    /// By partition of the one topic.
+    Offsets(Vec<(i32, i64)>),
+}
+
+impl Place {
+    /// Takes the options that say it; `None` when none does.
+    ///
+    /// # Errors
+    /// `22023` for times and offsets that are none, and for Flink's companion options without their mode.
+    pub(crate) fn take(options: &mut Options, names: &Names) -> Result<Option<Self>> {
+        let entry = options.take_any(names.own, &[names.mode])?;
+        let millis = options.take_any(names.millis, &[])?;
+        let offsets = options.take_any(names.offsets, &[])?;
+        let mode = entry.as_ref().filter(|entry| entry.name == names.mode);
+        let is = |word: &str| mode.is_some_and(|mode| mode.value.eq_ignore_ascii_case(word));
+        for (companion, word) in [(&millis, "timestamp"), (&offsets, "specific-offsets")] {
+            if let Some(entry) = companion.as_ref().filter(|_| !is(word)) {
+                return Err(without_effect(
+                    entry,
+                    &format!("'{}' = '{word}'", names.mode),
+                ));
+            }
+        }
+        let Some(entry) = entry else { return Ok(None) };
+        if entry.name != names.mode {
+            return Self::own(entry).map(Some);
+        }
+        Ok(Some(match entry.value.to_ascii_lowercase().as_str() {
+            "timestamp" => {
+                let millis = millis.ok_or_else(|| lacks(names.millis, &entry))?;
+                Self::Time(When::parse_millis(&millis)?)
+            }
+            "specific-offsets" => {
+                let offsets = offsets.ok_or_else(|| lacks(names.offsets, &entry))?;
+                let bad = || bad_value(&offsets, "is not a list of offsets");
+                let found = parse_offsets(&offsets).ok_or_else(|| {
+                    bad().hint("write 'partition:0,offset:42;partition:1,offset:300'")
+                })?;
+                Self::Offsets(found?)
+            }
+            _ => Self::Mode(entry),
+        }))
+    }
+
+    fn own(entry: OptionEntry) -> Result<Self> {
+        if let Some(when) = When::parse(&entry) {
+            return when.map(Self::Time);
+        }
+        match parse_offsets(&entry) {
+            Some(offsets) => offsets.map(Self::Offsets),
+            None => Ok(Self::Word(entry)),
+        }
+    }
+}
 
 /// A time on the broker's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +97,7 @@ impl When {
     ///
     /// # Errors
     /// `22023` for a time that Kafka does not have.
-    pub(crate) fn parse(entry: &OptionEntry) -> Option<Result<Self>> {
+    fn parse(entry: &OptionEntry) -> Option<Result<Self>> {
         let text = entry.value.trim();
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             let millis = text.parse().map(Self::At);
@@ -43,7 +117,7 @@ impl When {
     }
 
     /// Reads Flink's milliseconds since 1970 of option `name`, without which `mode` says nothing.
-    pub(crate) fn parse_millis(entry: &OptionEntry) -> Result<Self> {
+    fn parse_millis(entry: &OptionEntry) -> Result<Self> {
         match entry.value.trim().parse::<i64>() {
             Ok(at) if at >= 0 => Ok(Self::At(at)),
             _ => Err(bad_value(
@@ -69,7 +143,7 @@ impl When {
 ///
 /// # Errors
 /// `22023` for a partition given twice.
-pub(crate) fn parse_offsets(entry: &OptionEntry) -> Option<Result<Vec<(i32, i64)>>> {
+fn parse_offsets(entry: &OptionEntry) -> Option<Result<Vec<(i32, i64)>>> {
     let text = entry.value.trim();
     let offsets: Option<Vec<(i32, i64)>> = if text.starts_with("partition") {
         text.split(';').map(flink_offset).collect()
@@ -107,7 +181,7 @@ fn offset(text: &str, between: char) -> Option<(i32, i64)> {
 }
 
 /// The option that gives the place for Flink's `mode` is missing.
-pub(crate) fn lacks(name: &str, mode: &OptionEntry) -> Error {
+fn lacks(name: &str, mode: &OptionEntry) -> Error {
     let message = format!("option \"{name}\" is missing");
     Error::new(SqlState::INVALID_PARAMETER, message)
         .at(mode.location)
@@ -115,7 +189,7 @@ pub(crate) fn lacks(name: &str, mode: &OptionEntry) -> Error {
 }
 
 /// An option that belongs to another mode is given.
-pub(crate) fn without_effect(entry: &OptionEntry, mode: &str) -> Error {
+fn without_effect(entry: &OptionEntry, mode: &str) -> Error {
     bad_value(entry, "is without effect").hint(format!("it belongs to {mode}"))
 }
 

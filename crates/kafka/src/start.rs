@@ -1,9 +1,9 @@
 //! Where reading begins: the option `start`, or Flink's `scan.startup.mode`.
 
-use dataflow::options::{OptionEntry, Options, bad_value};
-use dataflow::{Error, Result};
+use dataflow::Result;
+use dataflow::options::{Options, bad_value};
 
-use crate::places::{When, lacks, parse_offsets, without_effect};
+use crate::places::{Names, Place, When};
 
 /// The start of partitions that have no given position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,85 +18,52 @@ pub(crate) enum Start {
     Group,
 }
 
-const MODE: &str = "scan.startup.mode";
-const MILLIS: &str = "scan.startup.timestamp-millis";
-const OFFSETS: &str = "scan.startup.specific-offsets";
+const NAMES: Names = Names {
+    own: "start",
+    mode: "scan.startup.mode",
+    millis: "scan.startup.timestamp-millis",
+    offsets: "scan.startup.specific-offsets",
+};
 const FORMS: &str = "write 'earliest', 'latest', 'group', a time such as '2026-01-01T00:00:00Z' or '-2 hours', milliseconds since 1970, or offsets such as '0:42,1:50'";
 
 impl Start {
     /// Takes the options that say it.
     pub(crate) fn take(options: &mut Options) -> Result<Self> {
-        let entry = options.take_any("start", &[MODE])?;
-        let millis = options.take_any(MILLIS, &[])?;
-        let offsets = options.take_any(OFFSETS, &[])?;
-        let mode = entry.as_ref().filter(|entry| entry.name == MODE);
-        let is = |word: &str| mode.is_some_and(|mode| mode.value.eq_ignore_ascii_case(word));
-        if let Some(entry) = millis.as_ref().filter(|_| !is("timestamp")) {
-            return Err(without_effect(entry, "'scan.startup.mode' = 'timestamp'"));
-        }
-        if let Some(entry) = offsets.as_ref().filter(|_| !is("specific-offsets")) {
-            let mode = "'scan.startup.mode' = 'specific-offsets'";
-            return Err(without_effect(entry, mode));
-        }
-        match (mode, entry.as_ref()) {
-            (Some(mode), _) => Self::flink(mode, millis.as_ref(), offsets.as_ref()),
-            (None, Some(entry)) => Self::parse(entry),
-            (None, None) => Ok(Self::Earliest),
-        }
-    }
-
-    fn flink(
-        mode: &OptionEntry,
-        millis: Option<&OptionEntry>,
-        offsets: Option<&OptionEntry>,
-    ) -> Result<Self> {
-        match mode.value.to_ascii_lowercase().as_str() {
-            "earliest-offset" => Ok(Self::Earliest),
-            "latest-offset" => Ok(Self::Latest),
-            "group-offsets" => Ok(Self::Group),
-            "timestamp" => {
-                let millis = millis.ok_or_else(|| lacks(MILLIS, mode))?;
-                When::parse_millis(millis).map(Self::Time)
-            }
-            "specific-offsets" => {
-                let offsets = offsets.ok_or_else(|| lacks(OFFSETS, mode))?;
-                parse_offsets(offsets)
-                    .unwrap_or_else(|| Err(bad_offsets(offsets)))
-                    .map(Self::Offsets)
-            }
-            _ => Err(bad_value(mode, "is not one of the choices").hint(
-                "choices: earliest-offset, latest-offset, group-offsets, timestamp, specific-offsets",
-            )),
+        let Some(place) = Place::take(options, &NAMES)? else {
+            return Ok(Self::Earliest);
+        };
+        match place {
+            Place::Time(when) => Ok(Self::Time(when)),
+            Place::Offsets(offsets) => Ok(Self::Offsets(offsets)),
+            Place::Word(entry) => match entry.value.trim().to_ascii_lowercase().as_str() {
+                "earliest" => Ok(Self::Earliest),
+                "latest" => Ok(Self::Latest),
+                "group" => Ok(Self::Group),
+                _ => Err(bad_value(&entry, "is not a place to start").hint(FORMS)),
+            },
+            Place::Mode(entry) => match entry.value.to_ascii_lowercase().as_str() {
+                "earliest-offset" => Ok(Self::Earliest),
+                "latest-offset" => Ok(Self::Latest),
+                "group-offsets" => Ok(Self::Group),
+                _ => Err(bad_value(&entry, "is not one of the choices").hint(
+                    "choices: earliest-offset, latest-offset, group-offsets, timestamp, specific-offsets",
+                )),
+            },
         }
     }
-
-    fn parse(entry: &OptionEntry) -> Result<Self> {
-        match entry.value.trim().to_ascii_lowercase().as_str() {
-            "earliest" => return Ok(Self::Earliest),
-            "latest" => return Ok(Self::Latest),
-            "group" => return Ok(Self::Group),
-            _ => {}
-        }
-        if let Some(when) = When::parse(entry) {
-            return when.map(Self::Time);
-        }
-        match parse_offsets(entry) {
-            Some(offsets) => offsets.map(Self::Offsets),
-            None => Err(bad_value(entry, "is not a place to start").hint(FORMS)),
-        }
-    }
-}
-
-pub(crate) fn bad_offsets(entry: &OptionEntry) -> Error {
-    bad_value(entry, "is not a list of offsets")
-        .hint("write 'partition:0,offset:42;partition:1,offset:300'")
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use dataflow::options::OptionEntry;
+
     use super::*;
+
+    const MODE: &str = NAMES.mode;
+    const MILLIS: &str = NAMES.millis;
+    const OFFSETS: &str = NAMES.offsets;
 
     fn start(pairs: &[(&str, &str)]) -> Result<Start> {
         let entry = |(name, value): &(&str, &str)| OptionEntry {

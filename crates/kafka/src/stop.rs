@@ -1,10 +1,9 @@
 //! Where reading ends: the option `stop`, or Flink's `scan.bounded.mode`.
 
-use dataflow::options::{OptionEntry, Options, bad_value};
+use dataflow::options::{Options, bad_value};
 use dataflow::{Error, Result};
 
-use crate::places::{When, lacks, parse_offsets, without_effect};
-use crate::start::bad_offsets;
+use crate::places::{Names, Place, When};
 
 /// The end of what a source reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,80 +17,46 @@ pub(crate) enum Stop {
     Offsets(Vec<(i32, i64)>),
 }
 
-const MODE: &str = "scan.bounded.mode";
-const MILLIS: &str = "scan.bounded.timestamp-millis";
-const OFFSETS: &str = "scan.bounded.specific-offsets";
+const NAMES: Names = Names {
+    own: "stop",
+    mode: "scan.bounded.mode",
+    millis: "scan.bounded.timestamp-millis",
+    offsets: "scan.bounded.specific-offsets",
+};
 const FORMS: &str = "write 'latest', a time such as '2026-01-01T00:00:00Z' or '-2 hours', milliseconds since 1970, or offsets such as '0:42,1:50'";
 
 impl Stop {
     /// Takes the options that say it.
     pub(crate) fn take(options: &mut Options) -> Result<Self> {
-        let entry = options.take_any("stop", &[MODE])?;
-        let millis = options.take_any(MILLIS, &[])?;
-        let offsets = options.take_any(OFFSETS, &[])?;
-        let mode = entry.as_ref().filter(|entry| entry.name == MODE);
-        let is = |word: &str| mode.is_some_and(|mode| mode.value.eq_ignore_ascii_case(word));
-        if let Some(entry) = millis.as_ref().filter(|_| !is("timestamp")) {
-            return Err(without_effect(entry, "'scan.bounded.mode' = 'timestamp'"));
-        }
-        if let Some(entry) = offsets.as_ref().filter(|_| !is("specific-offsets")) {
-            let mode = "'scan.bounded.mode' = 'specific-offsets'";
-            return Err(without_effect(entry, mode));
-        }
-        match (mode, entry.as_ref()) {
-            (Some(mode), _) => Self::flink(mode, millis.as_ref(), offsets.as_ref()),
-            (None, Some(entry)) => Self::parse(entry),
-            (None, None) => Ok(Self::Never),
-        }
-    }
-
-    fn flink(
-        mode: &OptionEntry,
-        millis: Option<&OptionEntry>,
-        offsets: Option<&OptionEntry>,
-    ) -> Result<Self> {
-        match mode.value.to_ascii_lowercase().as_str() {
-            "unbounded" => Ok(Self::Never),
-            "latest-offset" => Ok(Self::Latest),
-            "group-offsets" => {
-                let what = format!("'{}' = '{}'", mode.name, mode.value);
-                Err(Error::unsupported(what)
-                    .at(mode.location)
-                    .hint("there are latest-offset, timestamp and specific-offsets"))
-            }
-            "timestamp" => {
-                let millis = millis.ok_or_else(|| lacks(MILLIS, mode))?;
-                When::parse_millis(millis).map(Self::Time)
-            }
-            "specific-offsets" => {
-                let offsets = offsets.ok_or_else(|| lacks(OFFSETS, mode))?;
-                parse_offsets(offsets)
-                    .unwrap_or_else(|| Err(bad_offsets(offsets)))
-                    .map(Self::Offsets)
-            }
-            _ => Err(bad_value(mode, "is not one of the choices")
-                .hint("choices: unbounded, latest-offset, timestamp, specific-offsets")),
-        }
-    }
-
-    fn parse(entry: &OptionEntry) -> Result<Self> {
-        match entry.value.trim().to_ascii_lowercase().as_str() {
-            "latest" => return Ok(Self::Latest),
-            "group" => {
-                let what = format!(
-                    "stop = '{}' (the offsets of the consumer group)",
-                    entry.value
-                );
-                return Err(Error::unsupported(what).at(entry.location).hint(FORMS));
-            }
-            _ => {}
-        }
-        if let Some(when) = When::parse(entry) {
-            return when.map(Self::Time);
-        }
-        match parse_offsets(entry) {
-            Some(offsets) => offsets.map(Self::Offsets),
-            None => Err(bad_value(entry, "is not a place to stop").hint(FORMS)),
+        let Some(place) = Place::take(options, &NAMES)? else {
+            return Ok(Self::Never);
+        };
+        match place {
+            Place::Time(when) => Ok(Self::Time(when)),
+            Place::Offsets(offsets) => Ok(Self::Offsets(offsets)),
+            Place::Word(entry) => match entry.value.trim().to_ascii_lowercase().as_str() {
+                "latest" => Ok(Self::Latest),
+                "group" => {
+                    let what = format!(
+                        "stop = '{}' (the offsets of the consumer group)",
+                        entry.value
+                    );
+                    Err(Error::unsupported(what).at(entry.location).hint(FORMS))
+                }
+                _ => Err(bad_value(&entry, "is not a place to stop").hint(FORMS)),
+            },
+            Place::Mode(entry) => match entry.value.to_ascii_lowercase().as_str() {
+                "unbounded" => Ok(Self::Never),
+                "latest-offset" => Ok(Self::Latest),
+                "group-offsets" => {
+                    let what = format!("'{}' = '{}'", entry.name, entry.value);
+                    Err(Error::unsupported(what)
+                        .at(entry.location)
+                        .hint("there are latest-offset, timestamp and specific-offsets"))
+                }
+                _ => Err(bad_value(&entry, "is not one of the choices")
+                    .hint("choices: unbounded, latest-offset, timestamp, specific-offsets")),
+            },
         }
     }
 }
@@ -100,7 +65,13 @@ impl Stop {
 mod tests {
     use std::time::Duration;
 
+    use dataflow::options::OptionEntry;
+
     use super::*;
+
+    const MODE: &str = NAMES.mode;
+    const MILLIS: &str = NAMES.millis;
+    const OFFSETS: &str = NAMES.offsets;
 
     fn stop(pairs: &[(&str, &str)]) -> Result<Stop> {
         let entry = |(name, value): &(&str, &str)| OptionEntry {

@@ -1,9 +1,7 @@
 //! GROUP BY the window that rows carry: a group is final when the watermark has passed its window.
 
-use std::collections::BTreeMap;
-
 use dataflow::batch::Weights;
-use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
+use dataflow::{DeltaBatch, Error, Result, Watermark};
 use datafusion::arrow::array::{ArrayRef, UInt32Array, new_empty_array};
 use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -13,7 +11,8 @@ use plan::node::AggOutput;
 use crate::aggregates::{Aggregates, HotTable};
 use crate::operator::{Counters, Operator, Out, Tick};
 use crate::ops::pane_agg::assemble;
-use crate::window::{by_time, times};
+use crate::waiting::Waiting;
+use crate::window::times;
 
 /// Aggregation of rows that say which window they belong to.
 pub struct CloseAgg {
@@ -23,8 +22,7 @@ pub struct CloseAgg {
     /// The key of event time; it follows the input's watermark.
     time: usize,
     /// Groups by that key.
-    windows: BTreeMap<Micros, HotTable>,
-    watermark: Watermark,
+    windows: Waiting<HotTable>,
     late: u64,
 }
 
@@ -36,8 +34,7 @@ impl CloseAgg {
             aggregates,
             schema,
             time,
-            windows: BTreeMap::new(),
-            watermark: Watermark::MIN,
+            windows: Waiting::default(),
             late: 0,
         }
     }
@@ -63,16 +60,11 @@ impl Operator for CloseAgg {
         let keys = self.aggregates.eval_keys(&batch.rows)?;
         let arguments = self.aggregates.eval_arguments(&batch.rows, None)?;
         let at = times(&keys[self.time])?.values();
-        let (parts, late) = by_time(at, self.watermark);
+        let (parts, late) = self.windows.split(at);
         self.late += late.len() as u64;
-        out.set_rows_aside(&batch.rows, at, late, self.watermark)?;
+        out.set_rows_aside(&batch.rows, at, late, self.windows.watermark())?;
         for (at, rows) in parts {
-            if !self.windows.contains_key(&at) {
-                self.windows.insert(at, self.aggregates.table()?);
-            }
-            let Some(groups) = self.windows.get_mut(&at) else {
-                continue;
-            };
+            let groups = self.windows.at(at, || self.aggregates.table())?;
             if rows.len() == batch.len() {
                 groups.update(&keys, &arguments, rows.len())?;
                 continue;
@@ -87,22 +79,17 @@ impl Operator for CloseAgg {
     }
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
-        self.watermark = self.watermark.max(tick.watermark);
-        while let Some(window) = self.windows.first_entry() {
-            if *window.key() > self.watermark.0 {
-                break;
-            }
-            let groups = window.remove();
+        for groups in self.windows.advance(tick.watermark) {
             self.give(groups, out)?;
         }
-        Ok(self.watermark)
+        Ok(self.windows.watermark())
     }
 
     fn counters(&self) -> Counters {
         Counters {
             late_rows: self.late,
             state_rows: self.windows.values().map(|w| w.len() as u64).sum(),
-            next_close: self.windows.first_key_value().map(|(at, _)| *at),
+            next_close: self.windows.next(),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
+use dataflow::{DeltaBatch, Error, Result, Watermark};
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::aggregates::conform;
 use crate::operator::{Counters, Operator, Out, Tick};
 use crate::state::keys::KeyEncoder;
+use crate::waiting::Waiting;
 use crate::window::times;
 
 /// Final rows of an input that is corrected.
@@ -17,8 +18,7 @@ pub struct FinalRows {
     schema: SchemaRef,
     encoder: KeyEncoder,
     /// By that time: rows, and how often each is there.
-    windows: BTreeMap<Micros, BTreeMap<Box<[u8]>, i64>>,
-    watermark: Watermark,
+    windows: Waiting<BTreeMap<Box<[u8]>, i64>>,
 }
 
 impl FinalRows {
@@ -28,8 +28,7 @@ impl FinalRows {
             time,
             encoder: KeyEncoder::new(schema.fields())?,
             schema,
-            windows: BTreeMap::new(),
-            watermark: Watermark::MIN,
+            windows: Waiting::default(),
         })
     }
 }
@@ -42,10 +41,10 @@ impl Operator for FinalRows {
         };
         for (row, at) in at.iter().enumerate() {
             // What is forgotten after it was final (by its age) stays as it was given.
-            if self.watermark.is_known() && *at <= self.watermark.0 {
+            if self.windows.has_passed(*at) {
                 continue;
             }
-            let window = self.windows.entry(*at).or_default();
+            let window = self.windows.at(*at, || Ok::<_, Error>(BTreeMap::new()))?;
             let bytes = rows.row(row);
             let weight = i64::from(batch.weights.get(row));
             match window.get_mut(bytes.data()) {
@@ -58,26 +57,21 @@ impl Operator for FinalRows {
     }
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
-        self.watermark = self.watermark.max(tick.watermark);
-        while let Some(window) = self.windows.first_entry() {
-            if *window.key() > self.watermark.0 {
-                break;
-            }
-            let rows = window.remove();
+        for rows in self.windows.advance(tick.watermark) {
             let rows = rows.iter().flat_map(|(row, count)| {
                 std::iter::repeat_n(row.as_ref(), usize::try_from(*count).unwrap_or(0))
             });
             let columns = self.encoder.decode(rows)?;
             out.push(DeltaBatch::inserts(conform(&self.schema, columns)?));
         }
-        Ok(self.watermark)
+        Ok(self.windows.watermark())
     }
 
     fn counters(&self) -> Counters {
         Counters {
             late_rows: 0,
             state_rows: self.windows.values().map(|w| w.len() as u64).sum(),
-            next_close: self.windows.first_key_value().map(|(at, _)| *at),
+            next_close: self.windows.next(),
         }
     }
 }

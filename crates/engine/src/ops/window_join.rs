@@ -1,10 +1,9 @@
 //! Joins the rows of a window with those of the same window of another input, once, when it has closed in both.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataflow::batch::Weights;
-use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
+use dataflow::{DeltaBatch, Error, Result, Watermark};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, new_null_array};
 use datafusion::arrow::compute::{concat_batches, filter, filter_record_batch, take_record_batch};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -16,7 +15,8 @@ use crate::operator::{Counters, Operator, Out, Tick};
 use crate::ops::table_join::take_all;
 use crate::ops::updating_agg::batch_of;
 use crate::state::keys::KeyEncoder;
-use crate::window::{by_time, times};
+use crate::waiting::Waiting;
+use crate::window::times;
 
 /// Pairs that are looked at together.
 const PAIRS: usize = 8192;
@@ -52,8 +52,7 @@ pub struct WindowJoin {
     spec: WindowJoinSpec,
     encoder: KeyEncoder,
     /// By the time that both have in common: the rows of the inputs.
-    windows: BTreeMap<Micros, [Vec<RecordBatch>; 2]>,
-    watermark: Watermark,
+    windows: Waiting<[Vec<RecordBatch>; 2]>,
     late: u64,
 }
 
@@ -79,8 +78,7 @@ impl WindowJoin {
         Ok(Self {
             encoder: KeyEncoder::new(&fields)?,
             spec,
-            windows: BTreeMap::new(),
-            watermark: Watermark::MIN,
+            windows: Waiting::default(),
             late: 0,
         })
     }
@@ -234,30 +232,26 @@ impl Operator for WindowJoin {
             &self.spec.right
         };
         let at = times(batch.rows.column(side.time))?.values();
-        let (parts, late) = by_time(at, self.watermark);
+        let (parts, late) = self.windows.split(at);
         self.late += late.len() as u64;
-        out.set_rows_aside(&batch.rows, at, late, self.watermark)?;
+        out.set_rows_aside(&batch.rows, at, late, self.windows.watermark())?;
         for (at, rows) in parts {
             let part = if rows.len() == batch.len() {
                 batch.rows.clone()
             } else {
                 take_record_batch(&batch.rows, &UInt32Array::from(rows))?
             };
-            self.windows.entry(at).or_default()[port].push(part);
+            let sides = self.windows.at(at, || Ok::<_, Error>(Default::default()))?;
+            sides[port].push(part);
         }
         Ok(())
     }
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
-        self.watermark = self.watermark.max(tick.watermark);
-        while let Some(window) = self.windows.first_entry() {
-            if *window.key() > self.watermark.0 {
-                break;
-            }
-            let sides = window.remove();
+        for sides in self.windows.advance(tick.watermark) {
             self.join(sides, out)?;
         }
-        Ok(self.watermark)
+        Ok(self.windows.watermark())
     }
 
     fn counters(&self) -> Counters {
@@ -265,7 +259,7 @@ impl Operator for WindowJoin {
         Counters {
             late_rows: self.late,
             state_rows: sides.map(|rows| rows.num_rows() as u64).sum(),
-            next_close: self.windows.first_key_value().map(|(at, _)| *at),
+            next_close: self.windows.next(),
         }
     }
 }
