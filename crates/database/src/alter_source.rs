@@ -7,7 +7,7 @@ use dataflow::{Error, Result, SqlState};
 use engine::{Change, SourceSpec};
 use sql::ast::{AlterSource, ObjectKind};
 
-use crate::catalog::{Body, Catalog, Object, kind_name};
+use crate::catalog::{Body, Object};
 use crate::ddl::Ddl;
 use crate::outcome::Notice;
 use crate::query::plan_bounded;
@@ -16,13 +16,7 @@ impl Ddl<'_> {
     /// Adds a column at the end. Views that exist go on as they were.
     pub(crate) fn alter_source(&mut self, alter: &AlterSource, statement: &str) -> Result<()> {
         let kind = ObjectKind::Source;
-        if alter.if_exists && self.catalog.get(&alter.name.value).is_none() {
-            let message = format!(
-                "{} \"{}\" does not exist, skipping",
-                kind_name(kind),
-                alter.name.value
-            );
-            self.notices.push(Notice::plain(message));
+        if self.skips(&alter.name, kind, alter.if_exists) {
             return Ok(());
         }
         let object = Arc::clone(self.catalog.expect(&alter.name, kind)?);
@@ -82,15 +76,15 @@ impl Ddl<'_> {
     /// The first ordinary view over the relation whose query gives other columns than when it was made.
     fn changed_view(&self, name: &str) -> Option<String> {
         let views = self.catalog.dependents(name);
-        let changed = |view: &&Arc<Object>| self.gives_other_columns(self.catalog, view);
+        let changed = |view: &&Arc<Object>| self.gives_other_columns(view);
         views.iter().find(changed).map(|view| view.name.clone())
     }
 
-    fn gives_other_columns(&self, catalog: &Catalog, view: &Object) -> bool {
+    fn gives_other_columns(&self, view: &Object) -> bool {
         let Body::View { query, .. } = &view.body else {
             return false;
         };
-        let Ok(plan) = plan_bounded(&self.shared.state, catalog, query) else {
+        let Ok(plan) = plan_bounded(&self.shared.state, self.catalog, query) else {
             return true;
         };
         let types = |schema: &datafusion::arrow::datatypes::Schema| -> Vec<_> {

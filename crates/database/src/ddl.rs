@@ -308,12 +308,19 @@ impl Ddl<'_> {
         }
     }
 
+    /// Whether there is no such object and `IF EXISTS` makes that right.
+    pub(crate) fn skips(&mut self, name: &Name, kind: ObjectKind, if_exists: bool) -> bool {
+        let skips = if_exists && self.catalog.get(&name.value).is_none();
+        if skips {
+            let message = format!("{}, skipping", missing(name, kind).message());
+            self.notices.push(Notice::plain(message));
+        }
+        skips
+    }
+
     pub(crate) fn alter_view(&mut self, alter: &AlterView) -> Result<()> {
         let kind = ObjectKind::MaterializedView;
-        if alter.if_exists && self.catalog.get(&alter.name.value).is_none() {
-            let message = missing(&alter.name, kind).message().to_owned();
-            self.notices
-                .push(Notice::plain(format!("{message}, skipping")));
+        if self.skips(&alter.name, kind, alter.if_exists) {
             return Ok(());
         }
         let view = self.catalog.expect(&alter.name, kind)?.name.clone();
@@ -326,14 +333,8 @@ impl Ddl<'_> {
 
     pub(crate) fn drop(&mut self, drop: &Drop) -> Result<()> {
         for name in &drop.names {
-            if self.catalog.get(&name.value).is_none() {
-                if drop.if_exists {
-                    let message = missing(name, drop.kind).message().to_owned();
-                    self.notices
-                        .push(Notice::plain(format!("{message}, skipping")));
-                    continue;
-                }
-                return Err(missing(name, drop.kind));
+            if self.skips(name, drop.kind, drop.if_exists) {
+                continue;
             }
             self.catalog.expect(name, drop.kind)?;
             self.drop_one(name, drop)?;
@@ -391,7 +392,6 @@ impl Ddl<'_> {
     }
 }
 
-/// Refuses options about event time on a source that has none.
 /// Whether the object exists already and `IF NOT EXISTS` makes that right.
 pub(crate) fn exists(
     catalog: &Catalog,
@@ -412,6 +412,7 @@ pub(crate) fn exists(
     Ok(true)
 }
 
+/// Refuses options about event time on a source that has none.
 fn check_time_options(create: &CreateSource) -> Result<()> {
     let about_time = |name: &str| name.contains("watermark.") || name == "late";
     match create.options.iter().find(|o| about_time(&o.name)) {

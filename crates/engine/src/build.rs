@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataflow::{Error, Result};
 use datafusion::logical_expr::Expr;
-use plan::{Emit, Node, Op};
+use plan::{Node, Op};
 
 use crate::aggregates::Aggregates;
 use crate::expr::{compile, compile_all};
@@ -56,12 +56,14 @@ pub fn operator(node: &Node, tables: Tables<'_>) -> Result<Option<Box<dyn Operat
             emit,
         } => {
             let aggregates = Aggregates::new(spec, &input(node)?.schema)?;
-            let lateness = match emit {
-                Emit::Corrected { lateness } => *lateness,
-                Emit::OnWindowClose | Emit::OnUpdate { .. } => 0,
-            };
             let place = (*window, *time);
-            Box::new(PaneAgg::new(place, spec, lateness, aggregates, schema)?)
+            Box::new(PaneAgg::new(
+                place,
+                spec,
+                emit.lateness(),
+                aggregates,
+                schema,
+            )?)
         }
         Op::SessionAgg {
             ends,

@@ -117,8 +117,8 @@ pub struct Delivery {
     pub topic: Arc<str>,
     /// Number of their partition.
     pub partition: i32,
-    /// Their offsets, one a row.
-    pub offsets: Vec<i64>,
+    /// Their offsets, one a row; shared by the consumers.
+    pub offsets: Arc<[i64]>,
 }
 
 impl Feed {
@@ -261,10 +261,20 @@ impl Feed {
         if let Some(highest) = self.highest(&decoded.batch) {
             self.time.observe(partition, highest, wall);
         }
+        let offsets: Arc<[i64]> = match (&failure, &decoded.good) {
+            (None, Some(good)) => {
+                let offset = |row: &u32| self.slab.offsets[*row as usize];
+                good.iter().map(offset).collect()
+            }
+            _ => self.slab.offsets.as_slice().into(),
+        };
         for consumer in &self.consumers {
             let (batch, offsets) = match &failure {
-                Some(error) => (Err(error.clone()), self.slab.offsets.clone()),
-                None => self.rows_for(consumer, &decoded, id)?,
+                Some(error) => (Err(error.clone()), Arc::clone(&offsets)),
+                None => {
+                    let (rows, offsets) = self.rows_for(consumer, &decoded, id, &offsets)?;
+                    (Ok(rows), offsets)
+                }
             };
             out.push(Delivery {
                 view: consumer.view,
@@ -332,13 +342,14 @@ impl Feed {
         max(self.event_times(batch)?)
     }
 
-    /// The rows for one consumer, and their offsets.
+    /// The rows for one consumer, and their offsets, out of those of all rows.
     fn rows_for(
         &self,
         consumer: &Consumer,
         decoded: &formats::Decoded,
         partition: i32,
-    ) -> Result<(Result<DeltaBatch>, Vec<i64>)> {
+        offsets: &Arc<[i64]>,
+    ) -> Result<(DeltaBatch, Arc<[i64]>)> {
         let columns: Vec<ArrayRef> = consumer
             .columns
             .iter()
@@ -353,13 +364,7 @@ impl Feed {
         let options = RecordBatchOptions::new().with_row_count(Some(decoded.batch.num_rows()));
         let mut rows =
             RecordBatch::try_new_with_options(Arc::clone(&consumer.schema), columns, &options)?;
-        let mut offsets: Vec<i64> = match &decoded.good {
-            Some(good) => good
-                .iter()
-                .map(|row| self.slab.offsets[*row as usize])
-                .collect(),
-            None => self.slab.offsets.clone(),
-        };
+        let mut offsets = Arc::clone(offsets);
         let skip = consumer.skip.get(self.slab.partition).copied().unwrap_or(0);
         let without = |at: i64| {
             let topic = &self.slab.topic;
@@ -372,9 +377,9 @@ impl Feed {
             let keep = |at: i64| at >= skip && !without(at);
             let mask: BooleanArray = offsets.iter().map(|at| Some(keep(*at))).collect();
             rows = filter_record_batch(&rows, &mask)?;
-            offsets.retain(|at| keep(*at));
+            offsets = offsets.iter().copied().filter(|at| keep(*at)).collect();
         }
-        Ok((Ok(DeltaBatch::inserts(rows)), offsets))
+        Ok((DeltaBatch::inserts(rows), offsets))
     }
 
     /// Ends a tick: moves the watermark, and lets partitions wait that are too far ahead of others.

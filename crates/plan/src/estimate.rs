@@ -23,7 +23,7 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
             window, spec, emit, ..
         } => {
             let pane = pane(window);
-            let kept = lateness(*emit).saturating_add(delay.unwrap_or(0));
+            let kept = emit.lateness().saturating_add(delay.unwrap_or(0));
             let count = panes(size(window).saturating_add(kept), pane);
             let panes = if count == 1 { "pane" } else { "panes" };
             let given = match emit {
@@ -39,7 +39,7 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
         Op::SessionAgg {
             ends, spec, emit, ..
         } => {
-            let kept = lateness(*emit).saturating_add(delay.unwrap_or(0));
+            let kept = emit.lateness().saturating_add(delay.unwrap_or(0));
             let open = ends.gap.saturating_add(kept);
             format!(
                 "sessions with a row in the last {} x {}",
@@ -92,14 +92,6 @@ pub(crate) fn estimate(node: &Node, delay: Option<Micros>) -> Option<String> {
         | Op::Retime { .. }
         | Op::Union { .. } => return None,
     })
-}
-
-/// How long behind their close windows are kept.
-fn lateness(emit: Emit) -> Micros {
-    match emit {
-        Emit::Corrected { lateness } => lateness,
-        Emit::OnWindowClose | Emit::OnUpdate { .. } => 0,
-    }
 }
 
 /// Panes that a span of time touches at most.

@@ -37,6 +37,16 @@ pub enum Emit {
     },
 }
 
+impl Emit {
+    /// How long behind their close windows are corrected; zero when they are not.
+    pub fn lateness(self) -> Micros {
+        match self {
+            Self::Corrected { lateness } => lateness,
+            Self::OnWindowClose | Self::OnUpdate { .. } => 0,
+        }
+    }
+}
+
 /// A column whose values follow the watermark: no later row has a value at or below watermark + `offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeColumn {

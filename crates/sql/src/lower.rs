@@ -127,9 +127,8 @@ impl Lowering<'_> {
     /// What a window or a join of windows reads.
     pub(crate) fn below(&self, plan: &LogicalPlan) -> Result<Arc<Node>> {
         let below = Lowering {
-            catalog: self.catalog,
-            options: self.options,
             below_window: true,
+            ..*self
         };
         below.node(plan)
     }

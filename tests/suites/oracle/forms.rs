@@ -12,6 +12,7 @@ pub(super) const LEAST: usize = 100;
 /// Forms by what they are about.
 const FORMS: &[(&str, &[&str])] = &[
     ("views", VIEWS),
+    ("views without a window", &super::plain::FORMS),
     ("windows", WINDOWS),
     ("queries", QUERIES),
     ("aggregates", FUNCTIONS),
@@ -54,15 +55,6 @@ const VIEWS: &[&str] = &[
     "GROUP BY the window of a join with a table",
     "GROUP BY the window of a join with a table, updating",
     "DISTINCT rows of a window",
-    "filter",
-    "union",
-    "join",
-    "left join",
-    "join using",
-    "group by",
-    "group by event time",
-    "one group of all",
-    "distinct",
 ];
 
 const WINDOWS: &[&str] = &[

@@ -19,7 +19,8 @@ pub(super) struct Plain {
     having: String,
 }
 
-const FORMS: [&str; 9] = [
+/// What such a view may be.
+pub(super) const FORMS: [&str; 9] = [
     "filter",
     "union",
     "join",

@@ -173,6 +173,7 @@ impl PaneAgg {
 
     fn fire(&mut self, (start, end): Span, out: &mut Out) -> Result<()> {
         let results = match self.window.kind {
+            // Late rows may still need the panes.
             _ if self.corrections.is_some() => self.merged(start, end)?.take_results()?,
             WindowKind::Tumble { .. } => self.results_of_pane(start)?,
             WindowKind::Cumulate { .. } => self.results_so_far(start, end)?,

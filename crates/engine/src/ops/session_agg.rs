@@ -10,6 +10,7 @@ mod cut;
 mod emission;
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use dataflow::batch::Weights;
@@ -206,15 +207,18 @@ impl SessionAgg {
     /// Folds the tick's rows into sessions.
     fn absorb(&mut self, out: &mut Out) -> Result<()> {
         let mut pending = std::mem::take(&mut self.pending);
-        let (rows, keys) = sorted_rows(&mut pending, self.watermark);
+        let ready: Vec<Range<usize>> = pending
+            .iter_mut()
+            .map(|p| p.take_ready(self.watermark))
+            .collect();
+        let (rows, keys) = sorted_rows(&pending, &ready);
         let mut segments = Vec::new();
-        let mut groups: Vec<Vec<usize>> = pending.iter().map(|_| Vec::new()).collect();
-        for row in &rows {
-            let batch = row.batch as usize;
-            if groups[batch].is_empty() {
-                groups[batch] = vec![pending[batch].outside(); pending[batch].at.len()];
-            }
-        }
+        // Batches that no row is taken of now have no groups.
+        let group_of = |(p, ready): (&Pending, &Range<usize>)| match ready.is_empty() {
+            true => Vec::new(),
+            false => vec![p.outside(); p.at.len()],
+        };
+        let mut groups: Vec<Vec<usize>> = pending.iter().zip(&ready).map(group_of).collect();
         let mut from = 0;
         while from < rows.len() {
             let key = rows[from].key;
@@ -377,10 +381,7 @@ impl SessionAgg {
 
     /// A session that this closes gives its rows.
     fn closing_watermark(&self) -> Watermark {
-        match self.emit {
-            Emit::Corrected { lateness } => self.watermark.shifted(lateness),
-            Emit::OnWindowClose | Emit::OnUpdate { .. } => self.watermark,
-        }
+        self.watermark.shifted(self.emit.lateness())
     }
 
     /// In rows that are taken in order, those behind the watermark are late.

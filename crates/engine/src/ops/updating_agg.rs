@@ -95,15 +95,14 @@ impl UpdatingAgg {
         })
     }
 
-    fn add(&mut self, batch: &DeltaBatch) -> Result<()> {
-        let keys = self.aggregates.eval_keys(&batch.rows)?;
+    fn add(&mut self, batch: &DeltaBatch, keys: &[ArrayRef]) -> Result<()> {
         let arguments = self.aggregates.eval_arguments(&batch.rows, None)?;
         if let Some((key, _)) = self.rules.expires
             && let Some(times) = keys[key].as_primitive_opt::<TimestampMicrosecondType>()
         {
             self.next_hot = self.next_hot.into_iter().chain(min(times)).min();
         }
-        self.hot.update(&keys, &arguments, batch.len())
+        self.hot.update(keys, &arguments, batch.len())
     }
 
     /// Which rows belong to groups that the watermark has not passed; `None` when all do.
@@ -385,13 +384,14 @@ impl Operator for UpdatingAgg {
             self.late += keep.false_count() as u64;
             self.set_late_aside(&batch, &keys, &keep, out)?;
             let batch = batch.filter(&keep)?;
+            let keys = self.aggregates.eval_keys(&batch.rows)?;
             return if batch.is_empty() {
                 Ok(())
             } else {
-                self.add(&batch)
+                self.add(&batch, &keys)
             };
         }
-        self.add(&batch)
+        self.add(&batch, &keys)
     }
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {

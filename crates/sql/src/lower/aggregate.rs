@@ -361,7 +361,7 @@ fn plain_spec(aggregate: &Aggregate) -> AggSpec {
 
 /// GROUP BY without a window.
 fn updating(lowering: &Lowering<'_>, aggregate: &Aggregate) -> Result<Arc<Node>> {
-    let node = final_rows(lowering.node(&aggregate.input)?).map_err(|_| {
+    let node = final_rows(lowering.node(&aggregate.input)?).ok_or_else(|| {
         refused("an aggregation over rows that are updated")
             .hint("rows without an event time are never final: aggregate what they come from")
             .at(place_of(aggregate))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use dataflow::Result;
 use datafusion::common::{DFSchemaRef, JoinType, NullEquality};
 use datafusion::logical_expr::{Expr, Join};
-use plan::{Mode, Node, Op, StateRule, TimeColumn, WindowColumn};
+use plan::{Mode, Node, Op, StateRule, TimeColumn};
 
-use super::properties::{self, role_of};
+use super::properties::{self, rank_of_time, role_of};
 use super::windowed::final_rows;
 use super::{Lowering, column_index, refused};
 use crate::errors::from_datafusion;
@@ -15,9 +15,9 @@ use crate::errors::from_datafusion;
 /// Lowers a join of two streams.
 pub(super) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
     let corrected =
-        |_| refused("a join of rows that are corrected").hint("join final rows, or windows");
-    let left = final_rows(lowering.below(&join.left)?).map_err(corrected)?;
-    let right = final_rows(lowering.below(&join.right)?).map_err(corrected)?;
+        || refused("a join of rows that are corrected").hint("join final rows, or windows");
+    let left = final_rows(lowering.below(&join.left)?).ok_or_else(corrected)?;
+    let right = final_rows(lowering.below(&join.right)?).ok_or_else(corrected)?;
     let Some((left_time, right_time)) = common_time(join, &left, &right)? else {
         return Err(refused("a join of two streams that does not say that their windows are equal").hint(
             "join rows of the same window: ON a.window_start = b.window_start AND a.window_end = b.window_end; or make one side a table (CREATE TABLE)",
@@ -55,12 +55,6 @@ pub(super) fn lower(lowering: &Lowering<'_>, join: &Join) -> Result<Arc<Node>> {
 
 /// The columns of event time that the join says are equal: best the ends of windows.
 fn common_time(join: &Join, left: &Node, right: &Node) -> Result<Option<(usize, usize)>> {
-    let rank = |column: Option<WindowColumn>| match column {
-        Some(WindowColumn::End) => 3,
-        Some(WindowColumn::Time) => 2,
-        Some(WindowColumn::Start) => 1,
-        None => 0,
-    };
     let mut best: Option<(u8, usize, usize)> = None;
     for (a, b) in &join.on {
         let (a, b) = (
@@ -71,9 +65,9 @@ fn common_time(join: &Join, left: &Node, right: &Node) -> Result<Option<(usize, 
         if left.time_offset(a).is_none() || right.time_offset(b).is_none() {
             continue;
         }
-        let role = role_of(left, a);
-        if role == role_of(right, b) && best.is_none_or(|(r, ..)| r < rank(role)) {
-            best = Some((rank(role), a, b));
+        let rank = rank_of_time(left, a);
+        if role_of(left, a) == role_of(right, b) && best.is_none_or(|(r, ..)| r > rank) {
+            best = Some((rank, a, b));
         }
     }
     Ok(best.map(|(_, a, b)| (a, b)))

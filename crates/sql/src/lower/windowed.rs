@@ -25,7 +25,7 @@ pub(crate) struct WindowInput {
 /// Lowers what a window function reads: final rows.
 pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<WindowInput> {
     let node = final_rows(lowering.below(&window.input)?)
-        .map_err(|_| super::refused("a window over rows that are updated"))?;
+        .ok_or_else(|| super::refused("a window over rows that are updated"))?;
     let time = node
         .schema
         .index_of_column(&window.time)
@@ -56,17 +56,15 @@ pub(crate) fn input(lowering: &Lowering<'_>, window: &WindowNode) -> Result<Wind
     })
 }
 
-/// The rows of a node when they are final. A node whose rows are corrected and that has no event time is given back.
-pub(crate) fn final_rows(node: Arc<Node>) -> std::result::Result<Arc<Node>, Arc<Node>> {
+/// The rows of a node when they are final; `None` when they are corrected and have no event time.
+pub(crate) fn final_rows(node: Arc<Node>) -> Option<Arc<Node>> {
     if node.mode == Mode::Append {
-        return Ok(node);
+        return Some(node);
     }
     let rank = |t: &&TimeColumn| properties::rank_of_time(&node, t.index);
-    let Some(time) = node.times.iter().min_by_key(rank).copied() else {
-        return Err(node);
-    };
+    let time = node.times.iter().min_by_key(rank).copied()?;
     let input = properties::retime(node, time.offset);
-    Ok(Arc::new(Node {
+    Some(Arc::new(Node {
         op: Op::FinalRows { time: time.index },
         schema: Arc::clone(&input.schema),
         mode: Mode::Append,

@@ -1,8 +1,10 @@
 //! Where one session ends and the next begins.
 
+use std::ops::Range;
+
 use dataflow::{Micros, Watermark};
 
-use super::{Pending, Session, SessionAgg};
+use super::{Pending, Session, SessionAgg, as_row};
 use crate::state::keys::KeyMap;
 
 /// A row of a pending batch, in the order of (key, time).
@@ -22,7 +24,7 @@ pub(super) struct Segment {
     /// Something other than a pause has ended it.
     pub(super) ended: bool,
     pub(super) old: Vec<Session>,
-    pub(super) rows: std::ops::Range<usize>,
+    pub(super) rows: Range<usize>,
     pub(super) passed: bool,
 }
 
@@ -175,15 +177,23 @@ impl SessionAgg {
 }
 
 impl Pending {
-    /// The rows whose time has come: all of them, unless they are taken in order.
-    fn take_ready(&mut self, watermark: Watermark) -> Vec<u32> {
+    /// Takes the rows whose time has come, by their places: all of them, unless they are taken in order.
+    pub(super) fn take_ready(&mut self, watermark: Watermark) -> Range<usize> {
         let Some((order, taken)) = &mut self.order else {
-            return (0..).zip(&self.at).map(|(row, _)| row).collect();
+            return 0..self.at.len();
         };
         let from = *taken;
         let passed = |row: &u32| self.at[*row as usize] <= watermark.0;
         *taken += order[from..].partition_point(passed);
-        order[from..*taken].to_vec()
+        from..*taken
+    }
+
+    /// The row at a place.
+    fn row_at(&self, place: usize) -> u32 {
+        match &self.order {
+            Some((order, _)) => order[place],
+            None => as_row(place),
+        }
     }
 }
 
@@ -194,17 +204,17 @@ pub(super) fn by_time(at: &[Micros]) -> Vec<u32> {
     order
 }
 
-/// Rows of all pending batches by (key, time, arrival), and the keys that their numbers mean. Of batches that are taken in
-/// order, those that the watermark has passed.
+/// The rows at the places `ready` of pending batches by (key, time, arrival), and the keys that their numbers mean.
 pub(super) fn sorted_rows(
-    pending: &mut [Pending],
-    watermark: Watermark,
+    pending: &[Pending],
+    ready: &[Range<usize>],
 ) -> (Vec<Row>, Vec<Box<[u8]>>) {
     let mut numbers: KeyMap<u32> = KeyMap::default();
     let mut keys: Vec<Box<[u8]>> = Vec::new();
-    let mut rows = Vec::new();
-    for (batch, p) in (0..).zip(pending) {
-        for row in p.take_ready(watermark) {
+    let mut rows = Vec::with_capacity(ready.iter().map(Range::len).sum());
+    for (batch, (p, ready)) in (0..).zip(pending.iter().zip(ready)) {
+        for place in ready.clone() {
+            let row = p.row_at(place);
             let at = p.at[row as usize];
             let bytes: &[u8] = p.keys.as_ref().map_or(&[], |k| k.row(row as usize).data());
             let key = *numbers.entry(bytes, || {
