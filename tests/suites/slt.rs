@@ -16,7 +16,7 @@ use sqllogictest::{Runner, strict_column_validator};
 const FILE_LIMIT: Duration = Duration::from_secs(120);
 /// Records that there must be at least, and the share of refusals.
 const MIN_RECORDS: usize = 600;
-const MIN_REFUSALS_PERCENT: usize = 30;
+const MIN_REFUSALS_PERCENT: usize = 33;
 
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
