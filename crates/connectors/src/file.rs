@@ -1,7 +1,10 @@
-//! The connector `file`: the lines of a file, or of all files of a folder in the order of their names, to their ends.
+//! The connector `file`: the records of a file, or of all files of a folder in the order of their names, to their ends.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
+mod lines;
+mod parquet;
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -10,16 +13,16 @@ use dataflow::connector::{
     Connector, Health, OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader,
 };
 use dataflow::options::{OptionEntry, Options, bad_value};
+use dataflow::schema::{Encoding, SourceSchema};
 use dataflow::{Error, Result, Slab, SqlState};
+
+use self::lines::Lines;
+use self::parquet::Rows;
 
 /// Most files of one source.
 const MAX_FILES: usize = 10_000;
-/// Most bytes of a line that are handed over: more than any format takes, so that a longer line is a bad record.
-const MAX_LINE: usize = 8 << 20;
-/// What some programs begin a file in UTF-8 with.
-const MARK: &[u8] = "\u{feff}".as_bytes();
-/// Bytes that are read at a time.
-const BUFFER: usize = 1 << 18;
+/// Most files that keep something while others are read.
+const MAX_OPEN: usize = 64;
 /// PostgreSQL's conditions for files.
 const UNDEFINED_FILE: SqlState = SqlState("58P01");
 const IO_ERROR: SqlState = SqlState("58030");
@@ -41,6 +44,10 @@ impl FileConnector {
 impl Connector for FileConnector {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn encodings(&self) -> &'static [&'static str] {
+        &["JSON", "CSV", "PARQUET"]
     }
 
     fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>> {
@@ -111,21 +118,49 @@ impl SourceFactory for FileSource {
                 stop: Some(i64::MAX),
                 note: None,
             });
-            lanes.push(
-                Lane::new(path, self.has_names)
-                    .map_err(|(path, error)| no_access(&path, &error))?,
-            );
+            lanes.push(Lane {
+                contents: self.contents(path, &request.schema)?,
+                paused: false,
+            });
         }
         Ok(Box::new(FileReader {
             lanes,
             partitions,
             next: 0,
+            open: VecDeque::new(),
         }))
     }
 
     fn topic(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+impl FileSource {
+    fn contents(&self, path: PathBuf, schema: &SourceSchema) -> Result<Box<dyn Contents>> {
+        let metadata = std::fs::metadata(&path).map_err(|error| no_access(&path, &error))?;
+        let modified = metadata.modified().ok();
+        let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.and_then(|since| i64::try_from(since.as_millis()).ok());
+        let file = Found {
+            path,
+            length: metadata.len(),
+            modified: modified.unwrap_or(-1),
+        };
+        Ok(match schema.encoding {
+            Encoding::Parquet => Box::new(Rows::new(file, schema)),
+            Encoding::Json | Encoding::Csv(_) => Box::new(Lines::new(file, self.has_names)),
+        })
+    }
+}
+
+/// A file as it was when reading began.
+struct Found {
+    path: PathBuf,
+    /// Its bytes: what is written later is not read.
+    length: u64,
+    /// When it was changed last, in milliseconds since 1970, or -1.
+    modified: i64,
 }
 
 /// The file, or the plain files of a folder in the order of their names, without hidden ones.
@@ -154,105 +189,30 @@ fn no_access(path: &Path, error: &std::io::Error) -> Error {
     Error::new(state, format!("cannot read {}: {error}", path.display()))
 }
 
-/// One file. It is open only while a slab is filled from it, so any number of files may take turns.
+/// What a file holds, read from its beginning on.
+trait Contents: Send {
+    /// Fills `slab` (empty) with the next records; those before number `from` are passed over. Without any the file is read.
+    fn fill(&mut self, slab: &mut Slab, from: i64, limits: PollLimits) -> Result<()>;
+
+    /// Records passed so far.
+    fn passed(&self) -> i64;
+
+    /// Whether there are no more.
+    fn is_read(&self) -> bool;
+
+    /// Whether going on elsewhere and coming back costs little.
+    fn is_apart(&self) -> bool {
+        true
+    }
+
+    /// Lets go of what is kept while other files are read.
+    fn close(&mut self) {}
+}
+
+/// One file.
 struct Lane {
-    path: PathBuf,
-    /// Bytes that it had when reading began: what is written later is not read.
-    length: u64,
-    /// Bytes read.
-    read: u64,
-    /// Lines read.
-    lines: i64,
-    /// When it was changed last, in milliseconds since 1970, or -1.
-    modified: i64,
+    contents: Box<dyn Contents>,
     paused: bool,
-    /// The next line that is not blank is one of names.
-    names_next: bool,
-    names: Option<Arc<[u8]>>,
-}
-
-impl Lane {
-    fn new(path: PathBuf, has_names: bool) -> Result<Self, (PathBuf, std::io::Error)> {
-        let metadata = match std::fs::metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) => return Err((path, error)),
-        };
-        let modified = metadata.modified().ok();
-        let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        let modified = modified.and_then(|since| i64::try_from(since.as_millis()).ok());
-        Ok(Self {
-            path,
-            length: metadata.len(),
-            read: 0,
-            lines: 0,
-            modified: modified.unwrap_or(-1),
-            paused: false,
-            names_next: has_names,
-            names: None,
-        })
-    }
-
-    /// Fills `slab` with the next lines; those before line `from` are passed over, and blank ones have a number and no
-    /// record.
-    fn fill(&mut self, slab: &mut Slab, from: i64, limits: PollLimits) -> std::io::Result<()> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(self.read))?;
-        let mut reader = BufReader::with_capacity(BUFFER, file.take(self.length - self.read));
-        let mut line = Vec::new();
-        while slab.len() < limits.max_records && slab.data.len() < limits.max_bytes {
-            line.clear();
-            let read = read_line(&mut reader, &mut line)?;
-            if read == 0 {
-                // Also when the file has become shorter meanwhile.
-                self.read = self.length;
-                break;
-            }
-            if self.read == 0 && line.starts_with(MARK) {
-                line.drain(..MARK.len());
-            }
-            self.read += read;
-            let blank = line.iter().all(u8::is_ascii_whitespace);
-            if self.names_next && !blank {
-                self.names = Some(line.as_slice().into());
-                self.names_next = false;
-            } else if self.lines >= from && !blank {
-                slab.push(Some(&line), self.lines, self.modified);
-            }
-            self.lines += 1;
-        }
-        slab.names = self.names.clone();
-        Ok(())
-    }
-
-    fn is_read(&self) -> bool {
-        self.read >= self.length
-    }
-}
-
-/// Appends the next line to `line` without its end, at most [`MAX_LINE`] bytes of it, and says how many bytes it has in
-/// the file with its end; 0 at the end of the file.
-fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u64> {
-    let mut total = 0;
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            break;
-        }
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let part = &buffer[..end.unwrap_or(buffer.len())];
-        let room = MAX_LINE.saturating_sub(line.len());
-        line.extend_from_slice(&part[..part.len().min(room)]);
-        let used = part.len() + usize::from(end.is_some());
-        reader.consume(used);
-        total += used as u64;
-        if end.is_some() {
-            break;
-        }
-    }
-    if line.last() == Some(&b'\r') {
-        line.pop();
-    }
-    Ok(total)
 }
 
 struct FileReader {
@@ -261,6 +221,21 @@ struct FileReader {
     partitions: Vec<Partition>,
     /// The file that is looked at first in the next poll.
     next: usize,
+    /// Files that may keep something, the one read last at the end.
+    open: VecDeque<usize>,
+}
+
+impl FileReader {
+    /// Closes the file that has been left alone the longest, if more than [`MAX_OPEN`] are open with `at`.
+    fn keep_few_open(&mut self, at: usize) {
+        self.open.retain(|open| *open != at);
+        self.open.push_back(at);
+        if self.open.len() > MAX_OPEN
+            && let Some(oldest) = self.open.pop_front()
+        {
+            self.lanes[oldest].contents.close();
+        }
+    }
 }
 
 impl SourceReader for FileReader {
@@ -279,16 +254,17 @@ impl SourceReader for FileReader {
             }
             slab.partition = at;
             slab.topic = Arc::clone(&partition.topic);
-            let filled = lane.fill(slab, partition.position, limits);
-            filled.map_err(|error| no_access(&lane.path, &error))?;
-            partition.position = partition.position.max(lane.lines);
-            if lane.is_read() {
+            lane.contents.fill(slab, partition.position, limits)?;
+            partition.position = partition.position.max(lane.contents.passed());
+            if lane.contents.is_read() {
                 partition.end = partition.position;
                 partition.stop = Some(partition.position);
                 partition.at_end = true;
             }
             if !slab.is_empty() {
-                self.next = at + 1;
+                let stays = count > MAX_OPEN && !lane.contents.is_apart();
+                self.next = at + usize::from(!stays);
+                self.keep_few_open(at);
                 break;
             }
         }

@@ -29,6 +29,7 @@ pub(crate) fn source(
 
 pub(crate) fn request(bounded: bool) -> OpenRequest {
     OpenRequest {
+        schema: Arc::default(),
         wants: Wants {
             keys: true,
             headers: false,

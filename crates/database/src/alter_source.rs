@@ -23,7 +23,7 @@ impl Ddl<'_> {
         let Body::Source(spec) = &object.body else {
             return Err(Error::internal("a source without a definition"));
         };
-        if spec.schema.encoding != Encoding::Json {
+        if let Encoding::Csv(_) = spec.schema.encoding {
             let what = format!(
                 "ADD COLUMN to a source with ENCODE {}",
                 spec.schema.encoding.name()

@@ -179,6 +179,7 @@ impl Reading<'_> {
     ) -> Result<Vec<Position>> {
         let waker = Waker::default();
         let mut reader = factory.open(OpenRequest {
+            schema: Arc::default(),
             wants: Wants::default(),
             bounded: true,
             positions,

@@ -39,10 +39,11 @@ fn source_options(options: &mut Options, encoding: &Encoding) -> Result<SourceOp
     let drift = options.take_duration("watermark.max_drift", &[])?;
     let ahead = options.take_duration("watermark.max_ahead", &[])?;
     let bad = options.take_choice("bad_data", &["drop", "fail", "store"])?;
-    let ignore = options.take_bool(match encoding {
-        Encoding::Json => "json.ignore-parse-errors",
-        Encoding::Csv(_) => "csv.ignore-parse-errors",
-    })?;
+    let ignore = match encoding {
+        Encoding::Json => options.take_bool("json.ignore-parse-errors")?,
+        Encoding::Csv(_) => options.take_bool("csv.ignore-parse-errors")?,
+        Encoding::Parquet => None,
+    };
     let late = options.take_choice("late", &["drop", "store"])?;
     Ok(SourceOptions {
         time: TimeRules {

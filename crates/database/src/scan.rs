@@ -131,6 +131,7 @@ impl Read {
     fn run(&self, mut give: impl FnMut(RecordBatch) -> bool) -> Result<()> {
         let waker = Waker::default();
         let request = OpenRequest {
+            schema: Arc::new(self.spec.schema.clone()),
             wants: engine::feed::wants_of(&self.spec.schema, &self.columns),
             bounded: true,
             positions: Vec::new(),

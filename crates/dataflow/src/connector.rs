@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::options::Options;
+use crate::schema::SourceSchema;
 use crate::slab::Slab;
 use crate::time::Micros;
 use crate::wake::Waker;
@@ -107,6 +108,8 @@ pub struct Position {
 /// How to open a reader.
 #[derive(Clone, Debug)]
 pub struct OpenRequest {
+    /// What is read of the records, and how they are written.
+    pub schema: Arc<SourceSchema>,
     /// Optional parts of the records.
     pub wants: Wants,
     /// Read up to the end offsets found when connecting, then stop (a `SELECT` on a source).

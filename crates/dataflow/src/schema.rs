@@ -62,6 +62,8 @@ pub enum Encoding {
     Json,
     /// One line of fields.
     Csv(CsvOptions),
+    /// A row of a Parquet file.
+    Parquet,
 }
 
 impl Encoding {
@@ -70,6 +72,7 @@ impl Encoding {
         match self {
             Self::Json => "JSON",
             Self::Csv(_) => "CSV",
+            Self::Parquet => "PARQUET",
         }
     }
 }

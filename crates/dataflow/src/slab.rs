@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
 use crate::time::{MILLI, Micros};
 
 /// A range of bytes in a slab's buffer; [`Span::NULL`] stands for an absent key or value.
@@ -38,6 +40,9 @@ pub struct Slab {
     pub topic: Arc<str>,
     /// The line that names the fields of all records, where the source begins with one (a CSV file).
     pub names: Option<Arc<[u8]>>,
+    /// The records as rows of columns, where they are stored as such (a Parquet file): one row a record. Their payloads are
+    /// empty.
+    pub rows: Option<RecordBatch>,
     /// All bytes that the spans point into.
     pub data: Vec<u8>,
     /// The records' payloads.
@@ -69,12 +74,19 @@ impl Slab {
     /// Forgets the records, keeps the buffers.
     pub fn clear(&mut self) {
         self.names = None;
+        self.rows = None;
         self.data.clear();
         self.values.clear();
         self.keys.clear();
         self.headers.clear();
         self.offsets.clear();
         self.timestamps.clear();
+    }
+
+    /// Bytes that the records take.
+    pub fn bytes_read(&self) -> usize {
+        let rows = self.rows.as_ref();
+        self.data.len() + rows.map_or(0, RecordBatch::get_array_memory_size)
     }
 
     /// The bytes of a span, or `None` for [`Span::NULL`].

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dataflow::{Result, Slab, Watermark};
 use datafusion::arrow::array::{
     ArrayRef, BinaryArray, DurationMicrosecondArray, Int32Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray,
+    StringArray, TimestampMicrosecondArray, UInt64Array,
 };
+use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::json::LineDelimitedWriter;
 use formats::BadRecord;
@@ -115,12 +116,7 @@ impl Aside {
                     .map(|b| Some(b.message.as_str()))
                     .collect::<StringArray>(),
             ),
-            Arc::new(
-                new.iter()
-                    .map(at)
-                    .map(|row| slab.value(row))
-                    .collect::<BinaryArray>(),
-            ),
+            Arc::new(payloads(slab, new.iter().map(at))?),
         ];
         self.errors
             .push(RecordBatch::try_new(errors_schema(), columns)?);
@@ -151,6 +147,16 @@ impl Aside {
             std::mem::take(&mut self.late),
         )
     }
+}
+
+/// The payloads of records, those of rows of columns as JSON objects.
+fn payloads(slab: &Slab, rows: impl Iterator<Item = usize>) -> Result<BinaryArray> {
+    let Some(columns) = &slab.rows else {
+        return Ok(rows.map(|row| slab.value(row)).collect());
+    };
+    let rows: UInt64Array = rows.map(|row| Some(row as u64)).collect();
+    let texts = json_rows(&take_record_batch(columns, &rows)?)?;
+    Ok(BinaryArray::from_iter_values(texts))
 }
 
 /// Each row as a JSON object.

@@ -140,6 +140,7 @@ impl Feed {
             }
         };
         let request = OpenRequest {
+            schema: Arc::new(spec.schema.clone()),
             wants,
             bounded: false,
             positions: Vec::new(),
@@ -245,7 +246,7 @@ impl Feed {
         let records = self.slab.len();
         let partition = self.slab.partition;
         self.counts.records += records as u64;
-        self.counts.bytes += self.slab.data.len() as u64;
+        self.counts.bytes += self.slab.bytes_read() as u64;
         self.partition_counts[partition].records += records as u64;
         let id = self.reader.partitions()[partition].id;
         self.note_offsets(partition, id, aside);

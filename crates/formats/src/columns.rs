@@ -290,6 +290,11 @@ impl Column {
         self.nulls.append_null();
     }
 
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nulls.len()
+    }
+
     /// Takes back all rows after the first `rows`.
     pub(crate) fn truncate(&mut self, rows: usize) {
         self.cells.truncate(rows);

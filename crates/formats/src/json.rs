@@ -21,7 +21,7 @@ pub(crate) mod sample;
 pub(crate) mod scan;
 mod shape;
 mod template;
-mod time;
+pub(crate) mod time;
 
 #[cfg(test)]
 pub(crate) mod tests;

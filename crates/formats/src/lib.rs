@@ -10,6 +10,7 @@ mod encode;
 pub mod fuzzing;
 pub mod infer;
 mod json;
+mod parquet;
 mod payloads;
 
 use std::ops::Range;
@@ -23,6 +24,7 @@ pub use csv::CsvDecoder;
 pub use encode::JsonEncoder;
 pub use json::sample::JsonSample;
 pub use json::{JsonDecoder, LaneCounts};
+pub use parquet::ParquetDecoder;
 
 /// Turns records of one source into rows. Used from one thread; it keeps buffers and guesses from call to call, never
 /// results: what a record decodes to does not depend on what was decoded before.
@@ -112,5 +114,6 @@ pub fn decoder(
     Ok(match &schema.encoding {
         Encoding::Json => Box::new(JsonDecoder::new(schema, wanted, limits)?),
         Encoding::Csv(options) => Box::new(CsvDecoder::new(schema, options, wanted, limits)?),
+        Encoding::Parquet => Box::new(ParquetDecoder::new(schema, wanted, limits)?),
     })
 }

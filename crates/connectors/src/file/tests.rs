@@ -3,6 +3,7 @@
 
 use std::fs::write;
 
+use super::lines::MAX_LINE;
 use super::*;
 use crate::testing::{Reading, request, source};
 

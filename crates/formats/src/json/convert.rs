@@ -28,6 +28,11 @@ impl Converter {
         }
     }
 
+    /// How times are written.
+    pub(crate) fn timestamps(&self) -> TimestampFormat {
+        self.timestamps
+    }
+
     /// Appends the value of `token`, which is there and not NULL. On an error the cells may hold a part of it.
     #[inline]
     pub(super) fn put(&mut self, cells: &mut Cells, token: Token, record: &[u8]) -> Fit {
@@ -68,7 +73,7 @@ impl Converter {
     }
 
     /// The time that a value stands for.
-    pub(super) fn timestamp(&mut self, kind: Kind, text: &[u8]) -> Result<i64, BadReason> {
+    pub(crate) fn timestamp(&mut self, kind: Kind, text: &[u8]) -> Result<i64, BadReason> {
         let scale = match self.timestamps {
             TimestampFormat::EpochSeconds => Some(6),
             TimestampFormat::Auto | TimestampFormat::EpochMillis => Some(3),

@@ -189,6 +189,48 @@ impl Field {
         })
     }
 
+    /// The slot of the field that the column takes; otherwise it takes something beside the fields.
+    pub(crate) fn slot(&self) -> Option<usize> {
+        match self.from {
+            From::Field(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// Appends this column's value, which is beside the fields, of a record, or NULL for a bad record.
+    pub(crate) fn fill_beside(&mut self, record: Record<'_>) -> Result<(), Bad> {
+        let rows = self.column.len();
+        let filled = self.fill_meta(record);
+        if filled.is_err() || self.column.len() == rows {
+            self.column.truncate(rows);
+            self.column.push_null();
+        }
+        filled
+    }
+
+    /// The values that were appended; the column is empty again.
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        self.column.finish()
+    }
+
+    /// What is wrong with a value that is absent, or NULL, if it may not be.
+    pub(crate) fn lacking(&self, found: &str) -> Option<Bad> {
+        let why = self.required?;
+        let message = format!("{} is {found}; it is {why}", self.source);
+        Some(Bad::new(BadReason::Missing, message))
+    }
+
+    /// What is wrong with a value that the column does not take.
+    pub(crate) fn refusal(
+        &self,
+        reason: BadReason,
+        token: Token,
+        text: &[u8],
+        converter: &Converter,
+    ) -> Bad {
+        converter.refusal(reason, &self.source, &self.column.cells, token, text)
+    }
+
     /// Appends this column's value of a record, or checks it only.
     #[inline]
     pub(super) fn fill(
@@ -244,14 +286,13 @@ impl Field {
                 self.column.valid();
                 Ok(())
             }
-            Err(reason) => Err(converter.refusal(reason, &self.source, cells, token, text)),
+            Err(reason) => Err(self.refusal(reason, token, text, converter)),
         }
     }
 
     fn fill_null(&mut self, found: &str) -> Result<(), Bad> {
-        if let Some(why) = self.required {
-            let message = format!("{} is {found}; it is {why}", self.source);
-            return Err(Bad::new(BadReason::Missing, message));
+        if let Some(bad) = self.lacking(found) {
+            return Err(bad);
         }
         self.column.push_null();
         Ok(())

@@ -6,7 +6,7 @@ use dataflow::time::{MINUTE, SECOND};
 use super::number::{integer, scaled};
 use super::scan::Kind;
 
-const DAY: Micros = 24 * 60 * MINUTE;
+pub(crate) const DAY: Micros = 24 * 60 * MINUTE;
 /// 0000-01-01T00:00:00Z.
 const EARLIEST: Micros = -719_528 * DAY;
 /// The last microsecond of the year 9999.
@@ -14,7 +14,7 @@ const LATEST: Micros = 2_932_897 * DAY - 1;
 
 /// Whether a time lies in the years 0000 to 9999. Beyond them is a wrong unit, and one such time would drive the
 /// watermark past everything that follows.
-pub(super) fn in_range(at: Micros) -> bool {
+pub(crate) fn in_range(at: Micros) -> bool {
     (EARLIEST..=LATEST).contains(&at)
 }
 
@@ -49,7 +49,7 @@ pub(super) fn timestamp(text: &[u8]) -> Option<Micros> {
 }
 
 /// Reads `YYYY-MM-DD` as days since 1970-01-01.
-pub(super) fn date(text: &[u8; 10]) -> Option<i32> {
+pub(crate) fn date(text: &[u8; 10]) -> Option<i32> {
     if text[4] != b'-' || text[7] != b'-' {
         return None;
     }

@@ -122,6 +122,7 @@ pub(crate) fn open_topic(brokers: &str, topic: &str, how: Open<'_>) -> Reading {
     options.finish().unwrap();
     let waker = Waker::default();
     let request = OpenRequest {
+        schema: Arc::default(),
         wants: how.wants,
         bounded: how.bounded,
         positions: how

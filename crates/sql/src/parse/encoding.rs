@@ -15,7 +15,7 @@ const UNSUPPORTED_CSV: [&str; 4] = [
     "csv.write-bigdecimal-in-scientific-notation",
 ];
 
-/// Reads `FORMAT PLAIN ENCODE JSON | CSV`; gives the encoding without its options.
+/// Reads `FORMAT PLAIN ENCODE JSON | CSV | PARQUET`; gives the encoding without its options.
 pub(super) fn read_format(cursor: &mut Cursor<'_>) -> Result<Encoding> {
     cursor.expect(&["FORMAT"])?;
     if !cursor.accept(&["PLAIN"]) {
@@ -26,6 +26,8 @@ pub(super) fn read_format(cursor: &mut Cursor<'_>) -> Result<Encoding> {
         Encoding::Json
     } else if cursor.accept(&["CSV"]) {
         Encoding::Csv(CsvOptions::default())
+    } else if cursor.accept(&["PARQUET"]) {
+        Encoding::Parquet
     } else {
         return Err(refused(cursor, "ENCODE"));
     };
@@ -41,7 +43,7 @@ fn refused(cursor: &Cursor<'_>, clause: &str) -> Error {
     match cursor.word_at(0) {
         Some(word) => cursor
             .unsupported(format!("{clause} {}", word.value.to_ascii_uppercase()))
-            .hint("use FORMAT PLAIN ENCODE JSON, or FORMAT PLAIN ENCODE CSV"),
+            .hint("use FORMAT PLAIN ENCODE JSON, CSV or PARQUET"),
         None => cursor.unexpected(),
     }
 }
@@ -54,9 +56,10 @@ pub(super) fn take_format(options: &mut Vec<OptionEntry>) -> Result<Option<Encod
     match entry.value.as_str() {
         "json" => Ok(Some(Encoding::Json)),
         "csv" => Ok(Some(Encoding::Csv(CsvOptions::default()))),
+        "parquet" => Ok(Some(Encoding::Parquet)),
         _ => Err(
             Error::unsupported(format!("'{}' = '{}'", entry.name, entry.value))
-                .hint("use 'format' = 'json' or 'format' = 'csv'")
+                .hint("use 'json', 'csv' or 'parquet'")
                 .at(entry.location),
         ),
     }
@@ -64,11 +67,16 @@ pub(super) fn take_format(options: &mut Vec<OptionEntry>) -> Result<Option<Encod
 
 /// Takes the options of the encoding, and refuses those of others.
 pub(super) fn take_options(encoding: Encoding, options: &mut Vec<OptionEntry>) -> Result<Encoding> {
-    let (others, encoding) = match encoding {
-        Encoding::Json => ("csv.", Encoding::Json),
-        Encoding::Csv(_) => ("json.", Encoding::Csv(take_csv(options)?)),
+    let (own, encoding) = match encoding {
+        Encoding::Json => ("json.", Encoding::Json),
+        Encoding::Csv(_) => ("csv.", Encoding::Csv(take_csv(options)?)),
+        Encoding::Parquet => ("parquet.", Encoding::Parquet),
     };
-    if let Some(entry) = options.iter().find(|entry| entry.name.starts_with(others)) {
+    let of_another = |entry: &&OptionEntry| {
+        let mut prefixes = ["json.", "csv.", "parquet."].into_iter();
+        prefixes.any(|prefix| prefix != own && entry.name.starts_with(prefix))
+    };
+    if let Some(entry) = options.iter().find(of_another) {
         let message = format!(
             "option \"{}\" has no effect on a source with ENCODE {}",
             entry.name,
@@ -123,18 +131,18 @@ fn character(entry: &OptionEntry) -> Result<u8> {
 
 /// Refuses columns that the encoding cannot fill.
 pub(super) fn check_columns(encoding: &Encoding, columns: &[Column]) -> Result<()> {
-    let Encoding::Csv(csv) = encoding else {
-        return Ok(());
+    let by_order = match encoding {
+        Encoding::Json => return Ok(()),
+        Encoding::Csv(csv) => !csv.header,
+        Encoding::Parquet => false,
     };
     for Column { name, origin, .. } in columns {
         match origin {
             ColumnOrigin::Rest => {
-                return Err(Error::unsupported(format!("INCLUDE REST AS {name} of CSV"))
-                    .hint("declare the fields as columns"));
+                let what = format!("INCLUDE REST AS {name} of ENCODE {}", encoding.name());
+                return Err(Error::unsupported(what).hint("declare the fields as columns"));
             }
-            ColumnOrigin::Field(path)
-                if !csv.header && !path.join(".").eq_ignore_ascii_case(name) =>
-            {
+            ColumnOrigin::Field(path) if by_order && !path.join(".").eq_ignore_ascii_case(name) => {
                 return Err(
                     Error::unsupported(format!("FROM '{}' for column \"{name}\" of CSV without names", path.join(".")))
                         .hint("leave it out, as fields are taken in the order of the columns; or csv.header = true, where files begin with a line of names"),
