@@ -7,6 +7,7 @@ mod flink;
 mod kafka;
 mod oracle;
 mod psql;
+mod recovery;
 mod slt;
 
 use libtest_mimic::Trial;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Trial> {
         psql::trials(),
         kafka::trials(),
         connectors::trials(),
+        recovery::trials(),
         oracle::trials(),
     ];
     suites.into_iter().flatten().collect()

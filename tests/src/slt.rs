@@ -2,6 +2,7 @@
 
 pub mod direct;
 pub mod kind;
+pub mod restarted;
 pub mod wire;
 
 use std::fmt;

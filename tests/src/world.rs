@@ -2,21 +2,28 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use database::{Cancel, Config, Database, Outcome, Rows, Session, SessionInit};
+use database::{
+    Cancel, Config, DataDir, Database, Outcome, Rows, Session, SessionInit, TransactionStatus,
+};
 use dataflow::connector::Connectors;
 use dataflow::{Clock, ManualClock, Result, SystemClock};
 use futures::StreamExt;
 use kafka::KafkaConnector;
 use pg::encode::{EncodeOptions, RowEncoder, Zone, columns};
 use pg::{PgConfig, PgServer};
+use tempfile::TempDir;
 
 use crate::memory::MemoryConnector;
 
 /// How long anything may take that should take a moment.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time from one checkpoint to the next. The clock of most tests stands still, so that there is one at every end.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs a test that waits for things, on threads of its own.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
@@ -36,6 +43,14 @@ pub struct World {
     pub database: Database,
     /// Its clock, when that stands still by itself.
     pub clock: Option<ManualClock>,
+    data: Option<Data>,
+}
+
+/// What is left of a database that is started again.
+struct Data {
+    folder: TempDir,
+    clock: Arc<dyn Clock>,
+    connectors: Connectors,
 }
 
 impl World {
@@ -52,19 +67,36 @@ impl World {
     }
 
     fn new(clock: Arc<dyn Clock>, manual: Option<ManualClock>) -> Self {
-        let mut connectors = connectors::all(&clock);
-        connectors.push(Arc::new(KafkaConnector::new(Arc::clone(&clock))));
-        connectors.push(Arc::new(MemoryConnector::default()));
-        let connectors = Connectors::new(connectors);
-        let config = Config {
+        let connectors = connectors(&clock);
+        Self {
+            database: start(clock, connectors, None),
+            clock: manual,
+            data: None,
+        }
+    }
+
+    /// A database whose clock stands still and whose state is kept in a folder.
+    pub fn that_lasts() -> Self {
+        let mut world = Self::with_manual_clock();
+        let clock: Arc<dyn Clock> = Arc::new(world.clock.clone().unwrap());
+        let connectors = connectors(&clock);
+        let folder = tempfile::tempdir().unwrap();
+        world.database.shutdown();
+        world.database = start(Arc::clone(&clock), connectors.clone(), Some(folder.path()));
+        world.data = Some(Data {
+            folder,
             clock,
             connectors,
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        Self {
-            database: Database::start(config).unwrap(),
-            clock: manual,
-        }
+        });
+        world
+    }
+
+    /// Ends the database without a word, and starts it again with what it has left in its folder.
+    pub fn start_again(&mut self) {
+        let data = self.data.as_ref().unwrap();
+        self.database.shutdown();
+        let (clock, connectors) = (Arc::clone(&data.clock), data.connectors.clone());
+        self.database = start(clock, connectors, Some(data.folder.path()));
     }
 
     /// Opens the Postgres port of the database on a free port.
@@ -84,6 +116,28 @@ impl World {
             session: self.database.session(SessionInit::default()).unwrap(),
         }
     }
+}
+
+fn connectors(clock: &Arc<dyn Clock>) -> Connectors {
+    let mut connectors = connectors::all(clock);
+    connectors.push(Arc::new(KafkaConnector::new(Arc::clone(clock))));
+    connectors.push(Arc::new(MemoryConnector::default()));
+    Connectors::new(connectors)
+}
+
+fn start(clock: Arc<dyn Clock>, connectors: Connectors, folder: Option<&Path>) -> Database {
+    let data_dir = folder.map(|path| DataDir {
+        path: path.to_owned(),
+        sync: false,
+        checkpoint_every: CHECKPOINT_EVERY,
+    });
+    Database::start(Config {
+        clock,
+        connectors,
+        version: env!("CARGO_PKG_VERSION"),
+        data_dir,
+    })
+    .unwrap()
 }
 
 impl Drop for World {
@@ -178,6 +232,11 @@ impl Client {
             }
         }
         Ok((oids, texts))
+    }
+
+    /// Whether a transaction block is open.
+    pub fn is_in_block(&self) -> bool {
+        self.session.transaction_status() != TransactionStatus::Idle
     }
 
     /// The notices since the last call, as text.

@@ -1,10 +1,11 @@
-//! The `.slt` files, in process and over the wire, and whether they show every form of the SQL reference.
+//! The `.slt` files, in process, over the wire, and on a database that is started again and again; and whether they show every form of the SQL reference.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use e2e::forms::{Forms, Shown, differences};
 use e2e::slt::direct::Direct;
+use e2e::slt::restarted::{Lasting, Restarted};
 use e2e::slt::run_file;
 use e2e::slt::wire::Wire;
 use e2e::tools::{files, repository, tests_folder};
@@ -22,9 +23,12 @@ pub(super) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for file in slt_files() {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let again = file.clone();
+        let (again, restarted) = (file.clone(), file.clone());
         trials.push(Trial::test(format!("slt::direct::{name}"), move || {
             in_process(&file)
+        }));
+        trials.push(Trial::test(format!("slt::restarted::{name}"), move || {
+            started_again(&restarted)
         }));
         trials.push(Trial::test(format!("slt::wire::{name}"), move || {
             over_the_wire(&again)
@@ -50,6 +54,21 @@ fn in_process(file: &Path) -> Result<(), Failed> {
         limited(run_file(runner, file)).await
     };
     Ok(block_on(run)?)
+}
+
+/// The same with a database that is started again and again.
+fn started_again(file: &Path) -> Result<(), Failed> {
+    let database = Lasting::start();
+    let run = async {
+        let mut runner = Runner::new(|| async { Ok(Restarted::connect(&database)) });
+        runner.with_column_validator(strict_column_validator);
+        limited(run_file(runner, file)).await
+    };
+    block_on(run)?;
+    if database.lock().starts() == 0 {
+        return Err(Failed::from("the database was never started again"));
+    }
+    Ok(())
 }
 
 fn over_the_wire(file: &Path) -> Result<(), Failed> {

@@ -65,6 +65,7 @@ pub(crate) fn database() -> Result<Database, dataflow::Error> {
         clock,
         connectors,
         version: env!("CARGO_PKG_VERSION"),
+        data_dir: None,
     })
 }
 

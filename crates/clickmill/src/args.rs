@@ -75,10 +75,16 @@ pub(crate) struct ServeArgs {
         requires = "embedded_broker"
     )]
     pub(crate) kafka_port: u16,
-    /// Where to keep state (not supported yet)
+    /// Keep state in this folder: started again, everything is as it was
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Run these files at the start
+    /// Time from one checkpoint of the state to the next
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "data_dir")]
+    pub(crate) checkpoint_interval: Duration,
+    /// Do not wait for the disk: what was seen outlives clickmill's end, but perhaps not the machine's
+    #[arg(long, requires = "data_dir")]
+    pub(crate) no_sync: bool,
+    /// Run these files at the start, unless the folder of state has been used before
     #[arg(long, value_name = "FILE.sql", num_args = 1..)]
     pub(crate) init: Vec<PathBuf>,
 }

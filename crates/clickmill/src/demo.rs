@@ -58,7 +58,7 @@ pub(crate) async fn demo(args: &DemoArgs, output: &Output, stop: &Cancel) -> Out
         Some(folder) => queries::of_folder(folder, &variables)?,
         None => queries::examples(&variables)?,
     };
-    let database = engine::start()?;
+    let database = engine::start(None, &std::sync::Arc::default())?;
     let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let pg_port = Port::or_next(args.pg_port, PG_PORT);
     let server = engine::open_pg(&database, host, pg_port, false).await?;

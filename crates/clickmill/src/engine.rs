@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use broker::{Broker, BrokerConfig};
-use database::{Config, Database, Session, SessionInit};
+use database::{Config, DataDir, Database, Session, SessionInit};
 use dataflow::connector::Connectors;
 use dataflow::{Clock, SystemClock};
 use kafka::KafkaConnector;
@@ -56,17 +57,19 @@ impl Port {
     }
 }
 
-/// Starts an engine.
-pub(crate) fn start() -> Outcome<Database> {
+/// Starts an engine, with what was there before if its state is kept in a folder.
+pub(crate) fn start(data_dir: Option<DataDir>, stop: &Arc<AtomicBool>) -> Outcome<Database> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut connectors = connectors::all(&clock);
     connectors.push(Arc::new(KafkaConnector::new(Arc::clone(&clock))));
     let connectors = Connectors::new(connectors);
-    Ok(Database::start(Config {
+    let config = Config {
         clock,
         connectors,
         version: VERSION,
-    })?)
+        data_dir,
+    };
+    Ok(Database::start_until(config, stop)?)
 }
 
 /// A session for the command line's own statements.

@@ -20,7 +20,7 @@ pub(crate) async fn run(args: &RunArgs, output: &Output, stop: &Cancel) -> Outco
     if let Some(server) = &args.connect {
         return remote::run(server, &scripts, output, stop).await;
     }
-    let database = engine::start()?;
+    let database = engine::start(None, &std::sync::Arc::default())?;
     let result = run_here(args, &database, &scripts, output, stop).await;
     engine::stop(database).await;
     result

@@ -1,7 +1,11 @@
 //! `clickmill serve`: the engine with a port for psql, until it is told to stop.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use broker::Broker;
-use database::{Cancel, Database};
+use database::{Cancel, DataDir, Database, Recovery};
 
 use crate::args::ServeArgs;
 use crate::engine::{self, Port};
@@ -36,15 +40,6 @@ pub(crate) async fn serve(args: &ServeArgs, output: &Output, stop: &Cancel) -> O
 }
 
 fn check(args: &ServeArgs) -> Outcome {
-    if let Some(folder) = &args.data_dir {
-        return Err(Failure::usage(
-            format!(
-                "--data-dir {} is not supported yet: state is kept in memory",
-                folder.display()
-            ),
-            "leave it out; after a restart, --init files build the views again from their topics",
-        ));
-    }
     if !args.pg_host.is_loopback() && !args.trust_remote {
         return Err(Failure::usage(
             format!(
@@ -70,10 +65,56 @@ async fn with_engine(
     output: &Output,
     stop: &Cancel,
 ) -> Outcome {
-    let database = engine::start()?;
+    let Some(database) = start(args, output, stop).await? else {
+        return Ok(());
+    };
     let result = with_port(args, &database, scripts, output, stop).await;
     engine::stop(database).await;
     result
+}
+
+/// Starts the engine, with what was there before; `None` when it was told to stop meanwhile.
+async fn start(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome<Option<Database>> {
+    let data_dir = args.data_dir.clone().map(|path| DataDir {
+        path,
+        sync: !args.no_sync,
+        checkpoint_every: args.checkpoint_interval,
+    });
+    let begun = Instant::now();
+    let stopped = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stopped);
+    let mut starting = tokio::task::spawn_blocking(move || engine::start(data_dir, &told));
+    let started = tokio::select! {
+        started = &mut starting => started,
+        () = stop.cancelled() => {
+            stopped.store(true, Ordering::Relaxed);
+            // Nothing has begun that would have to be ended.
+            return match starting.await {
+                Ok(Ok(database)) => {
+                    engine::stop(database).await;
+                    Ok(None)
+                }
+                _ => Ok(None),
+            };
+        }
+    };
+    let database = engine::joined(started)?;
+    if let Some(recovery) = database.recovery().filter(|r| r.found_something()) {
+        output.line(recovered(recovery, begun.elapsed()));
+    }
+    Ok(Some(database))
+}
+
+fn recovered(recovery: &Recovery, took: Duration) -> String {
+    let Recovery { ticks, records, .. } = recovery;
+    let from = match recovery.checkpoint {
+        Some(version) => format!("checkpoint of version {version}, "),
+        None => String::new(),
+    };
+    format!(
+        "recovered in {:.1} s: {from}{ticks} ticks run again with {records} records",
+        took.as_secs_f64()
+    )
 }
 
 async fn with_port(
@@ -86,7 +127,11 @@ async fn with_port(
     let port = Port::Exactly(args.pg_port);
     let server = engine::open_pg(database, args.pg_host, port, args.trust_remote).await?;
     let mut runner = Runner::new(engine::session(database)?, output, stop, true);
-    for script in scripts {
+    let is_new = !database.recovery().is_some_and(Recovery::found_something);
+    if !is_new && !scripts.is_empty() {
+        output.line("the files of --init are not run: the folder of state has been used before");
+    }
+    for script in scripts.iter().filter(|_| is_new) {
         let ran = match runner.run(script).await {
             Ok(_) => runner.finish().await,
             Err(failure) => Err(failure),

@@ -60,7 +60,7 @@ impl Connector for GeneratorConnector {
             1..=MAX_RATE,
         )?;
         let rows = number::take(options, "number_of_rows", &["number-of-rows"], 1..=MAX_ROWS)?;
-        let begin = take_start(options)?.unwrap_or_else(|| self.clock.now());
+        let begin = take_start(options)?.unwrap_or_else(|| options.time());
         Ok(Arc::new(GeneratorSource {
             clicks: take_clicks(options)?,
             pace: Pace {

@@ -1,18 +1,20 @@
 //! The database: one engine, one catalog, any number of sessions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use dataflow::connector::Connectors;
-use dataflow::{Clock, Error, Result};
+use dataflow::{Clock, Error, Micros, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use engine::{Engine, Limits, MemoryCuts, Status};
+use engine::{Engine, Journal, Limits, MemoryJournal, Status};
 use parking_lot::RwLock;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::catalog::Catalog;
+use crate::recovery::{Data, DataDir, History, Recovery, RecoveryStatus};
 use crate::session::Session;
 
 /// Memory of all queries that end together, in bytes: what needs more fails, or goes to disk where DataFusion can.
@@ -29,6 +31,8 @@ pub struct Config {
     pub connectors: Connectors,
     /// clickmill's version, for `version()`.
     pub version: &'static str,
+    /// Where state is kept; without it, state ends with the process.
+    pub data_dir: Option<DataDir>,
 }
 
 /// Who opens a session.
@@ -65,6 +69,8 @@ pub(crate) struct Shared {
     next_session: AtomicI32,
     /// Where queries that end compute.
     queries: Option<Runtime>,
+    recovery: Option<Recovery>,
+    pub(crate) history: Arc<History>,
 }
 
 impl Drop for Shared {
@@ -76,8 +82,17 @@ impl Drop for Shared {
 }
 
 impl Database {
-    /// Starts the engine.
+    /// Starts the engine; see [`Database::start_until`].
     pub fn start(config: Config) -> Result<Self> {
+        Self::start_until(config, &Arc::default())
+    }
+
+    /// Starts the engine, with everything as it was before if there is a data folder. That takes a while, and ends with an
+    /// error when `stop` is set.
+    pub fn start_until(config: Config, stop: &Arc<AtomicBool>) -> Result<Self> {
+        let history = Arc::<History>::default();
+        let place = config.data_dir.as_ref();
+        let data = place.map(|place| Data::open(place, &history)).transpose()?;
         let queries = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(PARALLEL)
             .thread_name("queries")
@@ -89,19 +104,8 @@ impl Database {
             .build_arc()
             .map_err(sql::errors::from_datafusion)?;
         let (failing, failed) = watch::channel(None);
-        let engine = Engine::start(
-            Arc::clone(&config.clock),
-            Box::new(MemoryCuts::default()),
-            Limits::default(),
-            move |error| {
-                if let Some(error) = &error {
-                    tracing::error!(%error, "the engine stops");
-                }
-                // Nobody waits any more when the database is gone.
-                let _ = failing.send(error);
-            },
-        )?;
-        Ok(Self(Arc::new(Shared {
+        let (engine, mut idle) = Engine::prepare(Arc::clone(&config.clock), Limits::default());
+        let mut shared = Shared {
             clock: config.clock,
             connectors: config.connectors,
             version: config.version,
@@ -113,7 +117,40 @@ impl Database {
             next_ephemeral: AtomicU64::new(1),
             next_session: AtomicI32::new(1),
             queries: Some(queries),
-        })))
+            recovery: None,
+            history: Arc::clone(&history),
+        };
+        let journal: Box<dyn Journal> = match data {
+            None => Box::new(MemoryJournal::default()),
+            Some(mut data) => {
+                let begun = Instant::now();
+                let recovery = data.recover(&shared, &mut idle.core, stop)?;
+                if recovery.found_something() {
+                    let took = begun.elapsed().as_micros();
+                    history.recovered(RecoveryStatus {
+                        at: shared.clock.now(),
+                        took: Micros::try_from(took).unwrap_or(Micros::MAX),
+                        what: recovery.clone(),
+                    });
+                }
+                shared.recovery = Some(recovery);
+                Box::new(data)
+            }
+        };
+        idle.core.set_journal(journal);
+        shared.engine.start(idle, move |error| {
+            if let Some(error) = &error {
+                tracing::error!(%error, "the engine stops");
+            }
+            // Nobody waits any more when the database is gone.
+            let _ = failing.send(error);
+        })?;
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// What was done to have everything as it was before; `None` without a data folder.
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.0.recovery.as_ref()
     }
 
     /// Opens a session.

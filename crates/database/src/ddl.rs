@@ -1,13 +1,15 @@
 //! CREATE and DROP: checked and planned at once, gathered, and applied together at the end of the batch.
 
+mod drop;
+
 use std::sync::Arc;
 
-use dataflow::{Error, Result, SqlState};
+use dataflow::{Error, Micros, Result, SqlState};
 use engine::{AsideSpec, Change, SourceSpec, Store, StoreOptions, TableSpec, TimeRules, ViewSpec};
 use plan::{Mode, Node};
 use sql::ast::{
-    AlterView, CreateSource, CreateTable, CreateView, Drop, Emission, Emit, Name, ObjectKind,
-    ViewAction,
+    AlterView, CreateSource, CreateTable, CreateView, Emission, Emit, Name, ObjectKind, Parsed,
+    Statement, ViewAction,
 };
 
 use crate::catalog::{Body, Catalog, Materialized, Object, kind_name, missing};
@@ -25,9 +27,59 @@ pub(crate) struct Ddl<'a> {
     pub(crate) catalog: &'a mut Catalog,
     pub(crate) changes: &'a mut Vec<Change>,
     pub(crate) notices: &'a mut Vec<Notice>,
+    /// When the statement was given.
+    pub(crate) now: Micros,
 }
 
 impl Ddl<'_> {
+    /// Carries a statement out; gives the tag of its answer.
+    pub(crate) fn carry_out(&mut self, parsed: &Parsed) -> Result<&'static str> {
+        let before = self.changes.len();
+        self.changes.push(Change::Statement {
+            text: parsed.text.clone(),
+            at: self.now,
+        });
+        let done = self.dispatch(parsed);
+        if done.is_err() {
+            self.changes.truncate(before);
+        }
+        done
+    }
+
+    fn dispatch(&mut self, parsed: &Parsed) -> Result<&'static str> {
+        Ok(match &parsed.statement {
+            Statement::CreateSource(create) => {
+                self.create_source(create, &parsed.text)?;
+                create_tag(ObjectKind::Source)
+            }
+            Statement::CreateTable(create) => {
+                self.create_table(create, &parsed.text)?;
+                create_tag(ObjectKind::Table)
+            }
+            Statement::CreateView(create) => {
+                self.create_view(create, &parsed.text)?;
+                create_tag(if create.materialized {
+                    ObjectKind::MaterializedView
+                } else {
+                    ObjectKind::View
+                })
+            }
+            Statement::AlterSource(alter) => {
+                self.alter_source(alter, &parsed.text)?;
+                "ALTER SOURCE"
+            }
+            Statement::AlterView(alter) => {
+                self.alter_view(alter)?;
+                "ALTER MATERIALIZED VIEW"
+            }
+            Statement::Drop(drop) => {
+                self.drop(drop)?;
+                drop_tag(drop.kind)
+            }
+            _ => return Err(Error::internal("not DDL")),
+        })
+    }
+
     /// As [`exists`].
     fn exists(&mut self, name: &Name, if_not_exists: bool) -> Result<bool> {
         exists(self.catalog, self.notices, name, if_not_exists)
@@ -42,6 +94,7 @@ impl Ddl<'_> {
             &create.connector,
             create.options.clone(),
             &create.schema.encoding,
+            self.now,
         )?;
         check_time_options(create)?;
         let delay = create.schema.watermark.as_ref().map_or(0, |w| w.delay);
@@ -330,66 +383,6 @@ impl Ddl<'_> {
         });
         Ok(())
     }
-
-    pub(crate) fn drop(&mut self, drop: &Drop) -> Result<()> {
-        for name in &drop.names {
-            if self.skips(name, drop.kind, drop.if_exists) {
-                continue;
-            }
-            self.catalog.expect(name, drop.kind)?;
-            self.drop_one(name, drop)?;
-        }
-        Ok(())
-    }
-
-    fn drop_one(&mut self, name: &Name, drop: &Drop) -> Result<()> {
-        let asides = self.catalog.asides(&name.value);
-        if let Some(Body::Aside { source, .. }) = self.catalog.get(&name.value).map(|o| &o.body) {
-            let message = format!("cannot drop table \"{}\" without its source", name.value);
-            return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message)
-                .at(name.location)
-                .hint(format!("it goes with DROP SOURCE {source}")));
-        }
-        let mut dependents = self.catalog.dependents(&name.value);
-        for aside in &asides {
-            dependents.extend(self.catalog.dependents(&aside.name));
-        }
-        let outside: Vec<String> = dependents
-            .iter()
-            .filter(|d| !drop.names.iter().any(|n| n.value == d.name))
-            .map(|d| format!("{} \"{}\"", kind_name(d.kind()), d.name))
-            .collect();
-        if !outside.is_empty() && !drop.cascade {
-            let message = format!(
-                "cannot drop {} \"{}\" because other objects depend on it",
-                kind_name(drop.kind),
-                name.value
-            );
-            return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message)
-                .at(name.location)
-                .detail(format!("{} depends on it", outside.join(", ")))
-                .hint("use DROP … CASCADE to drop the dependent objects too"));
-        }
-        if !outside.is_empty() {
-            self.notices.push(Notice::plain(format!(
-                "drop cascades to {}",
-                outside.join(", ")
-            )));
-        }
-        for dependent in dependents.iter().rev() {
-            self.forget(&dependent.name);
-        }
-        for aside in asides {
-            self.catalog.remove(&aside.name);
-        }
-        self.forget(&name.value);
-        Ok(())
-    }
-
-    fn forget(&mut self, name: &str) {
-        self.catalog.remove(name);
-        self.changes.push(Change::Drop(name.to_owned()));
-    }
 }
 
 /// Whether the object exists already and `IF NOT EXISTS` makes that right.
@@ -448,7 +441,7 @@ fn check_state_options(create: &CreateView, node: &Node, options: &ViewOptions) 
 }
 
 /// The event-time column that retention goes by, and its offset: the window's end where there is one.
-fn retention_column(node: &Node) -> Option<(usize, dataflow::Micros)> {
+fn retention_column(node: &Node) -> Option<(usize, Micros)> {
     let is_end = |index: usize| node.window.contains(&(index, plan::WindowColumn::End));
     let time = node
         .times

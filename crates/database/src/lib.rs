@@ -13,6 +13,7 @@ mod live;
 mod options;
 mod produce;
 mod query;
+mod recovery;
 mod relations;
 mod scan;
 mod settings;
@@ -26,5 +27,7 @@ pub mod session;
 pub use engine::{Status, ViewState};
 
 pub use database::{Config, Database, SessionInit};
+pub use recovery::{DataDir, Recovery};
+
 pub use outcome::{BatchStream, Notice, Outcome, Prepared, Rows, TransactionStatus};
 pub use session::{Cancel, Session};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dataflow::batch::Weights;
-use dataflow::{DeltaBatch, Error, Result, SqlState};
+use dataflow::{DeltaBatch, Error, Location, Result, SqlState};
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, new_null_array,
 };
@@ -74,6 +74,13 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
         ) {
             return Ok(Target::Stored(Arc::clone(store)));
         }
+    }
+    if let Some((_, location)) = subscribe.as_of {
+        return Err(
+            Error::unsupported("AS OF for SUBSCRIBE to a query or source")
+                .at(location)
+                .hint("create a materialized view and subscribe to it"),
+        );
     }
     if !subscribe.snapshot {
         return Err(
@@ -154,7 +161,10 @@ pub(crate) async fn subscribe(
         }
         Target::Stored(_) => {
             let (rows, version) = store.snapshot_at()?;
-            follower.version = version;
+            follower.version = match subscribe.as_of {
+                Some(as_of) => resumed(&store, subscribe, as_of, version)?,
+                None => version,
+            };
             if subscribe.snapshot {
                 for batch in rows.into_iter().rev() {
                     follower.queue(version, &DeltaBatch::inserts(batch))?;
@@ -171,6 +181,29 @@ pub(crate) async fn subscribe(
         stream: until_canceled(stream, cancel.clone()),
         tag: "SUBSCRIBE",
     })
+}
+
+/// The version after which a SUBSCRIBE goes on.
+fn resumed(
+    store: &Store,
+    subscribe: &Subscribe,
+    (as_of, location): (u64, Option<Location>),
+    newest: u64,
+) -> Result<u64> {
+    if subscribe.snapshot {
+        return Err(Error::unsupported("AS OF with the rows that were there")
+            .at(location)
+            .hint("WITH (snapshot = false) gives what came after the version"));
+    }
+    if as_of > newest {
+        let message = format!("version {as_of} has not come yet: the newest is {newest}");
+        return Err(Error::new(SqlState::INVALID_PARAMETER, message)
+            .at(location)
+            .hint("AS OF takes a clickmill_version that a SUBSCRIBE to this server has given"));
+    }
+    // What is not kept any more is said at once.
+    let kept = store.changes_after(as_of, 1);
+    kept.map(|_| as_of).map_err(|error| error.at(location))
 }
 
 /// Ends what the SUBSCRIBE started when its stream is dropped.

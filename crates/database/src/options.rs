@@ -66,6 +66,7 @@ pub(crate) fn open_source(
     connector: &Name,
     options: Vec<OptionEntry>,
     encoding: &Encoding,
+    now: Micros,
 ) -> Result<(SourceOptions, Arc<dyn SourceFactory>)> {
     let found = shared.connectors.get(&connector.value).ok_or_else(|| {
         let message = format!("connector \"{}\" does not exist", connector.value);
@@ -83,7 +84,7 @@ pub(crate) fn open_source(
         let hint = format!("its records are {}", found.encodings().join(", "));
         return Err(Error::unsupported(what).hint(hint).at(connector.location));
     }
-    let mut options = Options::new(options)?;
+    let mut options = Options::new(options)?.written_at(now);
     let own = source_options(&mut options, encoding)?;
     let factory = found.source(&mut options)?;
     options.finish()?;

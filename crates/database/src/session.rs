@@ -11,12 +11,12 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use engine::Change;
 use pgcatalog::CatalogSnapshot;
-use sql::ast::{CopyFormat, CopyTo, ObjectKind, Parsed, Statement, Subscribe};
+use sql::ast::{CopyFormat, CopyTo, Parsed, Statement, Subscribe};
 use sqlparser::ast::Query;
 
 use crate::catalog::{Body, Catalog};
 use crate::database::{SessionInit, Shared};
-use crate::ddl::{Ddl, create_tag, drop_tag};
+use crate::ddl::Ddl;
 use crate::describe::{parameter_types, relation_info, system_infos};
 use crate::outcome::{Notice, Outcome, Prepared, Rows, TransactionStatus};
 use crate::settings::Settings;
@@ -248,38 +248,9 @@ impl Session {
             catalog: &mut catalog,
             changes: &mut gathered.changes,
             notices: &mut self.notices,
+            now: self.shared.clock.now(),
         };
-        let tag = match &parsed.statement {
-            Statement::CreateSource(create) => {
-                ddl.create_source(create, &parsed.text)?;
-                create_tag(ObjectKind::Source)
-            }
-            Statement::CreateTable(create) => {
-                ddl.create_table(create, &parsed.text)?;
-                create_tag(ObjectKind::Table)
-            }
-            Statement::CreateView(create) => {
-                ddl.create_view(create, &parsed.text)?;
-                create_tag(if create.materialized {
-                    ObjectKind::MaterializedView
-                } else {
-                    ObjectKind::View
-                })
-            }
-            Statement::AlterSource(alter) => {
-                ddl.alter_source(alter, &parsed.text)?;
-                "ALTER SOURCE"
-            }
-            Statement::AlterView(alter) => {
-                ddl.alter_view(alter)?;
-                "ALTER MATERIALIZED VIEW"
-            }
-            Statement::Drop(drop) => {
-                ddl.drop(drop)?;
-                drop_tag(drop.kind)
-            }
-            _ => return Err(Error::internal("not DDL")),
-        };
+        let tag = ddl.carry_out(parsed)?;
         *self.shared.catalog.write() = catalog;
         Ok(Outcome::Done(tag.to_owned()))
     }

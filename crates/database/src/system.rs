@@ -1,5 +1,6 @@
 //! The relations of schema `clickmill`: what the engine knows of itself.
 
+mod lasting;
 mod waiting;
 
 use std::collections::HashMap;
@@ -15,13 +16,24 @@ use datafusion::datasource::{MemTable, TableProvider};
 use engine::status::{PartitionStatus, SourceStatus, ViewStatus};
 use engine::{Status, ViewState};
 
+use crate::recovery::History;
+
 /// Names of the relations, for the catalog and for messages.
-pub(crate) const NAMES: [&str; 3] = ["sources", "jobs", "waiting_windows"];
+pub(crate) const NAMES: [&str; 5] = [
+    "sources",
+    "jobs",
+    "waiting_windows",
+    "checkpoints",
+    "recoveries",
+];
 
 /// All relations.
-pub(crate) fn tables(status: &Status) -> Result<HashMap<String, Arc<dyn TableProvider>>> {
+pub(crate) fn tables(
+    status: &Status,
+    history: &History,
+) -> Result<HashMap<String, Arc<dyn TableProvider>>> {
     let mut tables: HashMap<String, Arc<dyn TableProvider>> = HashMap::new();
-    for (name, batch) in NAMES.iter().zip(batches(status)?) {
+    for (name, batch) in NAMES.iter().zip(batches(status, history)?) {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])
             .map_err(sql::errors::from_datafusion)?;
         tables.insert((*name).to_owned(), Arc::new(table));
@@ -31,13 +43,19 @@ pub(crate) fn tables(status: &Status) -> Result<HashMap<String, Arc<dyn TablePro
 
 /// Names and columns of the relations.
 pub(crate) fn schemas() -> Result<Vec<(&'static str, SchemaRef)>> {
-    let batches = batches(&Status::default())?;
+    let batches = batches(&Status::default(), &History::default())?;
     Ok(NAMES.into_iter().zip(batches.map(|b| b.schema())).collect())
 }
 
 /// In the order of [`NAMES`].
-fn batches(status: &Status) -> Result<[RecordBatch; 3]> {
-    Ok([sources(status)?, jobs(status)?, waiting::windows(status)?])
+fn batches(status: &Status, history: &History) -> Result<[RecordBatch; NAMES.len()]> {
+    Ok([
+        sources(status)?,
+        jobs(status)?,
+        waiting::windows(status)?,
+        lasting::checkpoints(history)?,
+        lasting::recoveries(history)?,
+    ])
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {

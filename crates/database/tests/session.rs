@@ -15,6 +15,7 @@ fn database() -> Database {
         clock,
         connectors: Connectors::default(),
         version: "test",
+        data_dir: None,
     })
     .unwrap()
 }

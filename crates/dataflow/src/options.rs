@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Location, Result, SqlState};
+use crate::time::Micros;
 
 /// One option as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub struct OptionEntry {
 pub struct Options {
     entries: Vec<(OptionEntry, bool)>,
     asked: Vec<&'static str>,
+    written_at: Micros,
 }
 
 impl Options {
@@ -37,7 +39,21 @@ impl Options {
         Ok(Self {
             entries: entries.into_iter().map(|e| (e, false)).collect(),
             asked: Vec::new(),
+            written_at: 0,
         })
+    }
+
+    /// With the time at which their statement was given, which stays the same when the statement is carried out again after
+    /// a restart.
+    #[must_use]
+    pub fn written_at(mut self, at: Micros) -> Self {
+        self.written_at = at;
+        self
+    }
+
+    /// The time at which their statement was given, in microseconds since 1970.
+    pub fn time(&self) -> Micros {
+        self.written_at
     }
 
     /// All entries as written.

@@ -1,9 +1,12 @@
 //! Records as they come from a source: one buffer of bytes and lists of ranges beside it, never an object per record.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 
+use crate::error::Result;
 use crate::time::{MILLI, Micros};
 
 /// A range of bytes in a slab's buffer; [`Span::NULL`] stands for an absent key or value.
@@ -130,6 +133,59 @@ impl Slab {
             start: as_u32(start),
             end: as_u32(self.data.len()),
         }
+    }
+
+    /// Appends the records of another slab of the same partition.
+    ///
+    /// # Errors
+    /// When their rows have other columns.
+    pub fn append(&mut self, other: &Self) -> Result<()> {
+        self.take_in(other, 0..other.len())
+    }
+
+    /// Takes the first `count` records out, or all.
+    ///
+    /// # Errors
+    /// None.
+    pub fn take_front(&mut self, count: usize) -> Result<Self> {
+        let count = count.min(self.len());
+        let (mut front, mut rest) = (Self::default(), Self::default());
+        front.take_in(self, 0..count)?;
+        rest.take_in(self, count..self.len())?;
+        *self = rest;
+        Ok(front)
+    }
+
+    /// Appends some records of another slab of the same partition.
+    fn take_in(&mut self, other: &Self, range: Range<usize>) -> Result<()> {
+        self.partition = other.partition;
+        self.topic = Arc::clone(&other.topic);
+        self.read_at = other.read_at;
+        self.names = other.names.clone().or(self.names.take());
+        let copy = |spans: &[Span], data: &mut Vec<u8>, copies: &mut Vec<Span>| {
+            for span in spans.get(range.clone()).unwrap_or_default() {
+                let start = as_u32(data.len());
+                let bytes = other.bytes(*span);
+                data.extend_from_slice(bytes.unwrap_or_default());
+                let end = as_u32(data.len());
+                copies.push(bytes.map_or(Span::NULL, |_| Span { start, end }));
+            }
+        };
+        copy(&other.values, &mut self.data, &mut self.values);
+        copy(&other.keys, &mut self.data, &mut self.keys);
+        copy(&other.headers, &mut self.data, &mut self.headers);
+        self.offsets
+            .extend_from_slice(&other.offsets[range.clone()]);
+        self.timestamps
+            .extend_from_slice(&other.timestamps[range.clone()]);
+        if let Some(rows) = &other.rows {
+            let rows = rows.slice(range.start, range.len());
+            self.rows = Some(match self.rows.take() {
+                Some(before) => concat_batches(&rows.schema(), [&before, &rows])?,
+                None => rows,
+            });
+        }
+        Ok(())
     }
 
     /// Appends one record without key and headers (tests and small sources).

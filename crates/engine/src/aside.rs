@@ -140,6 +140,23 @@ impl Aside {
         Ok(())
     }
 
+    /// How far bad records have been noted: topic, partition, offset one past the last.
+    pub(crate) fn noted(&self) -> Vec<(String, i32, i64)> {
+        let noted = self.noted.iter();
+        let mut noted: Vec<_> = noted
+            .map(|((topic, partition), to)| (topic.to_string(), *partition, *to))
+            .collect();
+        noted.sort_unstable();
+        noted
+    }
+
+    /// What [`Aside::noted`] gave is known.
+    pub(crate) fn note_all(&mut self, noted: Vec<(String, i32, i64)>) {
+        let noted = noted.into_iter();
+        self.noted
+            .extend(noted.map(|(topic, partition, to)| ((topic.into(), partition), to)));
+    }
+
     /// Bad records and late rows since the last call.
     pub(crate) fn take(&mut self) -> (Vec<RecordBatch>, Vec<RecordBatch>) {
         (

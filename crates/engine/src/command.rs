@@ -16,6 +16,13 @@ pub type Reply<T> = Sender<Result<T>>;
 
 /// A change of what runs. Changes of one command take effect at one tick, in order.
 pub enum Change {
+    /// The statement by which the changes after it come about, for the journal. It does nothing by itself.
+    Statement {
+        /// Its text.
+        text: String,
+        /// The wall clock when it was given.
+        at: Micros,
+    },
     /// A source exists; nothing is read before a view wants it.
     CreateSource(Arc<SourceSpec>),
     /// A source has another definition with the same columns before its new ones: views made from now on read by it, the
@@ -50,6 +57,18 @@ pub enum Change {
         /// To this time: no row at or before it will come.
         to: Micros,
     },
+}
+
+impl Change {
+    /// The name of what it makes.
+    pub(crate) fn makes(&self) -> Option<&str> {
+        match self {
+            Self::CreateSource(spec) => Some(&spec.name),
+            Self::CreateTable(spec) => Some(&spec.name),
+            Self::CreateView(spec) => Some(&spec.name),
+            _ => None,
+        }
+    }
 }
 
 /// Declares a table to the engine.

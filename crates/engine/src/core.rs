@@ -2,7 +2,12 @@
 
 mod changes;
 mod reading;
+mod replay;
 mod resume;
+mod state;
+
+pub use replay::Starts;
+pub use state::State;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +20,8 @@ use plan::RelationKind;
 
 use crate::aside::Aside;
 use crate::command::{Change, Reply, TableSpec};
-use crate::cut::{Cut, CutLog, SourceCut};
-use crate::feed::{Feed, SourceSpec};
+use crate::feed::{Clocks, Feed, SourceSpec};
+use crate::journal::{Entry, Event, FeedId, Journal, Logged};
 use crate::operator::Tick;
 use crate::pipeline::Leaf;
 use crate::store::Store;
@@ -57,9 +62,11 @@ pub struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     waker: Waker,
-    cuts: Box<dyn CutLog>,
+    journal: Box<dyn Journal>,
     published: Publication,
     pub(crate) sources: HashMap<String, Arc<SourceSpec>>,
+    /// Of each source all definitions that it has had, the newest last.
+    definitions: HashMap<String, Vec<Arc<SourceSpec>>>,
     pub(crate) tables: HashMap<String, Table>,
     /// In the order of creation, which is an order of dependency.
     pub(crate) views: Vec<(u64, View)>,
@@ -67,9 +74,17 @@ pub struct Core {
     /// What was set aside, by source.
     pub(crate) aside: HashMap<String, Aside>,
     next_view: u64,
+    next_feed: FeedId,
+    /// What the next entry of the journal has.
+    logged: Vec<Logged>,
+    events: Vec<Event>,
+    /// What the journal says while it is run again.
+    replay: Option<replay::Replay>,
     pub(crate) version: u64,
     replies: Vec<(Reply<u64>, Result<()>)>,
     inserted: bool,
+    /// State was moved into runs since the last entry of the journal.
+    moved: bool,
     last_commit: Micros,
     /// The clock at the end of the last tick.
     last_wall: Micros,
@@ -81,6 +96,8 @@ pub(crate) struct FeedSlot {
     /// Follows the topic for all views; otherwise reads history for one view.
     pub(crate) shared: bool,
     failed: bool,
+    /// It is in the journal: not only SUBSCRIBEs read it.
+    logged: bool,
 }
 
 /// A table at work.
@@ -107,24 +124,55 @@ pub struct Step {
 
 impl Core {
     /// An engine without anything.
-    pub fn new(clock: Arc<dyn Clock>, cuts: Box<dyn CutLog>, waker: Waker, limits: Limits) -> Self {
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        journal: Box<dyn Journal>,
+        waker: Waker,
+        limits: Limits,
+    ) -> Self {
         Self {
             last_wall: clock.now(),
             clock,
             limits,
             waker,
-            cuts,
+            journal,
             published: Publication::default(),
             sources: HashMap::new(),
+            definitions: HashMap::new(),
             tables: HashMap::new(),
             views: Vec::new(),
             feeds: Vec::new(),
             aside: HashMap::new(),
             next_view: 0,
+            next_feed: 0,
+            logged: Vec::new(),
+            events: Vec::new(),
+            replay: None,
             version: 0,
             replies: Vec::new(),
             inserted: false,
+            moved: false,
             last_commit: 0,
+        }
+    }
+
+    /// Where ticks are written from now on.
+    pub fn set_journal(&mut self, journal: Box<dyn Journal>) {
+        self.journal = journal;
+    }
+
+    /// Makes a checkpoint if one is due, or at the end.
+    pub(crate) fn keep_state(&mut self, last: bool) -> Result<()> {
+        if !last && !self.journal.wants_state() {
+            return Ok(());
+        }
+        let begun = self.clock.now();
+        match self.save()? {
+            Some(state) => {
+                let pause = self.clock.now() - begun;
+                self.journal.keep_state(state, pause, last)
+            }
+            None => Ok(()),
         }
     }
 
@@ -135,19 +183,23 @@ impl Core {
 
     /// Takes changes; they are seen, and answered, at the next tick. Stops at the first that fails.
     pub fn apply(&mut self, changes: Vec<Change>, reply: Reply<u64>) {
-        let result = changes.into_iter().try_for_each(|c| self.change(c));
+        let result = self.apply_all(changes);
         self.replies.push((reply, result));
     }
 
     /// Reads what there is, within the limits of a tick, and ends the tick when there is anything to publish.
     pub fn step(&mut self) -> Result<Step> {
         let wall = self.clock.now();
-        self.join_shared(wall);
+        let clocks = Clocks {
+            before: self.last_wall,
+            began: wall,
+        };
+        self.join_shared(clocks);
         let mut records = 0;
         while records < self.limits.tick_records
             && self.clock.now() - wall < self.limits.tick_micros
         {
-            let read = self.poll_all(wall);
+            let read = self.poll_all(clocks);
             records += read;
             if read == 0 {
                 break;
@@ -171,6 +223,8 @@ impl Core {
         records > 0
             || self.inserted
             || !self.replies.is_empty()
+            || !self.logged.is_empty()
+            || !self.events.is_empty()
             || moved.contains(&true)
             || self
                 .views
@@ -181,26 +235,36 @@ impl Core {
     /// Ends the tick that began at `began`.
     fn end_tick(&mut self, records: usize, began: Micros) -> Result<bool> {
         let wall = self.clock.now();
-        self.last_wall = wall;
+        let before = std::mem::replace(&mut self.last_wall, wall);
         if !self.is_due(records, wall) {
             return Ok(false);
         }
-        let tick = Tick {
-            wall,
-            watermark: Watermark::MIN,
-            last: false,
-            flush: self.inserted,
-        };
-        self.run_views(tick);
-        self.note_late()?;
-        let changed =
-            records > 0 || self.inserted || self.views.iter().any(|(_, v)| !v.fresh.is_empty());
+        let flush = std::mem::take(&mut self.inserted);
+        self.run_views(wall, flush)?;
+        let changed = records > 0 || flush || self.views.iter().any(|(_, v)| !v.fresh.is_empty());
         if changed {
             self.version += 1;
-            self.write_cut(began, wall)?;
+        }
+        let entry = Entry {
+            version: self.version,
+            before,
+            began,
+            wall,
+            moved: std::mem::take(&mut self.moved),
+            flush,
+            changes: std::mem::take(&mut self.logged),
+            events: std::mem::take(&mut self.events),
+            times: self
+                .feeds
+                .iter_mut()
+                .filter(|slot| slot.logged)
+                .filter_map(|slot| slot.feed.moved_time())
+                .collect(),
+        };
+        self.journal.append(&entry)?;
+        if changed {
             self.publish()?;
         }
-        self.inserted = false;
         for (reply, result) in self.replies.drain(..) {
             // Nobody waits any more when the session is gone.
             let _ = reply.send(result.map(|()| self.version));
@@ -216,7 +280,13 @@ impl Core {
     }
 
     /// Runs the tick through all views, inputs before readers.
-    fn run_views(&mut self, tick: Tick) {
+    fn run_views(&mut self, wall: Micros, flush: bool) -> Result<()> {
+        let tick = Tick {
+            wall,
+            watermark: Watermark::MIN,
+            last: false,
+            flush,
+        };
         for at in 0..self.views.len() {
             let leaves: Vec<Leaf> = self.views[at].1.pipeline.leaves().to_vec();
             let id = self.views[at].0;
@@ -226,6 +296,7 @@ impl Core {
             }
             self.views[at].1.tick(&watermarks, tick);
         }
+        self.note_late()
     }
 
     /// Hands a view's fresh input views' rows on, and gives the leaf's watermark.
@@ -268,31 +339,6 @@ impl Core {
                 input.pipeline.watermark()
             }
         }
-    }
-
-    fn write_cut(&mut self, began: Micros, wall: Micros) -> Result<()> {
-        let sources = self
-            .feeds
-            .iter()
-            .map(|slot| SourceCut {
-                source: slot.feed.spec().name.clone(),
-                watermark: slot.feed.time().watermark(),
-                partitions: slot
-                    .feed
-                    .reader()
-                    .partitions()
-                    .iter()
-                    .zip(slot.feed.time().partitions())
-                    .map(|(p, t)| (p.place(), t.idle))
-                    .collect(),
-            })
-            .collect();
-        self.cuts.append(&Cut {
-            tick: self.version,
-            began,
-            wall,
-            sources,
-        })
     }
 
     /// Makes the version visible in all relations at once.
@@ -355,6 +401,7 @@ impl Core {
 
     /// Moves hot state into immutable runs (between ticks).
     pub fn flush(&mut self) -> Result<()> {
+        self.moved = true;
         self.views
             .iter_mut()
             .try_for_each(|(_, v)| v.pipeline.flush())

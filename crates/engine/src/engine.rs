@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::command::{Change, Command};
 use crate::core::{Core, Limits, Publication};
-use crate::cut::CutLog;
+use crate::journal::MemoryJournal;
 use crate::status::Status;
 
 /// Commands that wait for the engine.
@@ -30,32 +30,39 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// An engine that does nothing yet, and what is to be given to [`Engine::start`].
+    pub fn prepare(clock: Arc<dyn Clock>, limits: Limits) -> (Self, Idle) {
+        let (commands, received) = bounded(QUEUE);
+        let waker = Waker::default();
+        let journal = Box::new(MemoryJournal::default());
+        let core = Core::new(clock, journal, waker.clone(), limits);
+        let engine = Self {
+            commands,
+            waker,
+            published: core.published(),
+            thread: Mutex::new(None),
+        };
+        (engine, Idle { core, received })
+    }
+
     /// Starts the engine's thread.
     /// `on_end` is called once, on that thread, when it ends: with an error when nobody told it to.
     pub fn start(
-        clock: Arc<dyn Clock>,
-        cuts: Box<dyn CutLog>,
-        limits: Limits,
+        &self,
+        idle: Idle,
         on_end: impl FnOnce(Option<Error>) + Send + 'static,
-    ) -> Result<Self> {
-        let (commands, received) = bounded(QUEUE);
-        let waker = Waker::default();
-        let core = Core::new(clock, cuts, waker.clone(), limits);
-        let published = core.published();
-        let sleeper = waker.clone();
+    ) -> Result<()> {
+        let sleeper = self.waker.clone();
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
+                let Idle { core, received } = idle;
                 let ended = crate::panic::guarded(|| run(core, &received, &sleeper));
                 on_end(ended.err());
             })
             .map_err(|e| Error::internal(format!("the engine's thread did not start: {e}")))?;
-        Ok(Self {
-            commands,
-            waker,
-            published,
-            thread: Mutex::new(Some(thread)),
-        })
+        *self.thread.lock() = Some(thread);
+        Ok(())
     }
 
     /// Changes what runs, all at one tick. The receiver gets the version at which the changes can be seen.
@@ -93,6 +100,13 @@ impl Engine {
     }
 }
 
+/// An engine before it runs: what happened before can be run again on it.
+pub struct Idle {
+    /// Its state.
+    pub core: Core,
+    received: Receiver<Command>,
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
@@ -107,10 +121,11 @@ fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) -> Result<()
                 Command::Status(reply) => {
                     let _ = reply.send(core.status());
                 }
-                Command::Stop => return Ok(()),
+                Command::Stop => return core.keep_state(true),
             }
         }
         let step = core.step()?;
+        core.keep_state(false)?;
         if step.records >= core.limits.tick_records {
             continue;
         }

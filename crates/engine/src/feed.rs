@@ -1,5 +1,14 @@
 //! One read of one source: fetch, decode once, note event times, hand batches to every consumer.
 
+mod counts;
+mod journaled;
+mod saved;
+
+pub use counts::{FeedCounts, PartitionCounts};
+pub(crate) use journaled::Recorded;
+pub(crate) use saved::FeedState;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dataflow::connector::{
@@ -7,7 +16,7 @@ use dataflow::connector::{
 };
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::wake::Waker;
-use dataflow::{DeltaBatch, Error, Micros, Result, Slab, SqlState};
+use dataflow::{DeltaBatch, Error, Micros, Result, Slab, Watermark};
 use datafusion::arrow::array::{
     ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
 };
@@ -16,13 +25,15 @@ use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use formats::Decoder;
 
 use crate::aside::{Aside, AsideSpec};
+use crate::journal::{Event, FeedId, LoggedTime};
 use crate::view::Place;
 use crate::watermark::{SourceTime, TimeRules};
 
-/// Most records of one poll.
-const POLL_RECORDS: usize = 8192;
-/// Most payload bytes of one poll.
-const POLL_BYTES: usize = 8 << 20;
+/// The bounds of one poll.
+pub(crate) const POLL: PollLimits = PollLimits {
+    max_records: 8192,
+    max_bytes: 8 << 20,
+};
 
 /// Declares a source to the engine.
 #[derive(Clone, Debug)]
@@ -56,38 +67,24 @@ pub struct Consumer {
     pub schema: SchemaRef,
     /// Records below these offsets (by partition index) it has already.
     pub skip: Vec<i64>,
+    /// The same by the journal's numbers, for partitions that the reader has not found yet.
+    pub(crate) skip_numbers: Vec<i64>,
     /// Records that it is to leave out.
     pub without: Vec<Place>,
 }
 
-/// Counts of a feed since it began.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FeedCounts {
-    /// Records read.
-    pub records: u64,
-    /// Payload bytes read.
-    pub bytes: u64,
-    /// Records that could not be used.
-    pub bad: u64,
-    /// Records without a value.
-    pub tombstones: u64,
-}
-
-/// Counts of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PartitionCounts {
-    /// Records read.
-    pub records: u64,
-    /// Records that could not be used.
-    pub bad: u64,
-    /// What the last of them was.
-    pub last_bad: Option<String>,
-    /// Offset one past the last record read.
-    read_to: i64,
+/// What the clock says of a tick at work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    /// At the end of the tick before.
+    pub(crate) before: Micros,
+    /// At its beginning.
+    pub(crate) began: Micros,
 }
 
 /// A running read.
 pub struct Feed {
+    id: FeedId,
     spec: Arc<SourceSpec>,
     reader: Box<dyn SourceReader>,
     decoder: Box<dyn Decoder>,
@@ -100,9 +97,22 @@ pub struct Feed {
     pub consumers: Vec<Consumer>,
     counts: FeedCounts,
     partition_counts: Vec<PartitionCounts>,
-    /// The clock at the end of the last tick, as the cut has it.
-    last_wall: Micros,
     paused: Vec<bool>,
+    /// The partitions in the order in which the journal numbers them.
+    names: Vec<(Arc<str>, i32)>,
+    /// The number of each partition of the reader.
+    numbers: Vec<u32>,
+    /// Partitions that the journal is to be told of.
+    untold: Vec<Event>,
+    /// Records that were read before their turn when the journal was replayed.
+    ahead: VecDeque<Slab>,
+    /// Event times as the journal has them, by number of the partition.
+    noted: Vec<Option<LoggedTime>>,
+    noted_watermark: Watermark,
+    /// Where the reader was told to begin, by number of the partition.
+    starts: Vec<Position>,
+    /// What was counted before, by number of the partition.
+    known_counts: Vec<saved::SavedCounts>,
 }
 
 /// Rows for one consumer.
@@ -122,12 +132,13 @@ pub struct Delivery {
 }
 
 impl Feed {
-    /// Opens a read for `consumers` where the source's options say. The last tick ended at `wall`.
-    pub fn open(
+    /// Opens a read for `consumers` at `positions`, and of other partitions where the source's options say.
+    pub(crate) fn open(
+        id: FeedId,
         spec: Arc<SourceSpec>,
         consumers: Vec<Consumer>,
+        positions: Vec<Position>,
         waker: Waker,
-        wall: Micros,
     ) -> Result<Self> {
         let wanted = wanted_columns(&spec.schema, &consumers);
         let wants = if spec.factory.replays() {
@@ -139,17 +150,21 @@ impl Feed {
                 headers: true,
             }
         };
+        let name = |place: &Position| (Arc::clone(&place.topic), place.partition);
+        let names = positions.iter().map(name).collect();
+        let starts = positions.clone();
         let request = OpenRequest {
             schema: Arc::new(spec.schema.clone()),
             wants,
             bounded: false,
-            positions: Vec::new(),
+            positions,
             waker,
         };
         let reader = spec.factory.open(request)?;
         let decoder = decoder(&spec.schema, &wanted)?;
         let time = SourceTime::new(spec.time);
         Ok(Self {
+            id,
             spec,
             reader,
             decoder,
@@ -160,9 +175,21 @@ impl Feed {
             consumers,
             counts: FeedCounts::default(),
             partition_counts: Vec::new(),
-            last_wall: wall,
             paused: Vec::new(),
+            names,
+            numbers: Vec::new(),
+            untold: Vec::new(),
+            ahead: VecDeque::new(),
+            noted: Vec::new(),
+            noted_watermark: Watermark::MIN,
+            starts,
+            known_counts: Vec::new(),
         })
+    }
+
+    /// Its name in the journal.
+    pub(crate) fn id(&self) -> FeedId {
+        self.id
     }
 
     /// The source.
@@ -223,18 +250,35 @@ impl Feed {
         Ok(())
     }
 
-    /// Reads what is there, at most one slab. Says how many records came; deliveries go to `out`, bad records to `aside`.
+    /// Reads what is there, at most one slab. Says how many records came; deliveries go to `out`, bad records to `aside`,
+    /// and what the journal has to know to `events`.
     pub(crate) fn poll(
         &mut self,
-        wall: Micros,
+        clocks: Clocks,
+        out: &mut Vec<Delivery>,
+        aside: &mut Aside,
+        events: &mut Vec<Event>,
+    ) -> Result<usize> {
+        match self.ahead.pop_front() {
+            Some(slab) => self.slab = slab,
+            None => self.reader.poll(&mut self.slab, POLL)?,
+        }
+        self.number_partitions();
+        events.append(&mut self.untold);
+        if !self.slab.is_empty() {
+            events.push(self.read_event()?);
+        }
+        self.take_in(clocks, out, aside)
+    }
+
+    /// Decodes the slab and hands it on.
+    fn take_in(
+        &mut self,
+        clocks: Clocks,
         out: &mut Vec<Delivery>,
         aside: &mut Aside,
     ) -> Result<usize> {
-        let limits = PollLimits {
-            max_records: POLL_RECORDS,
-            max_bytes: POLL_BYTES,
-        };
-        self.reader.poll(&mut self.slab, limits)?;
+        let wall = clocks.began;
         self.slab.read_at = wall;
         let partitions = self.reader.partitions().len();
         self.time.grow(partitions, wall);
@@ -252,7 +296,7 @@ impl Feed {
         self.note_offsets(partition, id, aside);
         let mut decoded = self.decoder.decode(&self.slab, 0..records, id);
         if let (Some(ahead), Some(time)) = (self.spec.max_ahead, self.time_index()) {
-            refuse_future(&mut decoded, time, self.last_wall.saturating_add(ahead))?;
+            refuse_future(&mut decoded, time, clocks.before.saturating_add(ahead))?;
         }
         self.counts.tombstones += decoded.tombstones;
         let failure = self.note_bad(partition, &decoded);
@@ -289,24 +333,6 @@ impl Feed {
         Ok(records)
     }
 
-    /// Offsets that go back are those of a topic that was made anew: what was known of the old one's is forgotten.
-    fn note_offsets(&mut self, partition: usize, id: i32, aside: &mut Aside) {
-        let (Some(first), Some(last)) = (self.slab.offsets.first(), self.slab.offsets.last())
-        else {
-            return;
-        };
-        let read_to = &mut self.partition_counts[partition].read_to;
-        if first < read_to {
-            aside.forget(&self.slab.topic, id);
-            for consumer in &mut self.consumers {
-                if let Some(skip) = consumer.skip.get_mut(partition) {
-                    *skip = 0;
-                }
-            }
-        }
-        *read_to = last + 1;
-    }
-
     fn event_times<'a>(
         &self,
         batch: &'a RecordBatch,
@@ -318,25 +344,6 @@ impl Feed {
     fn time_index(&self) -> Option<usize> {
         let time = self.spec.schema.watermark.as_ref()?.column;
         self.wanted.iter().position(|c| *c == time)
-    }
-
-    /// Counts bad records; gives the error when they must fail the views.
-    fn note_bad(&mut self, partition: usize, decoded: &formats::Decoded) -> Option<Error> {
-        let (first, last) = (decoded.bad.first()?, decoded.bad.last()?);
-        self.counts.bad += decoded.bad.len() as u64;
-        self.partition_counts[partition].bad += decoded.bad.len() as u64;
-        let (topic, id) = (&self.slab.topic, self.reader.partitions()[partition].id);
-        let text = |bad: &formats::BadRecord| {
-            let offset = self.slab.offsets[bad.row as usize];
-            let place = format!("{topic} partition {id} offset {offset}");
-            format!("{}: {} ({place})", bad.reason.code(), bad.message)
-        };
-        let failure = self.spec.fail_on_bad.then(|| {
-            let message = format!("bad record: {}", text(first));
-            Error::new(SqlState::INVALID_TEXT, message)
-        });
-        self.partition_counts[partition].last_bad = Some(text(last));
-        failure
     }
 
     fn highest(&self, batch: &RecordBatch) -> Option<Micros> {
@@ -390,7 +397,6 @@ impl Feed {
         let finished = partitions.iter().enumerate().filter(|(_, p)| p.finished());
         finished.for_each(|(at, _)| self.time.finish(at));
         self.time.advance(wall, |i| partitions[i].at_end);
-        self.last_wall = wall;
         let ahead = self.time.too_far_ahead(|i| partitions[i].at_end);
         self.paused.resize(ahead.len(), false);
         for (partition, ahead) in ahead.into_iter().enumerate() {

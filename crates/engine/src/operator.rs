@@ -4,6 +4,8 @@ use dataflow::{DeltaBatch, Micros, Result, Watermark};
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
 
+use crate::state::saved::Saved;
+
 /// Rows that came when every window they belong to had closed.
 #[derive(Clone, Debug)]
 pub struct Late {
@@ -138,6 +140,12 @@ pub trait Operator: Send {
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// Puts all that it holds into `saved`; called after [`Operator::flush`], between ticks.
+    fn save(&self, saved: &mut Saved) -> Result<()>;
+
+    /// Takes what [`Operator::save`] has put; called before anything came.
+    fn load(&mut self, saved: &mut Saved) -> Result<()>;
 
     /// Whether something waits for time to pass, so that ticks are needed without new rows.
     fn waits(&self) -> bool {

@@ -8,6 +8,7 @@ use plan::{Node, Op, RelationKind};
 
 use crate::build::{Tables, operator};
 use crate::operator::{Counters, Late, Operator, Out, Tick};
+use crate::state::saved::{Saved, wrong};
 
 /// Where a node's rows go: the parent's index and input port; `None` at the root.
 type Target = Option<(usize, usize)>;
@@ -213,6 +214,34 @@ impl Pipeline {
     /// Moves hot state into runs.
     pub fn flush(&mut self) -> Result<()> {
         self.steps.iter_mut().try_for_each(|s| s.operator.flush())
+    }
+
+    /// Puts the state of all operators, which has been flushed.
+    pub fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.number(self.root_leaf_watermark.0);
+        saved.count(self.steps.len());
+        for step in &self.steps {
+            saved.number(step.watermark.0);
+            step.operator.save(saved)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what [`Pipeline::save`] of the same plan has put.
+    pub fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.root_leaf_watermark = saved.take_watermark()?;
+        if saved.take_count()? != self.steps.len() {
+            return Err(wrong("as many operators", None::<()>));
+        }
+        for step in &mut self.steps {
+            step.watermark = saved.take_watermark()?;
+            step.operator.load(saved)?;
+        }
+        if saved.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong("the end", None::<()>))
+        }
     }
 
     /// Counters of all operators together.

@@ -1,5 +1,6 @@
 //! The rows of a view or table, by version, for snapshots and for followers.
 
+mod saved;
 mod updating;
 
 use std::collections::VecDeque;
@@ -143,13 +144,7 @@ impl Store {
         for batch in batches {
             inner.changed_at = version;
             inner.add(&batch, &self.options)?;
-            let bytes = batch.rows.get_array_memory_size();
-            inner.log_bytes += bytes;
-            inner.log.push_back(LogEntry {
-                version,
-                batch,
-                bytes,
-            });
+            inner.push(version, batch);
         }
         inner.trim_log(self.options.log_bytes);
         if let (Some((column, keep)), Some(watermark)) = (self.options.retention, watermark) {
@@ -278,6 +273,11 @@ impl Store {
         })
     }
 
+    /// Changes at or below this version are not kept any more.
+    pub fn forgotten(&self) -> u64 {
+        self.inner.lock().forgotten
+    }
+
     /// Rows in the log after `version`: how far a follower is behind.
     pub fn backlog(&self, version: u64) -> usize {
         let inner = self.inner.lock();
@@ -323,6 +323,16 @@ impl Inner {
             Rows::Append(runs) => append(runs, batch, options),
             Rows::Updating(rows) => rows.add(batch),
         }
+    }
+
+    fn push(&mut self, version: u64, batch: DeltaBatch) {
+        let bytes = batch.rows.get_array_memory_size();
+        self.log_bytes += bytes;
+        self.log.push_back(LogEntry {
+            version,
+            batch,
+            bytes,
+        });
     }
 
     fn forget_first(&mut self) {

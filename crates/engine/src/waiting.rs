@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dataflow::{Micros, Watermark};
+use dataflow::{Micros, Result, Watermark};
+
+use crate::state::saved::Saved;
 
 /// Things by time, and the watermark that they wait for.
 pub struct Waiting<T> {
@@ -67,6 +69,41 @@ impl<T> Waiting<T> {
             passed.push(first.remove());
         }
         passed
+    }
+
+    /// All that waits, by time, for change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Micros, &mut T)> {
+        self.by_time.iter_mut()
+    }
+
+    /// Puts the watermark and what waits, each as `put` does.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    pub fn save(
+        &self,
+        saved: &mut Saved,
+        put: impl Fn(&T, &mut Saved) -> Result<()>,
+    ) -> Result<()> {
+        saved.number(self.watermark.0);
+        saved.numbers(self.by_time.keys().copied());
+        self.by_time.values().try_for_each(|held| put(held, saved))
+    }
+
+    /// Takes what [`Waiting::save`] has put, each as `take` does.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn load(
+        &mut self,
+        saved: &mut Saved,
+        mut take: impl FnMut(&mut Saved) -> Result<T>,
+    ) -> Result<()> {
+        self.watermark = saved.take_watermark()?;
+        for at in saved.take_numbers()? {
+            self.by_time.insert(at, take(saved)?);
+        }
+        Ok(())
     }
 
     /// The earliest time that something waits for.

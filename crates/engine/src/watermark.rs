@@ -3,6 +3,7 @@
 use dataflow::{Micros, Watermark};
 
 use crate::faults::{self, Fault};
+use crate::journal::LoggedTime;
 
 /// Event time of one partition.
 #[derive(Clone, Debug)]
@@ -72,6 +73,17 @@ impl SourceTime {
         time.last_row = wall;
         time.fresh = true;
         time.idle = false;
+    }
+
+    /// Event time of a partition as the journal has it.
+    pub(crate) fn set(&mut self, partition: usize, to: &LoggedTime) {
+        self.partitions[partition] = PartitionTime {
+            highest: to.highest,
+            last_row: to.last_row,
+            fresh: false,
+            idle: to.idle,
+            finished: to.finished,
+        };
     }
 
     /// A partition of a bounded source has been read to its stop: it holds nobody any more.

@@ -264,6 +264,8 @@ pub struct Subscribe {
     pub snapshot: bool,
     /// Send progress rows (default false).
     pub progress: bool,
+    /// `AS OF version`: go on after it.
+    pub as_of: Option<(u64, Option<Location>)>,
     /// `EMIT …` and `ALLOW LATENESS …` of a subscribed query.
     pub emission: Emission,
     /// Where the target begins.

@@ -24,6 +24,11 @@ impl Direct {
         }
     }
 
+    /// Whether a transaction block is open.
+    pub(super) fn is_in_block(&self) -> bool {
+        self.client.is_in_block()
+    }
+
     /// Carries out `ADVANCE CLOCK 2 days`, which is no SQL but a word to this runner; says whether it was that.
     fn advance_clock(&self, sql: &str) -> bool {
         let Some(by) = sql.trim().strip_prefix("ADVANCE CLOCK ") else {

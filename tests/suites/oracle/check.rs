@@ -11,7 +11,7 @@ use super::batch::{Batch, Log};
 use super::bounded;
 use super::carried::{Carried, Over};
 use super::case::{Below, Case, Looks, View, What, first_sql, top_sql};
-use super::compare::{Rows, Subscriber, difference, line, rows_of};
+use super::compare::{Rows, Subscriber, difference, lines};
 use super::counts;
 use super::drive::{self, Job};
 use super::model::{Placed, Sessions, corrects, late_times, open_spans, spread};
@@ -184,6 +184,9 @@ impl Case {
             ),
             ("a subscriber that came in the middle", run.subscribed),
             ("a view that came later", self.join_after.is_some()),
+            ("a crash", run.crashed > 0),
+            ("several crashes", run.crashed > 1),
+            ("a checkpoint taken", run.taken > 0),
         ];
         let has = has.iter().filter(|(_, has)| *has).map(|(form, _)| *form);
         Facts {
@@ -391,20 +394,8 @@ impl Case {
     /// The same cuts give the same changes, bit by bit.
     fn check_replay(&self, world: &World, run: &Run) -> Result<(), String> {
         let again = self.run(world)?;
-        let lines =
-            |outcome: &Outcome| -> Result<Vec<String>, String> {
-                let mut lines = Vec::new();
-                for (version, batch) in &outcome.log {
-                    let rows: Rows = rows_of(std::slice::from_ref(&batch.rows))?;
-                    let shown = rows.iter().enumerate();
-                    lines.extend(shown.map(|(at, row)| {
-                        format!("{version} {} {}", batch.weights.get(at), line(row))
-                    }));
-                }
-                Ok(lines)
-            };
         for (first, second) in run.views.iter().zip(&again.views) {
-            let (first, second) = (lines(first)?, lines(second)?);
+            let (first, second) = (lines(&first.log)?, lines(&second.log)?);
             if first != second {
                 let at = first
                     .iter()

@@ -130,6 +130,19 @@ pub(super) fn line(row: &[Value]) -> String {
         .join(" | ")
 }
 
+/// Changes with their versions, one line a row.
+pub(super) fn lines(log: &[(u64, DeltaBatch)]) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    for (version, batch) in log {
+        let rows = rows_of(std::slice::from_ref(&batch.rows))?;
+        let rows = rows.iter().enumerate();
+        lines.extend(
+            rows.map(|(at, row)| format!("{version} {} {}", batch.weights.get(at), line(row))),
+        );
+    }
+    Ok(lines)
+}
+
 /// The rows of batches.
 pub(super) fn rows_of(batches: &[RecordBatch]) -> Result<Rows, String> {
     let mut rows = Vec::new();

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use dataflow::time::{MILLI, MINUTE, SECOND};
 use dataflow::wake::Waker;
-use dataflow::{Clock, ManualClock, Watermark};
+use dataflow::{Clock, DeltaBatch, ManualClock, Watermark};
 use datafusion::execution::SessionState;
+use engine::journal::{Event, Logged, from_ipc};
 use engine::status::ViewStatus;
-use engine::{Change, Core, Cut, CutLog, Limits, Store, ViewState};
+use engine::{Change, Core, Entry, Journal, Limits, Starts, State, Store, ViewState};
 use parking_lot::Mutex;
 
 use super::case::Looks;
-use super::compare::{Rows, Subscriber, difference, rows_of};
+use super::compare::{Rows, Subscriber, difference, lines, rows_of};
 use super::model::Model;
 use super::outcome::{Look, Outcome, Run, late_times, places};
 use super::planning::Objects;
@@ -23,6 +24,9 @@ use super::window::DAY;
 
 /// Ticks beyond which a case is taken to hang.
 const MAX_TICKS: usize = 20_000;
+
+/// Most crashes of a case.
+const MAX_CRASHES: usize = 3;
 
 /// How a case is run.
 pub(super) struct Job<'a> {
@@ -38,11 +42,13 @@ pub(super) struct Job<'a> {
 }
 
 #[derive(Clone, Default)]
-struct Cuts(Arc<Mutex<Vec<Cut>>>);
+struct Entries(Arc<Mutex<Vec<Entry>>>);
 
-impl CutLog for Cuts {
-    fn append(&mut self, cut: &Cut) -> dataflow::Result<()> {
-        self.0.lock().push(cut.clone());
+impl Journal for Entries {
+    fn append(&mut self, entry: &Entry) -> dataflow::Result<()> {
+        // As bytes, as a file would have it.
+        let bytes = entry.to_bytes()?;
+        self.0.lock().push(Entry::from_bytes(&bytes)?);
         Ok(())
     }
 }
@@ -52,7 +58,17 @@ struct Driver<'a> {
     clock: ManualClock,
     broker: Arc<Mutex<Broker>>,
     stream: Arc<Stream>,
-    cuts: Cuts,
+    journal: Entries,
+    limits: Limits,
+    /// Percent of ticks after which the engine crashes.
+    crashes: usize,
+    crashed: usize,
+    /// The newest checkpoint as bytes, and how many entries of the journal are before it.
+    checkpoint: Option<(usize, Vec<u8>)>,
+    /// Crashes after which a checkpoint was taken.
+    taken: usize,
+    /// Of each view the changes that its store does not have, because a checkpoint was taken.
+    earlier: Vec<Vec<(u64, DeltaBatch)>>,
     model: Model,
     random: Random,
     objects: Objects<'a>,
@@ -92,19 +108,25 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
         join_records: *random.pick(&[0, 3, 10_000]),
         ..Limits::default()
     };
-    let cuts = Cuts::default();
+    let journal = Entries::default();
     let timer: Arc<dyn Clock> = Arc::new(clock.clone());
     let total = stream.order.len() as i64;
     let partitions_came = broker.lock().known < stream.partitions.len();
     let mut driver = Driver {
         subscribe_after: random.between(0, total),
-        core: Core::new(timer, Box::new(cuts.clone()), Waker::default(), limits),
+        core: Core::new(timer, Box::new(journal.clone()), Waker::default(), limits),
         model: Model::new(&stream),
         read: vec![0; stream.partitions.len()],
         clock,
         broker,
         stream,
-        cuts,
+        journal,
+        limits,
+        crashes: *random.pick(&[0, 0, 0, 0, 0, 0, 1, 4]),
+        crashed: 0,
+        checkpoint: None,
+        taken: 0,
+        earlier: Vec::new(),
         random,
         objects: Objects::new(state),
         stores: Vec::new(),
@@ -122,6 +144,27 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
     driver.finish(job)
 }
 
+/// Stands for the statement that makes the small table.
+const TABLE: &str = "CREATE TABLE t";
+
+fn statement(text: &str) -> Change {
+    Change::Statement {
+        text: text.to_owned(),
+        at: 0,
+    }
+}
+
+/// All changes of a store, each with its version, after those that it does not have.
+fn whole_log(
+    earlier: Option<&Vec<(u64, DeltaBatch)>>,
+    store: &Store,
+) -> Result<Vec<(u64, DeltaBatch)>, String> {
+    let mut log = earlier.cloned().unwrap_or_default();
+    let kept = store.changes_after(store.forgotten(), usize::MAX);
+    log.extend(kept.map_err(text)?.batches);
+    Ok(log)
+}
+
 fn text(error: impl std::fmt::Debug) -> String {
     format!("{error:?}")
 }
@@ -129,15 +172,17 @@ fn text(error: impl std::fmt::Debug) -> String {
 impl Driver<'_> {
     fn create(&mut self, job: &Job<'_>) -> Result<(), String> {
         if let Some(table) = job.table {
-            self.apply(Objects::table(&table.first).map_err(text)?)?;
+            let mut changes = vec![statement(TABLE)];
+            changes.extend(Objects::table(&table.first).map_err(text)?);
+            self.apply(changes)?;
             self.note_table(&table.first);
         }
         let brokers = Brokers(Arc::clone(&self.broker));
         let source = self.objects.source(&job.source, &brokers, &self.stream);
-        let mut changes = vec![source.map_err(text)?];
+        let mut changes = vec![statement(&job.source), source.map_err(text)?];
         let at_once = job.views.len() - usize::from(job.join_after.is_some());
         for (view, _) in &job.views[..at_once] {
-            changes.push(self.plan(view)?);
+            changes.extend(self.plan(view)?);
         }
         self.apply(changes)
     }
@@ -151,13 +196,13 @@ impl Driver<'_> {
         self.model.table.extend(ids);
     }
 
-    fn plan(&mut self, view: &str) -> Result<Change, String> {
+    fn plan(&mut self, view: &str) -> Result<[Change; 2], String> {
         let (change, store) = self
             .objects
             .view(view)
             .map_err(|e| format!("{e:?}\n{view}"))?;
         self.stores.push(store);
-        Ok(change)
+        Ok([statement(view), change])
     }
 
     fn apply(&mut self, changes: Vec<Change>) -> Result<(), String> {
@@ -191,14 +236,17 @@ impl Driver<'_> {
             self.clock.advance(pause);
             self.tick()?;
             self.look_if_due(job)?;
+            if self.crashed < MAX_CRASHES && self.random.chance(self.crashes) {
+                self.crash(job)?;
+            }
             let read: i64 = self.read.iter().sum();
             if let (Some((view, _)), true) = (
                 job.views.last(),
                 join_after.is_some_and(|after| read >= after),
             ) {
                 join_after = None;
-                let change = self.plan(view)?;
-                self.apply(vec![change])?;
+                let changes = self.plan(view)?;
+                self.apply(changes.into())?;
             }
             if let Some(table) = more.filter(|t| read >= t.more_after) {
                 more = None;
@@ -207,8 +255,8 @@ impl Driver<'_> {
             }
         }
         if let (Some((view, _)), true) = (job.views.last(), join_after.is_some()) {
-            let change = self.plan(view)?;
-            self.apply(vec![change])?;
+            let changes = self.plan(view)?;
+            self.apply(changes.into())?;
         }
         Ok(())
     }
@@ -271,6 +319,9 @@ impl Driver<'_> {
         if !self.ending && self.random.chance(15) {
             self.core.flush().map_err(text)?;
         }
+        if !self.ending && self.crashes > 0 && self.random.chance(10) {
+            self.keep_state()?;
+        }
         let broker = self.broker.lock();
         for delivery in &broker.deliveries {
             self.read[delivery.partition] = delivery.offsets.end;
@@ -305,29 +356,137 @@ impl Driver<'_> {
                 self.model.tick, source.watermark
             ));
         }
-        let cuts = self.cuts.0.lock();
-        let Some(cut) = cuts
-            .last()
-            .and_then(|c| c.sources.first())
-            .filter(|_| published)
-        else {
+        if !published {
             return Ok(());
-        };
-        let positions = self.read.iter().zip(&expected).zip(0..);
-        let positions: Vec<(i32, i64, bool)> = positions
-            .map(|((read, idle), p)| (p, *read, *idle))
+        }
+        let journal = self.journal.0.lock();
+        let last = journal.last().ok_or("a version without an entry")?;
+        let reads = last.events.iter().filter_map(|event| match event {
+            Event::Read { feed: 0, to, .. } => Some(*to),
+            _ => None,
+        });
+        let expected: Vec<i64> = self
+            .broker
+            .lock()
+            .deliveries
+            .iter()
+            .map(|d| d.offsets.end)
             .collect();
-        let given = cut.partitions.iter();
-        let given: Vec<(i32, i64, bool)> = given
-            .map(|(place, idle)| (place.partition, place.offset, *idle))
-            .collect();
-        if cut.watermark != watermark || given != positions {
+        let reads: Vec<i64> = reads.collect();
+        let told = last.times.iter().find(|time| time.feed == 0);
+        if reads != expected || told.is_some_and(|t| t.watermark != self.model.watermark) {
             return Err(format!(
-                "tick {}: the cut is {cut:?}, expected {positions:?}",
+                "tick {}: the journal has {last:?}, expected reads to {expected:?}",
                 self.model.tick
             ));
         }
         Ok(())
+    }
+
+    /// Makes a checkpoint.
+    fn keep_state(&mut self) -> Result<(), String> {
+        if let Some(state) = self.core.save().map_err(text)? {
+            let bytes = rmp_serde::to_vec(&state).map_err(text)?;
+            self.checkpoint = Some((self.journal.0.lock().len(), bytes));
+        }
+        Ok(())
+    }
+
+    /// Ends the engine and everything it holds, and has another one take the newest checkpoint, if there is one and chance
+    /// wants it, and run the journal again. It must give the same changes in the same versions.
+    fn crash(&mut self, job: &Job<'_>) -> Result<(), String> {
+        self.follow(job)?;
+        let timer: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let journal = Box::new(self.journal.clone());
+        self.core = Core::new(timer, journal, Waker::default(), self.limits);
+        let before = std::mem::take(&mut self.stores);
+        let earlier = std::mem::take(&mut self.earlier);
+        self.objects = Objects::new(self.objects.state);
+        self.broker.lock().forget_readers();
+        let entries = self.journal.0.lock().clone();
+        let takes = self.random.chance(70);
+        let checkpoint = self.checkpoint.clone().filter(|_| takes);
+        let from = checkpoint.as_ref().map_or(0, |(from, _)| *from);
+        let mut starts = Starts::default();
+        entries[from..].iter().for_each(|entry| starts.note(entry));
+        self.core.begin_replay(starts, Arc::default());
+        if let Some((_, bytes)) = checkpoint {
+            self.take(&bytes, &entries[..from], job)?;
+            self.taken += 1;
+        }
+        for entry in &entries[from..] {
+            self.core.before_tick_again(entry).map_err(text)?;
+            for logged in &entry.changes {
+                let changes = self.changes_again(logged, job)?;
+                self.core.change_again(changes).map_err(text)?;
+            }
+            self.core.tick_again(entry).map_err(text)?;
+        }
+        self.core.end_replay();
+        self.crashed += 1;
+        for (at, (store, (sql, _))) in before.iter().zip(&job.views).enumerate() {
+            let log = whole_log(earlier.get(at), store)?;
+            let forgotten = self.stores[at].forgotten();
+            let (old, new) = log.into_iter().partition(|(v, _)| *v <= forgotten);
+            self.earlier.push(old);
+            let again = whole_log(None, &self.stores[at])?;
+            self.compare(&lines(&new)?, &lines(&again)?, sql)?;
+            let rows = |store: &Store| rows_of(&store.snapshot().map_err(text)?);
+            if let Some(wrong) = difference(rows(&self.stores[at])?, rows(store)?) {
+                return Err(format!("after a crash other rows: {wrong}\n  {sql}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a checkpoint.
+    fn take(&mut self, bytes: &[u8], entries: &[Entry], job: &Job<'_>) -> Result<(), String> {
+        let changes = entries.iter().flat_map(|entry| &entry.changes);
+        let statements = changes.filter(|c| matches!(c, Logged::Statement { .. }));
+        for statement in statements.cloned().collect::<Vec<_>>() {
+            let changes = self.changes_again(&statement, job)?;
+            self.core.change_again(changes).map_err(text)?;
+        }
+        let state: State = rmp_serde::from_slice(bytes).map_err(text)?;
+        self.core.load(state).map_err(text)
+    }
+
+    fn compare(&self, before: &[String], after: &[String], sql: &str) -> Result<(), String> {
+        if before == after {
+            return Ok(());
+        }
+        let at = before.iter().zip(after).position(|(a, b)| a != b);
+        let at = at.unwrap_or(before.len().min(after.len()));
+        Err(format!(
+            "tick {}: after a crash change {at} is {:?}, and was {:?}\n  {sql}",
+            self.model.tick,
+            after.get(at),
+            before.get(at)
+        ))
+    }
+
+    fn changes_again(&mut self, logged: &Logged, job: &Job<'_>) -> Result<Vec<Change>, String> {
+        Ok(match logged {
+            Logged::Statement { text: sql, .. } if sql == TABLE => {
+                // Its rows are in the journal.
+                Objects::table(&[])
+                    .map_err(text)?
+                    .into_iter()
+                    .take(1)
+                    .collect()
+            }
+            Logged::Statement { text: sql, .. } if *sql == job.source => {
+                let brokers = Brokers(Arc::clone(&self.broker));
+                let source = self.objects.source(sql, &brokers, &self.stream);
+                vec![source.map_err(text)?]
+            }
+            Logged::Statement { text: sql, .. } => self.plan(sql)?.into(),
+            Logged::Insert { table, rows } => vec![Change::Insert {
+                table: table.clone(),
+                rows: from_ipc(&rows.0).map_err(text)?,
+            }],
+            Logged::AdvanceWatermark { .. } => return Err("nobody moved a watermark".to_owned()),
+        })
     }
 
     fn look_if_due(&mut self, job: &Job<'_>) -> Result<(), String> {
@@ -351,16 +510,26 @@ impl Driver<'_> {
 
     /// Looks at all views, and lets the subscribers follow up to here.
     fn look(&mut self, job: &Job<'_>) -> Result<(), String> {
+        self.follow(job)?;
         let snapshot = |s: &Arc<Store>| rows_of(&s.snapshot().map_err(text)?);
         let views: Vec<Rows> = self.stores.iter().map(snapshot).collect::<Result<_, _>>()?;
+        self.looks.push(Look {
+            tick: self.model.tick,
+            watermark: self.model.watermark,
+            views,
+        });
+        Ok(())
+    }
+
+    /// Lets the subscribers follow up to here: they must then have the rows of their views.
+    fn follow(&mut self, job: &Job<'_>) -> Result<(), String> {
         let followers = self.subscribers.iter_mut().zip(&self.stores);
-        for (((subscriber, version), store), (rows, (sql, distinct))) in
-            followers.zip(views.iter().zip(&job.views))
-        {
+        for (((subscriber, version), store), (sql, distinct)) in followers.zip(&job.views) {
+            let rows = rows_of(&store.snapshot().map_err(text)?)?;
             let changes = store.changes_after(*version, usize::MAX).map_err(text)?;
             *version = changes.version;
             let followed = subscriber.follow(&changes.batches, *distinct);
-            let wrong = followed.map(|()| difference(subscriber.rows(), rows.clone()));
+            let wrong = followed.map(|()| difference(subscriber.rows(), rows));
             if let Some(wrong) = wrong.unwrap_or_else(Some) {
                 return Err(format!(
                     "tick {}: a subscriber has other rows than the view: {wrong}\n  {sql}",
@@ -368,11 +537,6 @@ impl Driver<'_> {
                 ));
             }
         }
-        self.looks.push(Look {
-            tick: self.model.tick,
-            watermark: self.model.watermark,
-            views,
-        });
         Ok(())
     }
 
@@ -382,13 +546,15 @@ impl Driver<'_> {
         let mut late_of = late_times(&late.snapshot().map_err(text)?);
         let mut views = Vec::new();
         let sqls = job.views.iter().map(|(sql, _)| sql);
-        for ((store, status), sql) in self.stores.iter().zip(status.views).zip(sqls) {
+        for (at, ((store, status), sql)) in
+            self.stores.iter().zip(status.views).zip(sqls).enumerate()
+        {
             if status.state != ViewState::Running {
                 return Err(format!("view {} is {:?}\n{sql}", status.name, status.state));
             }
             views.push(Outcome {
                 rows: rows_of(&store.snapshot().map_err(text)?)?,
-                log: store.changes_after(0, usize::MAX).map_err(text)?.batches,
+                log: whole_log(self.earlier.get(at), store)?,
                 late: late_of.remove(&status.name).unwrap_or_default(),
                 status,
             });
@@ -408,6 +574,8 @@ impl Driver<'_> {
                 && self.subscribe_after < self.stream.order.len() as i64,
             tick_records: self.tick_records,
             partitions_came: self.partitions_came,
+            crashed: self.crashed,
+            taken: self.taken,
             bad: places(&errors.snapshot().map_err(text)?),
         })
     }

@@ -44,6 +44,10 @@ pub(super) struct Run {
     pub(super) tick_records: usize,
     /// Not all partitions were there from the beginning.
     pub(super) partitions_came: bool,
+    /// How often the engine crashed.
+    pub(super) crashed: usize,
+    /// How often a checkpoint was taken then.
+    pub(super) taken: usize,
 }
 
 /// Event times of late rows by view.

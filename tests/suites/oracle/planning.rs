@@ -33,7 +33,7 @@ fn aside(schema: SchemaRef) -> Result<Arc<Store>> {
 
 /// What exists in one case.
 pub(super) struct Objects<'a> {
-    state: &'a SessionState,
+    pub(super) state: &'a SessionState,
     source: Option<Arc<SourceSpec>>,
     views: BTreeMap<String, View>,
 }

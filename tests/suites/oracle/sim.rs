@@ -61,6 +61,11 @@ impl Broker {
         }
     }
 
+    /// Readers are gone; the next one is the first.
+    pub(super) fn forget_readers(&mut self) {
+        self.readers = 0;
+    }
+
     /// Whether everything that has been written to known partitions has been handed over, and how many records are left.
     pub(super) fn backlog(&self, read: &[i64]) -> i64 {
         self.written.iter().zip(read).map(|(w, r)| w - r).sum()
@@ -78,12 +83,13 @@ impl std::fmt::Debug for Brokers {
 }
 
 impl SourceFactory for Brokers {
-    fn open(&self, _request: OpenRequest) -> Result<Box<dyn SourceReader>> {
+    fn open(&self, request: OpenRequest) -> Result<Box<dyn SourceReader>> {
         let mut broker = self.0.lock();
         broker.readers += 1;
         Ok(Box::new(Reader {
             first: broker.readers == 1,
             partitions: Vec::new(),
+            positions: request.positions,
             paused: Vec::new(),
             broker: Arc::clone(&self.0),
         }))
@@ -97,6 +103,8 @@ impl SourceFactory for Brokers {
 struct Reader {
     broker: Arc<Mutex<Broker>>,
     partitions: Vec<Partition>,
+    /// Where it begins, if not at the beginning.
+    positions: Vec<Position>,
     /// Partitions that the engine wants nothing of.
     paused: Vec<bool>,
     first: bool,
@@ -106,10 +114,12 @@ impl Reader {
     fn look(&mut self, broker: &mut Broker) {
         self.paused.resize(broker.known, false);
         while self.partitions.len() < broker.known {
+            let id = self.partitions.len() as i32;
+            let given = self.positions.iter().find(|p| p.partition == id);
             self.partitions.push(Partition {
                 topic: "clicks".into(),
-                id: self.partitions.len() as i32,
-                position: 0,
+                id,
+                position: given.map_or(0, |p| p.offset),
                 end: 0,
                 at_end: false,
                 stop: None,

@@ -32,7 +32,7 @@ fn help_is_data_and_names_the_commands() {
 
 #[test]
 fn what_makes_no_sense_has_exit_code_2_and_says_why() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&[], "Usage: clickmill <COMMAND>"),
         (&["dmeo"], "similar subcommand exists: 'demo'"),
         (&["demo", "--rat", "5"], "similar argument exists: '--rate'"),
@@ -43,9 +43,10 @@ fn what_makes_no_sense_has_exit_code_2_and_says_why() {
             &["produce", "--mix", "views=1"],
             "there are page_view, click",
         ),
+        (&["serve", "--no-sync"], "--data-dir <DIR>"),
         (
-            &["serve", "--data-dir", "d"],
-            "not supported yet: state is kept in memory",
+            &["serve", "--data-dir", "d", "--checkpoint-interval", "0"],
+            "it is not a number and a unit",
         ),
         (&["serve", "--pg-host", "0.0.0.0"], "--trust-remote"),
     ];

@@ -36,6 +36,7 @@ impl Session {
             &infer.connector,
             infer.options.clone(),
             &Encoding::Json,
+            self.shared.clock.now(),
         )?;
         let (create, now) = (infer.clone(), self.shared.clock.now());
         let work = tokio::task::spawn_blocking(move || crate::infer::write(&create, &factory, now));

@@ -10,14 +10,42 @@ use plan::RelationKind;
 
 use super::{Core, FeedSlot, Table, project};
 use crate::command::Change;
-use crate::feed::{Consumer, Feed};
+use crate::feed::{Consumer, Feed, SourceSpec};
+use crate::journal::{Event, Logged};
 use crate::pipeline::{Leaf, Pipeline};
 use crate::view::{View, ViewSpec, ViewState};
 
 impl Core {
-    pub(super) fn change(&mut self, change: Change) -> Result<()> {
+    /// Makes changes, all or none of those that make something.
+    pub(super) fn apply_all(&mut self, changes: Vec<Change>) -> Result<()> {
+        let logged = changes.iter().map(Logged::of).collect::<Result<Vec<_>>>()?;
+        let mut made: Vec<String> = Vec::new();
+        for change in changes {
+            let name = change.makes().map(str::to_owned);
+            if let Err(error) = self.change(change) {
+                while let Some(name) = made.pop() {
+                    self.drop_relation(&name)?;
+                }
+                return Err(error);
+            }
+            made.extend(name);
+        }
+        self.logged.extend(logged.into_iter().flatten());
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) -> Result<()> {
         match change {
-            Change::CreateSource(spec) | Change::AlterSource(spec) => {
+            Change::Statement { .. } => Ok(()),
+            Change::CreateSource(spec) => {
+                self.definitions
+                    .insert(spec.name.clone(), vec![Arc::clone(&spec)]);
+                self.sources.insert(spec.name.clone(), spec);
+                Ok(())
+            }
+            Change::AlterSource(spec) => {
+                let definitions = self.definitions.entry(spec.name.clone()).or_default();
+                definitions.push(Arc::clone(&spec));
                 self.sources.insert(spec.name.clone(), spec);
                 Ok(())
             }
@@ -158,50 +186,87 @@ impl Core {
 
     /// Connects a leaf to its source: to the shared read when that has not begun, else to a read of its own.
     pub(super) fn attach(&mut self, view: u64, leaf_at: usize, leaf: Leaf) -> Result<()> {
+        if self.replay.is_some() {
+            // The journal says to which.
+            return Ok(());
+        }
         let spec = self.sources.get(&leaf.relation).cloned().ok_or_else(|| {
             Error::new(
                 SqlState::UNDEFINED_TABLE,
                 format!("source \"{}\" does not exist", leaf.relation),
             )
         })?;
-        let without = self
-            .views
-            .iter()
-            .find(|(id, _)| *id == view)
-            .map_or_else(Vec::new, |(_, v)| v.skipped.clone());
-        let consumer = Consumer {
+        let consumer = self.consumer(view, leaf_at, leaf);
+        let is_shared = |f: &FeedSlot| f.shared && !f.failed && Arc::ptr_eq(f.feed.spec(), &spec);
+        if let Some(at) = self.feeds.iter().position(is_shared) {
+            let feed = &mut self.feeds[at].feed;
+            let is_early = feed.counts().records == 0 || !spec.factory.replays();
+            if is_early && feed.can_serve(&consumer.columns) {
+                feed.add(consumer)?;
+                self.note_attached(view, leaf_at, at);
+                return Ok(());
+            }
+            self.set_state(view, ViewState::CatchingUp);
+            self.open(spec, consumer, false)
+        } else {
+            self.open(spec, consumer, true)
+        }
+    }
+
+    pub(super) fn consumer(&self, view: u64, leaf_at: usize, leaf: Leaf) -> Consumer {
+        let own = self.views.iter().find(|(id, _)| *id == view);
+        Consumer {
             view,
             leaf: leaf_at,
             columns: leaf.columns,
             schema: leaf.schema,
             skip: Vec::new(),
-            without,
-        };
-        let shared = self
-            .feeds
-            .iter_mut()
-            .find(|f| f.shared && !f.failed && Arc::ptr_eq(f.feed.spec(), &spec));
-        if let Some(slot) = shared {
-            let is_early = slot.feed.counts().records == 0 || !spec.factory.replays();
-            if is_early && slot.feed.can_serve(&consumer.columns) {
-                return slot.feed.add(consumer);
-            }
-            self.set_state(view, ViewState::CatchingUp);
-            let feed = Feed::open(spec, vec![consumer], self.waker.clone(), self.last_wall)?;
-            self.feeds.push(FeedSlot {
-                feed,
-                shared: false,
-                failed: false,
-            });
-            return Ok(());
+            skip_numbers: Vec::new(),
+            without: own.map_or_else(Vec::new, |(_, v)| v.skipped.clone()),
         }
-        let feed = Feed::open(spec, vec![consumer], self.waker.clone(), self.last_wall)?;
+    }
+
+    /// Begins a read where the source's options say.
+    fn open(&mut self, spec: Arc<SourceSpec>, consumer: Consumer, shared: bool) -> Result<()> {
+        let (view, leaf) = (consumer.view, consumer.leaf);
+        let id = self.next_feed;
+        let feed = Feed::open(id, spec, vec![consumer], Vec::new(), self.waker.clone())?;
+        self.next_feed += 1;
         self.feeds.push(FeedSlot {
             feed,
-            shared: true,
+            shared,
             failed: false,
+            logged: false,
         });
+        self.note_attached(view, leaf, self.feeds.len() - 1);
         Ok(())
+    }
+
+    /// Tells the journal which read a view has.
+    fn note_attached(&mut self, view: u64, leaf: usize, at: usize) {
+        let Some((_, view)) = self.views.iter().find(|(id, _)| *id == view) else {
+            return;
+        };
+        if view.spec.ephemeral {
+            return;
+        }
+        let slot = &self.feeds[at];
+        self.events.push(Event::Attached {
+            view: view.spec.name.clone(),
+            leaf: u32::try_from(leaf).unwrap_or(u32::MAX),
+            feed: slot.feed.id(),
+            columns: slot.feed.spec().schema.columns.len() as u64,
+            shared: slot.shared,
+        });
+        self.log_feed(at);
+    }
+
+    /// From now on the read is in the journal.
+    pub(super) fn log_feed(&mut self, at: usize) {
+        let slot = &mut self.feeds[at];
+        if !std::mem::replace(&mut slot.logged, true) {
+            slot.feed.introduce(&mut self.events);
+        }
     }
 
     pub(super) fn set_state(&mut self, id: u64, state: ViewState) {
@@ -217,8 +282,9 @@ impl Core {
         }
     }
 
-    fn drop_relation(&mut self, name: &str) -> Result<()> {
+    pub(super) fn drop_relation(&mut self, name: &str) -> Result<()> {
         self.aside.remove(name);
+        self.definitions.remove(name);
         if let Some(source) = self.sources.remove(name) {
             let stores = [&source.aside.errors, &source.aside.late];
             stores
@@ -233,6 +299,7 @@ impl Core {
             let (id, view) = self.views.remove(at);
             view.spec.store.end(dropped(name));
             self.detach(id)?;
+            self.forget_attached(name);
         }
         // What still reads it runs for a SUBSCRIBE: views that depend on it were dropped before it.
         for (_, view) in &mut self.views {
@@ -245,11 +312,20 @@ impl Core {
 
     /// Takes a view out of all reads; a read that nobody wants any more ends.
     pub(super) fn detach(&mut self, id: u64) -> Result<()> {
+        let views = &self.views;
         for slot in &mut self.feeds {
             slot.feed.remove(id)?;
+            let lasts = |id: &u64| views.iter().any(|(i, v)| i == id && !v.spec.ephemeral);
+            slot.logged &= slot.feed.consumers.iter().any(|c| lasts(&c.view));
         }
         self.feeds.retain(|slot| !slot.feed.consumers.is_empty());
         Ok(())
+    }
+
+    /// What this tick told the journal of the reads of a view is not so any more.
+    pub(super) fn forget_attached(&mut self, name: &str) {
+        let of_view = |event: &Event| matches!(event, Event::Attached { view, .. } if view == name);
+        self.events.retain(|event| !of_view(event));
     }
 }
 

@@ -2,29 +2,46 @@
 
 use std::sync::Arc;
 
-use dataflow::{Error, Micros};
+use dataflow::{Error, Result};
 
 use super::{Core, FeedSlot};
-use crate::feed::Delivery;
+use crate::feed::{Clocks, Delivery};
+use crate::journal::Event;
 use crate::view::ViewState;
 
 impl Core {
-    pub(super) fn poll_all(&mut self, wall: Micros) -> usize {
+    pub(super) fn poll_all(&mut self, clocks: Clocks) -> usize {
         let mut records = 0;
         let mut deliveries = Vec::new();
         for at in 0..self.feeds.len() {
             if self.feeds[at].failed || self.must_wait(at) {
                 continue;
             }
-            let feed = &mut self.feeds[at].feed;
-            let aside = self.aside.entry(feed.spec().name.clone()).or_default();
-            match feed.poll(wall, &mut deliveries, aside) {
+            match self.poll_feed(at, clocks, &mut deliveries) {
                 Ok(read) => records += read,
                 Err(error) => self.fail_feed(at, &error),
             }
         }
         self.deliver(deliveries);
         records
+    }
+
+    /// Reads once, and tells the journal.
+    fn poll_feed(
+        &mut self,
+        at: usize,
+        clocks: Clocks,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<usize> {
+        let slot = &mut self.feeds[at];
+        let name = slot.feed.spec().name.clone();
+        let aside = self.aside.entry(name).or_default();
+        let mut events = Vec::new();
+        let read = slot.feed.poll(clocks, deliveries, aside, &mut events);
+        if slot.logged {
+            self.events.append(&mut events);
+        }
+        read
     }
 
     /// Whether a feed that only SUBSCRIBEs read waits for one of them.
@@ -43,7 +60,7 @@ impl Core {
         behind
     }
 
-    fn deliver(&mut self, deliveries: Vec<Delivery>) {
+    pub(super) fn deliver(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             let Some(at) = self.views.iter().position(|(id, _)| *id == delivery.view) else {
                 continue;
@@ -56,9 +73,16 @@ impl Core {
         }
     }
 
-    fn fail_feed(&mut self, at: usize, error: &Error) {
+    pub(super) fn fail_feed(&mut self, at: usize, error: &Error) {
         let slot = &mut self.feeds[at];
         slot.failed = true;
+        if slot.logged {
+            self.events.push(Event::Failed {
+                feed: slot.feed.id(),
+                state: error.state().0.to_owned(),
+                message: error.message().to_owned(),
+            });
+        }
         let readers: Vec<u64> = slot.feed.consumers.iter().map(|c| c.view).collect();
         for (id, view) in &mut self.views {
             if readers.contains(id) && view.is_alive() {
@@ -68,7 +92,7 @@ impl Core {
     }
 
     /// Lets views that have read their history join the shared read: the shared read stands still while they pass it.
-    pub(super) fn join_shared(&mut self, wall: Micros) {
+    pub(super) fn join_shared(&mut self, clocks: Clocks) {
         // A read that failed took its views with it; a later view opens a new one.
         self.feeds.retain(|slot| !slot.failed);
         for at in (0..self.feeds.len()).rev() {
@@ -83,8 +107,7 @@ impl Core {
                 .position(|f| f.shared && Arc::ptr_eq(f.feed.spec(), &spec))
             else {
                 // The view that read for all is gone: this read takes its place once it has caught up.
-                self.feeds[at].shared = true;
-                self.caught_up(at);
+                self.promote(at);
                 continue;
             };
             if self.feeds[at].feed.is_finished() {
@@ -94,7 +117,7 @@ impl Core {
                 .behind(at, shared)
                 .is_some_and(|b| b <= self.limits.join_records)
             {
-                self.try_join(at, shared, wall);
+                self.try_join(at, shared, clocks);
             }
         }
     }
@@ -102,6 +125,9 @@ impl Core {
     /// Records between a private read and the shared one; `None` while positions are not known, or when the two do not
     /// end at the same places: then each view has a read of its own.
     pub(crate) fn behind(&self, private: usize, shared: usize) -> Option<i64> {
+        if self.feeds[private].feed.is_ahead() || self.feeds[shared].feed.is_ahead() {
+            return None;
+        }
         let own = self.feeds[private].feed.reader().partitions();
         let others = self.feeds[shared].feed.reader().partitions();
         if own.is_empty() || own.len() != others.len() {
@@ -114,12 +140,22 @@ impl Core {
         each.sum()
     }
 
-    fn try_join(&mut self, private: usize, shared: usize, wall: Micros) {
+    /// A read takes the place of the shared one.
+    pub(super) fn promote(&mut self, at: usize) {
+        let slot = &mut self.feeds[at];
+        slot.shared = true;
+        if slot.logged {
+            self.events.push(Event::Promoted {
+                feed: slot.feed.id(),
+            });
+        }
+        self.caught_up(at);
+    }
+
+    fn try_join(&mut self, private: usize, shared: usize, clocks: Clocks) {
         let mut deliveries = Vec::new();
         while self.behind(private, shared).is_some_and(|b| b > 0) && !self.must_wait(private) {
-            let feed = &mut self.feeds[private].feed;
-            let aside = self.aside.entry(feed.spec().name.clone()).or_default();
-            match feed.poll(wall, &mut deliveries, aside) {
+            match self.poll_feed(private, clocks, &mut deliveries) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
@@ -132,6 +168,23 @@ impl Core {
         if self.behind(private, shared) != Some(0) {
             return;
         }
+        if self.feeds[private].logged {
+            self.log_feed(shared);
+            let (feed, shared) = (&self.feeds[private].feed, &self.feeds[shared].feed);
+            self.events.push(Event::Joined {
+                feed: feed.id(),
+                shared: shared.id(),
+            });
+        }
+        let own = self.feeds[private].feed.reader().partitions();
+        let others = self.feeds[shared].feed.reader().partitions().iter();
+        let read_to = |other| own.iter().find(|p| p.is_same(other)).map(|p| p.position);
+        let skip: Vec<i64> = others.map(|p| read_to(p).unwrap_or(0)).collect();
+        self.join(private, shared, &skip);
+    }
+
+    /// Hands the consumers of one read, who have everything below `skip`, to the shared one.
+    pub(super) fn join(&mut self, private: usize, shared: usize, skip: &[i64]) {
         self.caught_up(private);
         let slot = self.feeds.swap_remove(private);
         let shared = if shared == self.feeds.len() {
@@ -139,12 +192,9 @@ impl Core {
         } else {
             shared
         };
-        let own = slot.feed.reader().partitions();
-        let others = self.feeds[shared].feed.reader().partitions().iter();
-        let read_to = |other| own.iter().find(|p| p.is_same(other)).map(|p| p.position);
-        let skip: Vec<i64> = others.map(|p| read_to(p).unwrap_or(0)).collect();
         for mut consumer in slot.feed.consumers {
-            consumer.skip = skip.clone();
+            consumer.skip = skip.to_vec();
+            consumer.skip_numbers.clear();
             if let Err(error) = self.feeds[shared].feed.add(consumer) {
                 tracing::error!(%error, "a view cannot join the shared read");
             }
@@ -153,7 +203,7 @@ impl Core {
 
     /// A read has given its views their history. A view that reads in several places has a read for each, and runs when
     /// all of them have.
-    fn caught_up(&mut self, at: usize) {
+    pub(super) fn caught_up(&mut self, at: usize) {
         let readers: Vec<u64> = self.feeds[at]
             .feed
             .consumers

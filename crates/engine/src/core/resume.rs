@@ -21,6 +21,7 @@ impl Core {
         }
         view.suspend();
         let id = *id;
+        self.forget_attached(name);
         self.detach(id)
     }
 
@@ -30,6 +31,8 @@ impl Core {
         let failure = match &view.state {
             ViewState::Failed(failure) => Some(failure.clone()),
             ViewState::Suspended => None,
+            // What has failed before may be well when the journal is run again.
+            _ if self.replay.is_some() => None,
             ViewState::Running | ViewState::CatchingUp => {
                 let message = format!("view \"{name}\" is running");
                 return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
@@ -37,7 +40,7 @@ impl Core {
             }
         };
         let mut skipped = view.skipped.clone();
-        if skip {
+        if skip && (self.replay.is_none() || failure.is_some()) {
             let place = failure.and_then(|f| f.place).ok_or_else(|| {
                 let message =
                     format!("view \"{name}\" did not fail at a record that can be skipped");
@@ -64,6 +67,7 @@ impl Core {
         let tables = |name: &str| self.tables.get(name).map(|t| t.store());
         let pipeline = Pipeline::new(&spec.plan, &tables)?;
         self.detach(old)?;
+        self.forget_attached(&spec.name);
         spec.store.begin_again(self.version)?;
         let id = self.next_view;
         self.next_view += 1;

@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use crate::aggregates::conform;
 use crate::expr::{Compiled, evaluate_all, evaluate_filter};
 use crate::operator::{Operator, Out};
+use crate::state::saved::Saved;
 
 /// Keeps the rows that pass `filter` and gives `exprs` of them.
 pub struct Calc {
@@ -46,6 +47,14 @@ impl Operator for Calc {
             conform(&self.schema, columns)?
         };
         out.push(batch.with_rows(rows));
+        Ok(())
+    }
+
+    fn save(&self, _saved: &mut Saved) -> Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _saved: &mut Saved) -> Result<()> {
         Ok(())
     }
 }

@@ -8,9 +8,10 @@ use datafusion::arrow::datatypes::SchemaRef;
 use plan::AggSpec;
 use plan::node::AggOutput;
 
-use crate::aggregates::{Aggregates, HotTable};
+use crate::aggregates::Aggregates;
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::ops::pane_agg::assemble;
+use crate::ops::pane_agg::{Partials, assemble};
+use crate::state::saved::Saved;
 use crate::waiting::Waiting;
 use crate::window::times;
 
@@ -22,7 +23,7 @@ pub struct CloseAgg {
     /// The key of event time; it follows the input's watermark.
     time: usize,
     /// Groups by that key.
-    windows: Waiting<HotTable>,
+    windows: Waiting<Partials>,
     late: u64,
 }
 
@@ -39,8 +40,8 @@ impl CloseAgg {
         }
     }
 
-    fn give(&self, mut groups: HotTable, out: &mut Out) -> Result<()> {
-        let (keys, results) = groups.take_results()?;
+    fn give(&self, mut groups: Partials, out: &mut Out) -> Result<()> {
+        let (keys, results) = groups.merged(&self.aggregates)?.take_results()?;
         // The columns of a window are ordinary keys here.
         let rows = assemble(&self.schema, &self.output, &keys, &results, |_, of| {
             new_empty_array(of)
@@ -64,7 +65,7 @@ impl Operator for CloseAgg {
         self.late += late.len() as u64;
         out.set_rows_aside(&batch.rows, at, late, self.windows.watermark())?;
         for (at, rows) in parts {
-            let groups = self.windows.at(at, || self.aggregates.table())?;
+            let groups = &mut self.windows.at(at, || Partials::new(&self.aggregates))?.hot;
             if rows.len() == batch.len() {
                 groups.update(&keys, &arguments, rows.len())?;
                 continue;
@@ -88,8 +89,26 @@ impl Operator for CloseAgg {
     fn counters(&self) -> Counters {
         Counters {
             late_rows: self.late,
-            state_rows: self.windows.values().map(|w| w.len() as u64).sum(),
+            state_rows: self.windows.values().map(|w| w.rows() as u64).sum(),
             next_close: self.windows.next(),
         }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let aggregates = &self.aggregates;
+        let mut windows = self.windows.iter_mut();
+        windows.try_for_each(|(_, groups)| groups.flush(aggregates))
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.counter(self.late);
+        self.windows.save(saved, Partials::save)
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.late = saved.take_counter()?;
+        let aggregates = &self.aggregates;
+        self.windows
+            .load(saved, |saved| Partials::load(aggregates, saved))
     }
 }

@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use crate::aggregates::conform;
 use crate::operator::{Counters, Operator, Out, Tick};
 use crate::state::keys::KeyEncoder;
+use crate::state::saved::Saved;
 use crate::waiting::Waiting;
 use crate::window::times;
 
@@ -73,5 +74,20 @@ impl Operator for FinalRows {
             state_rows: self.windows.values().map(|w| w.len() as u64).sum(),
             next_close: self.windows.next(),
         }
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        self.windows.save(saved, |rows, saved| {
+            saved.keys(rows.keys().map(AsRef::as_ref));
+            saved.numbers(rows.values().copied());
+            Ok(())
+        })
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.windows.load(saved, |saved| {
+            let rows = saved.take_keys()?;
+            Ok(rows.into_iter().zip(saved.take_numbers()?).collect())
+        })
     }
 }

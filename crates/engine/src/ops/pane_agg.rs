@@ -19,6 +19,7 @@ use self::sliding::Sliding;
 use crate::aggregates::{Aggregates, Arguments, HotTable, conform};
 use crate::faults::{self, Fault};
 use crate::operator::{Counters, Operator, Out, Tick};
+use crate::state::saved::Saved;
 use crate::window::{complete, times, timestamps, window_time_watermark};
 
 /// Keys and aggregates of a window's rows.
@@ -48,14 +49,46 @@ pub struct PaneAgg {
 }
 
 /// Partial aggregates of one pane: a hot table and immutable runs.
-struct Partials {
-    hot: HotTable,
+pub(super) struct Partials {
+    pub(super) hot: HotTable,
     runs: Vec<RecordBatch>,
 }
 
 impl Partials {
+    /// Without rows.
+    pub(super) fn new(aggregates: &Aggregates) -> Result<Self> {
+        Ok(Self {
+            hot: aggregates.table()?,
+            runs: Vec::new(),
+        })
+    }
+
+    /// Everything in one table, which is the hot one.
+    pub(super) fn merged(&mut self, aggregates: &Aggregates) -> Result<&mut HotTable> {
+        for run in std::mem::take(&mut self.runs) {
+            self.hot.merge(&run, aggregates.key_count())?;
+        }
+        Ok(&mut self.hot)
+    }
+
+    /// Puts the runs; everything has been moved into them.
+    pub(super) fn save(&self, saved: &mut Saved) -> Result<()> {
+        debug_assert!(self.hot.is_empty(), "state is saved after it was flushed");
+        saved.count(self.runs.len());
+        self.runs.iter().try_for_each(|run| saved.rows(run))
+    }
+
+    /// What [`Partials::save`] has put.
+    pub(super) fn load(aggregates: &Aggregates, saved: &mut Saved) -> Result<Self> {
+        let runs = (0..saved.take_count()?).map(|_| saved.take_rows());
+        Ok(Self {
+            runs: runs.collect::<Result<_>>()?,
+            hot: aggregates.table()?,
+        })
+    }
+
     /// Moves the hot table into a run; merges runs when there are many.
-    fn flush(&mut self, aggregates: &Aggregates) -> Result<()> {
+    pub(super) fn flush(&mut self, aggregates: &Aggregates) -> Result<()> {
         self.runs.extend(self.hot.take_run(aggregates)?);
         if self.runs.len() > MAX_RUNS {
             for run in self.runs.drain(..) {
@@ -66,7 +99,7 @@ impl Partials {
         Ok(())
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.hot.len() + self.runs.iter().map(RecordBatch::num_rows).sum::<usize>()
     }
 }
@@ -113,13 +146,7 @@ impl PaneAgg {
         rows: usize,
     ) -> Result<()> {
         if !self.panes.contains_key(&pane) {
-            self.panes.insert(
-                pane,
-                Partials {
-                    hot: self.aggregates.table()?,
-                    runs: Vec::new(),
-                },
-            );
+            self.panes.insert(pane, Partials::new(&self.aggregates)?);
             self.open_windows_of(pane);
         }
         self.note_late(pane, keys, rows)?;
@@ -222,10 +249,7 @@ impl PaneAgg {
     fn results_of_pane(&mut self, start: Micros) -> Result<Results> {
         let pane = self.panes.get_mut(&start);
         let pane = pane.ok_or_else(|| Error::internal("a window without rows is not open"))?;
-        for run in std::mem::take(&mut pane.runs) {
-            pane.hot.merge(&run, self.aggregates.key_count())?;
-        }
-        pane.hot.take_results()
+        pane.merged(&self.aggregates)?.take_results()
     }
 
     /// The panes of a CUMULATE up to `end` become one: all later windows of the same beginning hold them too.
@@ -333,6 +357,8 @@ impl Operator for PaneAgg {
     fn flush(&mut self) -> Result<()> {
         if let Some(mut sliding) = self.sliding.take() {
             self.absorb_touched(&mut sliding)?;
+            // What can be made of the panes is not saved, and must be the same whether it was or not.
+            sliding.forget();
             self.sliding = Some(sliding);
         }
         self.panes
@@ -346,6 +372,38 @@ impl Operator for PaneAgg {
             state_rows: self.panes.values().map(|p| p.rows() as u64).sum::<u64>()
                 + self.corrections.as_ref().map_or(0, Corrections::rows),
             next_close: self.open.first().map(|(end, _)| *end),
+        }
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.number(self.watermark.0);
+        saved.counter(self.late);
+        saved.numbers(self.open.iter().flat_map(|(end, start)| [*end, *start]));
+        saved.numbers(self.panes.keys().copied());
+        self.panes.values().try_for_each(|pane| pane.save(saved))?;
+        if let Some(sliding) = &self.sliding {
+            sliding.save(saved);
+        }
+        match &self.corrections {
+            Some(corrections) => corrections.save(saved),
+            None => Ok(()),
+        }
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = saved.take_watermark()?;
+        self.late = saved.take_counter()?;
+        self.open = saved.take_pairs()?.into_iter().collect();
+        for pane in saved.take_numbers()? {
+            let partials = Partials::load(&self.aggregates, saved)?;
+            self.panes.insert(pane, partials);
+        }
+        if let Some(sliding) = &mut self.sliding {
+            sliding.load(saved)?;
+        }
+        match &mut self.corrections {
+            Some(corrections) => corrections.load(saved),
+            None => Ok(()),
         }
     }
 }

@@ -8,6 +8,8 @@
 
 mod cut;
 mod emission;
+mod pending;
+mod saved;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,19 +21,20 @@ use dataflow::{DeltaBatch, Error, Micros, Result, Watermark};
 use datafusion::arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::row::Rows;
 use plan::node::AggOutput;
 use plan::{AggSpec, Emit};
 
-use self::cut::{Cut, Segment, by_time, sorted_rows};
-use crate::aggregates::{Aggregates, Arguments};
+use self::cut::{Cut, Segment, sorted_rows};
+use self::pending::Pending;
+use crate::aggregates::Aggregates;
 use crate::calendar::Calendar;
-use crate::expr::{Compiled, evaluate_filter, without_nulls};
+use crate::expr::Compiled;
 use crate::operator::{Counters, Late, Operator, Out, Tick};
 use crate::ops::table_join::take_all;
 use crate::ops::updating_agg::{batch_of, state_columns};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
+use crate::state::saved::Saved;
 use crate::window::times;
 
 /// What ends a session.
@@ -101,42 +104,10 @@ struct Session {
     changed: bool,
 }
 
-/// A batch that waits for its tick.
-struct Pending {
-    keys: Option<Rows>,
-    arguments: Arguments,
-    at: Vec<Micros>,
-    keep: Option<BooleanArray>,
-    /// Rows that end their session.
-    ends: Option<BooleanArray>,
-    /// Where rows are taken in order: all of them by time, and how many have been taken.
-    order: Option<(Vec<u32>, usize)>,
-    /// Where the rows came in, and they themselves, when late ones are kept.
-    whole: Option<(usize, RecordBatch)>,
-}
-
 /// The group of a row that is late.
 const LATE: usize = usize::MAX;
 /// The group of a row whose time has not come, or that has been taken before.
 const NOT_NOW: usize = usize::MAX - 1;
-
-impl Pending {
-    /// What a row is that no session takes in this tick.
-    fn outside(&self) -> usize {
-        if self.order.is_some() { NOT_NOW } else { LATE }
-    }
-
-    /// Rows that no session has yet.
-    fn waiting(&self) -> usize {
-        self.order
-            .as_ref()
-            .map_or(0, |(order, taken)| order.len() - taken)
-    }
-
-    fn waits(&self) -> bool {
-        self.waiting() > 0
-    }
-}
 
 /// Numbers for segments in the order of first use.
 struct Numbers {
@@ -252,16 +223,16 @@ impl SessionAgg {
         out: &mut Out,
     ) -> Result<()> {
         for (batch, groups) in pending.iter().zip(groups) {
-            let Some((leaf, rows)) = &batch.whole else {
+            let Some(leaf) = batch.late_of else {
                 continue;
             };
             let late = (0..).zip(groups).filter(|(_, group)| **group == LATE);
             let late: Vec<u32> = late.map(|(row, _)| row).collect();
             if !late.is_empty() {
                 out.set_aside(Late {
-                    leaf: *leaf,
+                    leaf,
                     times: late.iter().map(|row| batch.at[*row as usize]).collect(),
-                    rows: take_record_batch(rows, &UInt32Array::from(late))?,
+                    rows: take_record_batch(&batch.rows, &UInt32Array::from(late))?,
                     watermark: self.watermark,
                 });
             }
@@ -422,27 +393,8 @@ impl Operator for SessionAgg {
         if batch.is_empty() {
             return Ok(());
         }
-        let mask = |condition: &Option<Compiled>| -> Result<Option<BooleanArray>> {
-            let mask = condition.as_ref().map(|c| evaluate_filter(c, &batch.rows));
-            Ok(mask.transpose()?.map(without_nulls))
-        };
-        let (keep, ends) = (mask(&self.keep)?, mask(&self.ends.when)?);
-        let keys = self.aggregates.eval_keys(&batch.rows)?;
-        let arguments = self.aggregates.eval_arguments(&batch.rows, keep.as_ref())?;
-        let at = times(batch.rows.column(self.time))?.values().to_vec();
-        let ordered = self.ends.is_ordered();
-        self.pending.push(Pending {
-            keys: self.encoder.encode(&keys)?,
-            arguments,
-            order: ordered.then(|| (by_time(&at), 0)),
-            at,
-            keep,
-            ends,
-            whole: out
-                .kept_leaf()
-                .filter(|_| !ordered)
-                .map(|leaf| (leaf, batch.rows)),
-        });
+        let pending = self.pend(batch.rows, out.kept_leaf())?;
+        self.pending.push(pending);
         Ok(())
     }
 
@@ -491,5 +443,13 @@ impl Operator for SessionAgg {
                 as u64,
             next_close: self.closing.next().or(self.due.next()),
         }
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        self.put(saved)
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.take(saved)
     }
 }

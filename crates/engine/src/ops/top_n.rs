@@ -16,6 +16,7 @@ use crate::changes::concat_changes;
 use crate::expr::{Compiled, evaluate_all};
 use crate::operator::{Counters, Operator, Out, Tick};
 use crate::state::keys::{KeyEncoder, KeyMap};
+use crate::state::saved::Saved;
 
 /// What a Top-N is made of.
 pub struct TopNSpec {
@@ -263,5 +264,36 @@ impl Operator for TopN {
             state_rows: self.held as u64,
             next_close: self.due.next(),
         }
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.number(self.watermark.0);
+        self.due.save(saved);
+        let partitions = self.partitions.sorted();
+        saved.keys(partitions.iter().map(|(key, _)| *key));
+        for (_, partition) in partitions {
+            saved.keys(partition.rows.keys().map(|(order, _)| order.as_ref()));
+            saved.keys(partition.rows.keys().map(|(_, row)| row.as_ref()));
+            saved.numbers(partition.rows.values().copied());
+            saved.keys(partition.given.iter().map(AsRef::as_ref));
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = saved.take_watermark()?;
+        self.due.load(saved)?;
+        for key in saved.take_keys()? {
+            let (order, rows) = (saved.take_keys()?, saved.take_keys()?);
+            let places = order.into_iter().zip(rows);
+            let partition = Partition {
+                rows: places.zip(saved.take_numbers()?).collect(),
+                given: saved.take_keys()?,
+                dirty: false,
+            };
+            self.held += partition.rows.len();
+            *self.partitions.entry(&key, Partition::default) = partition;
+        }
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::aggregates::conform;
 use crate::operator::{Operator, Out};
+use crate::state::saved::Saved;
 
 /// Passes all inputs.
 pub struct Union {
@@ -16,6 +17,14 @@ impl Operator for Union {
     fn on_batch(&mut self, _port: usize, batch: DeltaBatch, out: &mut Out) -> Result<()> {
         let rows = conform(&self.schema, batch.rows.columns().to_vec())?;
         out.push(batch.with_rows(rows));
+        Ok(())
+    }
+
+    fn save(&self, _saved: &mut Saved) -> Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _saved: &mut Saved) -> Result<()> {
         Ok(())
     }
 }

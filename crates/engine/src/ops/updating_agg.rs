@@ -10,13 +10,14 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
 use plan::node::AggOutput;
 use plan::{AggSpec, Window};
 
-use crate::aggregates::{Aggregates, HotTable, conform};
+use crate::aggregates::{Aggregates, conform};
 use crate::calendar::Calendar;
 use crate::changes::{complete_rows, concat_changes, correction};
 use crate::operator::{Counters, Operator, Out, Tick};
-use crate::ops::pane_agg::assemble;
+use crate::ops::pane_agg::{Partials, assemble};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
+use crate::state::saved::Saved;
 use crate::window::{complete, window_time_watermark};
 
 /// Aggregation with corrections.
@@ -28,7 +29,7 @@ pub struct UpdatingAgg {
     /// The output column that says whether a row is final.
     complete: Option<usize>,
     /// Changes since the last emission.
-    hot: HotTable,
+    hot: Partials,
     encoder: KeyEncoder,
     groups: KeyMap<Group>,
     /// Partial states, without keys.
@@ -75,7 +76,7 @@ impl UpdatingAgg {
     ) -> Result<Self> {
         let states = state_columns(&aggregates);
         Ok(Self {
-            hot: aggregates.table()?,
+            hot: Partials::new(&aggregates)?,
             encoder: KeyEncoder::new(aggregates.key_fields())?,
             groups: KeyMap::default(),
             states: RowStore::new(states),
@@ -102,7 +103,7 @@ impl UpdatingAgg {
         {
             self.next_hot = self.next_hot.into_iter().chain(min(times)).min();
         }
-        self.hot.update(keys, &arguments, batch.len())
+        self.hot.hot.update(keys, &arguments, batch.len())
     }
 
     /// Which rows belong to groups that the watermark has not passed; `None` when all do.
@@ -140,7 +141,8 @@ impl UpdatingAgg {
     /// Merges the hot table into the stored groups and gives the corrections.
     fn emit(&mut self, wall: Micros, out: &mut Out) -> Result<()> {
         self.next_hot = None;
-        let Some(run) = self.hot.take_run(&self.aggregates)? else {
+        let hot = self.hot.merged(&self.aggregates)?;
+        let Some(run) = hot.take_run(&self.aggregates)? else {
             return Ok(());
         };
         let key_count = self.aggregates.key_count();
@@ -396,9 +398,9 @@ impl Operator for UpdatingAgg {
 
     fn on_tick(&mut self, tick: Tick, out: &mut Out) -> Result<Watermark> {
         if std::mem::take(&mut self.no_row_yet) {
-            self.hot.merge(&self.aggregates.empty_state()?, 0)?;
+            self.hot.hot.merge(&self.aggregates.empty_state()?, 0)?;
         }
-        let due = !self.hot.is_empty() && self.is_due(&tick);
+        let due = self.hot.rows() > 0 && self.is_due(&tick);
         self.watermark = self.watermark.max(tick.watermark);
         if due {
             self.last_emission = Some(tick.wall);
@@ -413,14 +415,62 @@ impl Operator for UpdatingAgg {
     }
 
     fn waits(&self) -> bool {
-        !self.hot.is_empty() || self.rules.ttl.is_some()
+        self.hot.rows() > 0 || self.rules.ttl.is_some()
     }
 
     fn counters(&self) -> Counters {
         Counters {
             late_rows: self.late,
-            state_rows: (self.groups.len() + self.hot.len()) as u64,
+            state_rows: (self.groups.len() + self.hot.rows()) as u64,
             next_close: self.by_watermark.next(),
         }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.hot.flush(&self.aggregates)
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        self.hot.save(saved)?;
+        let groups = self.groups.sorted();
+        saved.keys(groups.iter().map(|(key, _)| *key));
+        saved.numbers(groups.iter().map(|(_, group)| group.touched));
+        let slots = |of: fn(&Group) -> Slot| groups.iter().map(|(_, g)| of(g)).collect::<Vec<_>>();
+        saved.rows(&self.states.get(&slots(|g| g.state))?)?;
+        saved.rows(&self.given.get(&slots(|g| g.given))?)?;
+        self.by_watermark.save(saved);
+        self.by_age.save(saved);
+        saved.time(self.next_hot);
+        saved.number(self.watermark.0);
+        saved.time(self.last_emission);
+        saved.counter(self.late);
+        saved.count(usize::from(self.no_row_yet));
+        Ok(())
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.hot = Partials::load(&self.aggregates, saved)?;
+        let keys = saved.take_keys()?;
+        for (key, touched) in keys.iter().zip(saved.take_numbers()?) {
+            let (states, given) = (&mut self.states, &mut self.given);
+            self.groups.entry(key, || Group {
+                state: states.reserve(),
+                given: given.reserve(),
+                touched,
+            });
+        }
+        let groups = &self.groups;
+        let groups: Vec<&Group> = keys.iter().filter_map(|key| groups.get(key)).collect();
+        let slots = |of: fn(&Group) -> Slot| groups.iter().map(|g| of(g)).collect::<Vec<_>>();
+        self.states.put(&slots(|g| g.state), saved.take_rows()?)?;
+        self.given.put(&slots(|g| g.given), saved.take_rows()?)?;
+        self.by_watermark.load(saved)?;
+        self.by_age.load(saved)?;
+        self.next_hot = saved.take_time()?;
+        self.watermark = saved.take_watermark()?;
+        self.last_emission = saved.take_time()?;
+        self.late = saved.take_counter()?;
+        self.no_row_yet = saved.take_count()? == 1;
+        Ok(())
     }
 }

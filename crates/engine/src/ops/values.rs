@@ -12,6 +12,7 @@ use datafusion::logical_expr::Expr;
 use crate::expr::{compile, evaluate};
 use crate::operator::{Operator, Out, Tick};
 use crate::ops::updating_agg::batch_of;
+use crate::state::saved::Saved;
 
 /// Gives its rows once.
 pub struct Values {
@@ -59,5 +60,17 @@ impl Operator for Values {
             out.push(DeltaBatch::inserts(rows));
         }
         Ok(tick.watermark)
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.count(usize::from(self.rows.is_some()));
+        Ok(())
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        if saved.take_count()? == 0 {
+            self.rows = None;
+        }
+        Ok(())
     }
 }

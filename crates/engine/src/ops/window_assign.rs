@@ -11,6 +11,7 @@ use plan::window::Span;
 use plan::{Window, WindowColumn};
 
 use crate::operator::{Counters, Operator, Out, Tick};
+use crate::state::saved::Saved;
 use crate::window::{times, timestamps};
 
 /// Assigns aligned windows.
@@ -89,5 +90,17 @@ impl Operator for WindowAssign {
             late_rows: self.late,
             ..Counters::default()
         }
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.number(self.watermark.0);
+        saved.counter(self.late);
+        Ok(())
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = saved.take_watermark()?;
+        self.late = saved.take_counter()?;
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ use crate::operator::{Counters, Operator, Out, Tick};
 use crate::ops::table_join::take_all;
 use crate::ops::updating_agg::batch_of;
 use crate::state::keys::KeyEncoder;
+use crate::state::saved::Saved;
 use crate::waiting::Waiting;
 use crate::window::times;
 
@@ -261,5 +262,29 @@ impl Operator for WindowJoin {
             state_rows: sides.map(|rows| rows.num_rows() as u64).sum(),
             next_close: self.windows.next(),
         }
+    }
+
+    fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.counter(self.late);
+        self.windows.save(saved, |sides, saved| {
+            for side in sides {
+                saved.count(side.len());
+                side.iter().try_for_each(|rows| saved.rows(rows))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.late = saved.take_counter()?;
+        self.windows.load(saved, |saved| {
+            let mut sides = [Vec::new(), Vec::new()];
+            for side in &mut sides {
+                for _ in 0..saved.take_count()? {
+                    side.push(saved.take_rows()?);
+                }
+            }
+            Ok(sides)
+        })
     }
 }

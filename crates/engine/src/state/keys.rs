@@ -103,6 +103,13 @@ impl<T> KeyMap<T> {
             .map(|(_, v)| v)
     }
 
+    /// All keys and entries, in the order of the keys.
+    pub fn sorted(&self) -> Vec<(&[u8], &T)> {
+        let mut all: Vec<(&[u8], &T)> = self.table.iter().map(|(k, v)| (k.as_ref(), v)).collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all
+    }
+
     /// Forgets `key`.
     pub fn remove(&mut self, key: &[u8]) -> Option<T> {
         let hash = self.hasher.hash_one(key);

@@ -20,6 +20,7 @@ async fn a_table_is_made_filled_read_and_followed() {
         clock,
         connectors,
         version: "test",
+        data_dir: None,
     })
     .unwrap();
     let config = PgConfig {

@@ -1,6 +1,6 @@
-//! `SUBSCRIBE [TO] target [WITH (…)] [EMIT …]`.
+//! `SUBSCRIBE [TO] target [WITH (…)] [AS OF version] [EMIT …]`.
 
-use dataflow::{Error, Result, SqlState};
+use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::cursor::Cursor;
@@ -21,9 +21,12 @@ pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
     let (name, query, mut clause) = read_target(&mut target)?;
     let (mut snapshot, mut progress) = (true, false);
     let mut with = false;
+    let mut as_of = None;
     while !cursor.at_end() {
         refuse_positions(cursor)?;
-        if !with && cursor.accept(&["WITH"]) {
+        if as_of.is_none() && cursor.sees(&["AS", "OF"]) {
+            as_of = Some(version(cursor)?);
+        } else if !with && cursor.accept(&["WITH"]) {
             (snapshot, progress) = options(cursor)?;
             with = true;
         } else if clause == Emission::default() && begins_emission(cursor) {
@@ -37,6 +40,7 @@ pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe> {
         name,
         snapshot,
         progress,
+        as_of,
         emission: clause,
         location,
     })
@@ -113,7 +117,8 @@ fn target_length(cursor: &Cursor<'_>) -> usize {
                 let with = ahead.sees(&["WITH"]) && ahead.peek(1) == Some(&Token::LParen);
                 if with
                     || begins_emission(&ahead)
-                    || length > 0 && refuse_positions(&ahead).is_err()
+                    || length > 0
+                        && (ahead.sees(&["AS", "OF"]) || refuse_positions(&ahead).is_err())
                 {
                     return length;
                 }
@@ -141,10 +146,26 @@ fn closes_at_end(tokens: &[TokenWithSpan]) -> bool {
 }
 
 /// Refuses the clauses that say where a subscription begins and ends, and in what form.
+/// Reads `AS OF version`.
+fn version(cursor: &mut Cursor<'_>) -> Result<(u64, Option<Location>)> {
+    let location = cursor.location();
+    cursor.expect(&["AS", "OF"])?;
+    let Some(Token::Number(digits, _)) = cursor.peek(0) else {
+        let message = "AS OF takes a version: a number that clickmill_version has had";
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).at(cursor.location()));
+    };
+    let version = digits.parse();
+    let Ok(version) = version else {
+        let message = format!("{digits} is not a version");
+        return Err(Error::new(SqlState::INVALID_PARAMETER, message).at(cursor.location()));
+    };
+    cursor.skip();
+    Ok((version, location))
+}
+
 fn refuse_positions(cursor: &Cursor<'_>) -> Result<()> {
     let forms = [
-        ["AS", "OF"].as_slice(),
-        &["UP", "TO"],
+        ["UP", "TO"].as_slice(),
         &["ENVELOPE"],
         &["WITHIN", "TIMESTAMP"],
     ];

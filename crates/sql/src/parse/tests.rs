@@ -274,9 +274,11 @@ fn subscriptions() {
             name: found_name,
             snapshot,
             progress,
+            as_of,
             emission,
             location,
         } = subscribe;
+        assert_eq!(as_of, None, "{text}");
         assert_eq!(found.to_string(), query, "{text}");
         assert_eq!(found_name.map(|name| name.value).as_deref(), name, "{text}");
         assert_eq!(

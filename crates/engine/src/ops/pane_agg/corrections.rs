@@ -13,6 +13,7 @@ use crate::aggregates::Aggregates;
 use crate::changes::{complete_rows, correction};
 use crate::operator::Out;
 use crate::state::keys::{KeyEncoder, KeyMap};
+use crate::state::saved::Saved;
 
 /// What late rows need that correct windows.
 pub(super) struct Corrections {
@@ -64,6 +65,20 @@ impl Corrections {
                 set: KeyMap::default(),
             },
         })
+    }
+
+    /// Puts the rows that were given; late rows are looked at within their tick.
+    pub(super) fn save(&self, saved: &mut Saved) -> Result<()> {
+        saved.numbers(self.given.keys().flat_map(|(end, start)| [*end, *start]));
+        self.given.values().try_for_each(|rows| saved.rows(rows))
+    }
+
+    /// Takes what [`Corrections::save`] has put.
+    pub(super) fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        for window in saved.take_pairs()? {
+            self.given.insert(window, saved.take_rows()?);
+        }
+        Ok(())
     }
 
     /// Rows kept.

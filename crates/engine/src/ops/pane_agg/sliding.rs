@@ -15,6 +15,7 @@ use plan::{Window, WindowKind};
 
 use super::{PaneAgg, Results};
 use crate::aggregates::HotTable;
+use crate::state::saved::Saved;
 
 /// Windows of fewer slides than this are merged pane by pane.
 const FEW: Micros = 8;
@@ -55,6 +56,17 @@ impl Sliding {
         if pane < self.newest {
             self.touched.insert(pane);
         }
+    }
+
+    /// Puts what cannot be made of the panes again; everything else has been forgotten.
+    pub(super) fn save(&self, saved: &mut Saved) {
+        saved.number(self.plain_until);
+    }
+
+    /// Takes what [`Sliding::save`] has put.
+    pub(super) fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.plain_until = saved.take_number()?;
+        Ok(())
     }
 
     /// Frees what is merged; it can be made of the panes again.

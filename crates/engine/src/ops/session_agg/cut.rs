@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use dataflow::{Micros, Watermark};
 
-use super::{Pending, Session, SessionAgg, as_row};
+use super::pending::Pending;
+use super::{Session, SessionAgg, as_row};
 use crate::state::keys::KeyMap;
 
 /// A row of a pending batch, in the order of (key, time).

@@ -1,0 +1,266 @@
+//! The data folder: the journal and checkpoints on disk, and everything as it was before once clickmill is started again.
+
+mod checkpoints;
+mod history;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use dataflow::{Error, Micros, Result, SqlState};
+use durable::{Folder, Log};
+use engine::journal::{Logged, from_ipc};
+use engine::{Change, Core, Entry, Journal, Starts, State};
+use sql::ast::Parsed;
+
+use crate::database::Shared;
+use crate::ddl::Ddl;
+use checkpoints::{Checkpoint, Checkpoints};
+pub(crate) use history::{CheckpointStatus, History, RecoveryStatus};
+
+/// The number of the format of everything in a data folder. Keys of state are bytes of arrow-row, whose format is that of
+/// the version of arrow: another one is another format.
+const FORMAT: u32 = 1;
+/// The journal's folder in it.
+const JOURNAL: &str = "journal";
+/// The checkpoints' folder in it.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Where state is kept, and how carefully.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether what is seen outlives the machine's end, and not only that of the process.
+    pub sync: bool,
+    /// Time from one checkpoint to the next.
+    pub checkpoint_every: Duration,
+}
+
+/// A data folder that this process owns.
+pub(crate) struct Data {
+    log: Log,
+    sync: bool,
+    every: Micros,
+    /// The journal's clock at which a checkpoint is due; `None` before the first entry.
+    due: Option<Micros>,
+    /// The journal's clock at the last entry.
+    wall: Micros,
+    checkpoints: Checkpoints,
+    history: Arc<History>,
+    /// The statements that made the catalog, with the times at which they were given.
+    statements: Vec<(String, Micros)>,
+    /// Owned as long as the journal is written.
+    _folder: Folder,
+}
+
+/// What was done to have everything as it was before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The version of the checkpoint that was taken, if there was one.
+    pub checkpoint: Option<u64>,
+    /// Ticks that were run again.
+    pub ticks: u64,
+    /// Records that were read again.
+    pub records: u64,
+}
+
+impl Recovery {
+    /// Whether the folder had been used before.
+    pub fn found_something(&self) -> bool {
+        self.checkpoint.is_some() || self.ticks > 0
+    }
+}
+
+impl Data {
+    /// Claims the folder, and opens its journal.
+    pub(crate) fn open(place: &DataDir, history: &Arc<History>) -> Result<Self> {
+        let folder = Folder::claim(&place.path, FORMAT)?;
+        Ok(Self {
+            log: Log::open(&folder.path().join(JOURNAL))?,
+            checkpoints: Checkpoints::open(&folder.path().join(CHECKPOINTS), history)?,
+            history: Arc::clone(history),
+            sync: place.sync,
+            every: Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX),
+            due: None,
+            wall: Micros::MIN,
+            statements: Vec::new(),
+            _folder: folder,
+        })
+    }
+
+    /// Takes the newest checkpoint, and runs what the journal has after it again.
+    pub(crate) fn recover(
+        &mut self,
+        shared: &Shared,
+        core: &mut Core,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Recovery> {
+        let mut recovery = Recovery::default();
+        let first = self.log.first()?;
+        let taken = self.checkpoints.newest(first)?;
+        let from = taken.as_ref().map_or(0, |(number, _)| *number);
+        if from < first || from > self.log.next() {
+            let message = format!(
+                "the journal has the ticks from {first} to {}, and there is no checkpoint to go on from",
+                self.log.next()
+            );
+            return Err(Error::new(SqlState("XX001"), message)
+                .hint("start with an empty folder and run the CREATE statements again: views are built from their topics"));
+        }
+        let mut starts = Starts::default();
+        let mut reading = self.log.read(from)?;
+        while let Some(bytes) = reading.next()? {
+            starts.note(&Entry::from_bytes(bytes)?);
+        }
+        core.begin_replay(starts, Arc::clone(stop));
+        if let Some((_, checkpoint)) = taken {
+            recovery.checkpoint = Some(checkpoint.state.version());
+            self.take(shared, core, checkpoint)?;
+        }
+        let mut reading = self.log.read(from)?;
+        while let Some(bytes) = reading.next()? {
+            let entry = Entry::from_bytes(bytes)?;
+            core.before_tick_again(&entry)?;
+            for change in &entry.changes {
+                let changes = changes_of(shared, change)?;
+                core.change_again(changes)?;
+            }
+            core.tick_again(&entry)?;
+            self.note(&entry);
+            recovery.ticks += 1;
+            recovery.records += entry.records();
+        }
+        core.end_replay();
+        // What was run again need not be the next time.
+        self.due = (recovery.ticks > 0).then_some(Micros::MIN);
+        Ok(recovery)
+    }
+
+    fn take(&mut self, shared: &Shared, core: &mut Core, checkpoint: Checkpoint) -> Result<()> {
+        for (text, at) in &checkpoint.statements {
+            let statement = Logged::Statement {
+                text: text.clone(),
+                at: *at,
+            };
+            let mut changes = changes_of(shared, &statement)?;
+            // The state has what became of these.
+            changes.retain(|change| !matches!(change, Change::Suspend(_) | Change::Resume { .. }));
+            core.change_again(changes)?;
+        }
+        self.statements = checkpoint.statements;
+        core.load(checkpoint.state)
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        for change in &entry.changes {
+            if let Logged::Statement { text, at } = change {
+                self.statements.push((text.clone(), *at));
+            }
+        }
+        self.wall = entry.wall;
+        self.due
+            .get_or_insert(entry.wall.saturating_add(self.every));
+    }
+}
+
+/// The changes that the journal has one of; a statement changes the catalog, too.
+fn changes_of(shared: &Shared, logged: &Logged) -> Result<Vec<Change>> {
+    Ok(match logged {
+        Logged::Statement { text, at } => {
+            let again = || {
+                let mut changes = Vec::new();
+                for parsed in sql::parse::parse(text)? {
+                    statement_again(shared, &parsed, *at, &mut changes)?;
+                }
+                Ok(changes)
+            };
+            again().map_err(|error: Error| {
+                let message = format!(
+                    "cannot carry out again what the catalog holds: {}",
+                    error.message()
+                );
+                Error::new(error.state(), message)
+                    .detail(text.clone())
+                    .hint(
+                        "this clickmill understands less than the one that wrote it: use that one",
+                    )
+            })?
+        }
+        Logged::Insert { table, rows } => vec![Change::Insert {
+            table: table.clone(),
+            rows: from_ipc(&rows.0)?,
+        }],
+        Logged::AdvanceWatermark { table, to } => vec![Change::AdvanceWatermark {
+            table: table.clone(),
+            to: *to,
+        }],
+    })
+}
+
+fn statement_again(
+    shared: &Shared,
+    parsed: &Parsed,
+    at: Micros,
+    changes: &mut Vec<Change>,
+) -> Result<()> {
+    let mut catalog = shared.catalog.read().clone();
+    let mut ddl = Ddl {
+        shared,
+        catalog: &mut catalog,
+        changes,
+        notices: &mut Vec::new(),
+        now: at,
+    };
+    ddl.carry_out(parsed)?;
+    *shared.catalog.write() = catalog;
+    Ok(())
+}
+
+impl Journal for Data {
+    fn append(&mut self, entry: &Entry) -> Result<()> {
+        self.log.append(&entry.to_bytes()?)?;
+        if self.sync || !entry.changes.is_empty() {
+            self.log.sync()?;
+        }
+        self.note(entry);
+        Ok(())
+    }
+
+    fn wants_state(&mut self) -> bool {
+        if let Some(oldest) = self.checkpoints.finished()
+            && let Err(error) = self.log.forget(oldest)
+        {
+            tracing::warn!(%error, "a part of the journal that is not needed any more stays");
+        }
+        !self.checkpoints.is_busy() && self.due.is_some_and(|due| self.wall >= due)
+    }
+
+    fn keep_state(&mut self, state: State, pause: Micros, last: bool) -> Result<()> {
+        let number = self.log.next();
+        if last && self.checkpoints.is_newest(number) {
+            return Ok(());
+        }
+        self.log.rotate()?;
+        self.due = None;
+        self.history.begin(CheckpointStatus {
+            id: number,
+            version: state.version(),
+            begun: self.wall,
+            pause,
+            took: None,
+            bytes: None,
+            failure: None,
+        });
+        let checkpoint = Checkpoint {
+            statements: self.statements.clone(),
+            state,
+        };
+        self.checkpoints.begin(number, checkpoint, last);
+        if last && let Some(oldest) = self.checkpoints.finished() {
+            self.log.forget(oldest)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Checkpoints on disk: each a file that is there whole or not at all, named after the journal's entry that follows it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use dataflow::{Error, Micros, Result, SqlState};
+use durable::{read_file, remove_file, write_file};
+use engine::State;
+use serde::{Deserialize, Serialize};
+
+use super::History;
+
+/// Checkpoints that are kept: when the newest is damaged, the one before it is taken.
+const KEPT: usize = 2;
+/// How names of files end.
+const SUFFIX: &str = ".state";
+
+/// What a checkpoint holds.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    /// The statements that made the catalog, with the times at which they were given.
+    pub(super) statements: Vec<(String, Micros)>,
+    pub(super) state: State,
+}
+
+/// The checkpoints of a folder.
+pub(super) struct Checkpoints {
+    folder: PathBuf,
+    /// Those that are whole, oldest first.
+    kept: Vec<u64>,
+    writing: Option<(u64, JoinHandle<Result<()>>)>,
+    history: Arc<History>,
+}
+
+impl Checkpoints {
+    /// The checkpoints in a folder, which is made if it is missing.
+    pub(super) fn open(folder: &Path, history: &Arc<History>) -> Result<Self> {
+        let list = || {
+            fs::create_dir_all(folder)?;
+            let mut kept = Vec::new();
+            for entry in fs::read_dir(folder)? {
+                let name = entry?.file_name();
+                let name = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+                kept.extend(name.and_then(|name| name.parse::<u64>().ok()));
+            }
+            kept.sort_unstable();
+            Ok(kept)
+        };
+        let kept = list().map_err(|error: std::io::Error| {
+            let message = format!("cannot list {}: {error}", folder.display());
+            Error::new(SqlState("58030"), message)
+        })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            kept,
+            writing: None,
+            history: Arc::clone(history),
+        })
+    }
+
+    /// The newest checkpoint that is whole and that the journal, whose oldest entry is `first`, goes on from. Damaged ones
+    /// are told of, and forgotten.
+    pub(super) fn newest(&mut self, first: u64) -> Result<Option<(u64, Checkpoint)>> {
+        while let Some(number) = self.kept.last().copied().filter(|number| *number >= first) {
+            let path = path(&self.folder, number);
+            match read(&path) {
+                Ok(Some(checkpoint)) => return Ok(Some((number, checkpoint))),
+                Ok(None) => {}
+                Err(error) if error.state() == SqlState("XX001") => {
+                    tracing::warn!(%error, "a checkpoint cannot be used; the one before it is taken");
+                }
+                Err(error) => return Err(error),
+            }
+            self.kept.pop();
+        }
+        Ok(None)
+    }
+
+    /// Whether one is being written.
+    pub(super) fn is_busy(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Whether the newest one is followed by the journal's entry `number`.
+    pub(super) fn is_newest(&self, number: u64) -> bool {
+        self.writing.is_none() && self.kept.last() == Some(&number)
+    }
+
+    /// Begins to write a checkpoint beside what goes on; `wait` for its end.
+    pub(super) fn begin(&mut self, number: u64, checkpoint: Checkpoint, wait: bool) {
+        if let Some((before, thread)) = self.writing.take() {
+            self.end(before, thread);
+        }
+        let path = path(&self.folder, number);
+        let history = Arc::clone(&self.history);
+        let write = move || {
+            let begun = Instant::now();
+            let bytes = rmp_serde::to_vec(&checkpoint)
+                .map_err(|e| Error::internal(format!("state has no bytes: {e}")));
+            let written = bytes.and_then(|bytes| {
+                write_file(&path, &bytes)?;
+                Ok(bytes.len() as u64)
+            });
+            let took = Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
+            let told = written.as_ref().copied().map_err(ToString::to_string);
+            history.end(number, took, told);
+            written.map(drop)
+        };
+        let started = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(write);
+        match started {
+            Ok(thread) if wait => self.end(number, thread),
+            Ok(thread) => self.writing = Some((number, thread)),
+            Err(error) => tracing::warn!(%error, "a checkpoint failed"),
+        }
+    }
+
+    /// The journal's entry before which none is needed any more, once a checkpoint has been written.
+    pub(super) fn finished(&mut self) -> Option<u64> {
+        if let Some((number, thread)) = self.writing.take() {
+            if !thread.is_finished() {
+                self.writing = Some((number, thread));
+                return None;
+            }
+            self.end(number, thread);
+        }
+        while self.kept.len() > KEPT {
+            let path = path(&self.folder, self.kept[0]);
+            if let Err(error) = remove_file(&path) {
+                tracing::warn!(%error, "a checkpoint that is not needed any more stays");
+            }
+            self.kept.remove(0);
+        }
+        // With one checkpoint only, everything is still needed if it turns out damaged.
+        (self.kept.len() == KEPT).then(|| self.kept[0])
+    }
+
+    fn end(&mut self, number: u64, thread: JoinHandle<Result<()>>) {
+        let ended = thread.join();
+        let ended = ended.unwrap_or_else(|_| Err(Error::internal("its thread panicked")));
+        match ended {
+            Ok(()) => self.kept.push(number),
+            Err(error) => tracing::warn!(%error, "a checkpoint failed"),
+        }
+    }
+}
+
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}{SUFFIX}"))
+}
+
+fn read(path: &Path) -> Result<Option<Checkpoint>> {
+    let Some(bytes) = read_file(path)? else {
+        return Ok(None);
+    };
+    let checkpoint = rmp_serde::from_slice(&bytes);
+    checkpoint.map(Some).map_err(|error| {
+        let message = format!("{} is no checkpoint: {error}", path.display());
+        Error::new(SqlState("XX001"), message)
+    })
+}

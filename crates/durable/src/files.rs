@@ -1,0 +1,109 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use dataflow::Result;
+
+use crate::frame::{self, Found, HEADER};
+use crate::{damaged, failed};
+
+/// What a file is written under until it is whole.
+const UNFINISHED: &str = "unfinished";
+
+/// Writes a file: afterwards it is there with these bytes, or, after a crash, as it was before.
+///
+/// # Errors
+/// `58030`, or `53100` when the disk is full.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let unfinished = path.with_extension(UNFINISHED);
+    let mut framed = Vec::with_capacity(bytes.len() + HEADER);
+    frame::put(bytes, &mut framed);
+    let write = || {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(&framed)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|error| failed("write", path, &error))
+}
+
+/// Reads a file that [`write_file`] wrote; `None` when there is none.
+///
+/// # Errors
+/// `58030` when it cannot be read, `XX001` when it is not as it was written.
+pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", path, &error)),
+    };
+    match frame::take(&bytes) {
+        Found::Record(record) if record.len() + HEADER == bytes.len() => Ok(Some(record.to_vec())),
+        Found::Record(_) => Err(damaged(path, "there is more than was written")),
+        Found::Short => Err(damaged(path, "its end is missing")),
+        Found::Wrong => Err(damaged(path, "its checksum does not match")),
+    }
+}
+
+/// Removes a file; one that is not there is no error.
+///
+/// # Errors
+/// `58030`.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(failed("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the name of a file durable that was made or renamed.
+pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_as_it_was_written_and_damage_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        assert_eq!(read_file(&path).unwrap(), None);
+        for bytes in [&b""[..], b"abc", &[7; 100_000]] {
+            write_file(&path, bytes).unwrap();
+            assert_eq!(read_file(&path).unwrap().as_deref(), Some(bytes));
+        }
+        write_file(&path, b"some bytes").unwrap();
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(read_file(&path).unwrap_err().state().0, "XX001", "{length}");
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(read_file(&path).unwrap_err().state().0, "XX001", "{at}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing").join("x");
+        let error = write_file(&path, b"x").unwrap_err();
+        assert_eq!(error.state().0, "58030");
+        assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+    }
+}

@@ -1,0 +1,38 @@
+//! What outlives a crash: a folder that one process owns, a log of records, and files that are there whole or not at all.
+#![warn(missing_docs)]
+
+mod files;
+mod folder;
+mod frame;
+mod log;
+
+pub use files::{read_file, remove_file, write_file};
+pub use folder::Folder;
+pub use log::{Log, Reading};
+
+use std::io::Error as IoError;
+use std::path::Path;
+
+use dataflow::{Error, SqlState};
+
+/// PostgreSQL's condition for trouble with files.
+const IO_ERROR: SqlState = SqlState("58030");
+/// PostgreSQL's condition for files that are not what they should be.
+const DATA_CORRUPTED: SqlState = SqlState("XX001");
+/// PostgreSQL's condition for a full disk.
+const DISK_FULL: SqlState = SqlState("53100");
+
+/// What went wrong with a file while `doing` something.
+fn failed(doing: &str, path: &Path, error: &IoError) -> Error {
+    let state = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => DISK_FULL,
+        _ => IO_ERROR,
+    };
+    Error::new(state, format!("cannot {doing} {}: {error}", path.display()))
+}
+
+/// A file that is not what it should be.
+fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
+    let message = format!("{} is damaged: {what}", path.display());
+    Error::new(DATA_CORRUPTED, message)
+}

@@ -1,0 +1,268 @@
+//! A log of records in files: appended, read from the beginning, cut off at its beginning.
+//!
+//! Each file is named after the number of its first record. After a crash the last file may end in records that were not
+//! written whole: they were never made durable, and are cut off. Anything else that is not as it was written is damage, and
+//! nothing is read past it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use dataflow::{Error, Result, SqlState};
+
+use crate::files::sync_folder;
+use crate::frame::{self, Found, HEADER, MAX_RECORD, is_anywhere};
+use crate::{damaged, failed};
+
+/// How names of files end.
+const SUFFIX: &str = ".log";
+
+/// A log that grows.
+#[derive(Debug)]
+pub struct Log {
+    folder: PathBuf,
+    path: PathBuf,
+    file: File,
+    /// Bytes of the file that are records.
+    length: u64,
+    /// Number of the next record.
+    next: u64,
+    buffer: Vec<u8>,
+}
+
+/// The records of a log, oldest first.
+#[derive(Debug)]
+pub struct Reading {
+    files: std::vec::IntoIter<(u64, PathBuf)>,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    at: usize,
+    /// Number of the next record.
+    next: u64,
+}
+
+impl Log {
+    /// Opens the log in a folder, which is made if it is missing. The log goes on after its last whole record.
+    ///
+    /// # Errors
+    /// `58030` when it cannot be read or written, `XX001` when it is damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(|error| failed("make the folder", folder, &error))?;
+        let files = files(folder)?;
+        let mut reading = Reading::of(files.clone());
+        while reading.next()?.is_some() {}
+        let (path, length) = match files.last() {
+            None => {
+                let path = folder.join(name(0));
+                (path, 0)
+            }
+            Some((_, path)) => (path.clone(), reading.at as u64),
+        };
+        let open = || {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).append(true).open(&path)?;
+            file.set_len(length)?;
+            file.sync_all()?;
+            sync_folder(&path)?;
+            Ok(file)
+        };
+        let file = open().map_err(|error| failed("open", &path, &error))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            file,
+            path,
+            length,
+            next: reading.next,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The records of the log from number `from` on, oldest first.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn read(&self, from: u64) -> Result<Reading> {
+        let mut files = files(&self.folder)?;
+        let before = files.iter().filter(|(first, _)| *first <= from).count();
+        files.drain(..before.saturating_sub(1));
+        let mut reading = Reading::of(files);
+        while reading.number() < from && reading.next()?.is_some() {}
+        Ok(reading)
+    }
+
+    /// Number of the oldest record that is kept.
+    ///
+    /// # Errors
+    /// `58030` when the folder cannot be read.
+    pub fn first(&self) -> Result<u64> {
+        let files = files(&self.folder)?;
+        Ok(files.first().map_or(self.next, |(first, _)| *first))
+    }
+
+    /// Number of the next record.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Bytes in the newest file.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Appends a record. It outlives the end of this process, and of the machine after [`Log::sync`]. After an error the log
+    /// is as it was before.
+    ///
+    /// # Errors
+    /// `54000` when the record is too large, `53100` when the disk is full, `58030` for other trouble.
+    pub fn append(&mut self, record: &[u8]) -> Result<()> {
+        if record.len() > MAX_RECORD {
+            let message = format!("a record of {} bytes is too large", record.len());
+            return Err(Error::new(SqlState::PROGRAM_LIMIT, message));
+        }
+        self.buffer.clear();
+        frame::put(record, &mut self.buffer);
+        if let Err(error) = self.file.write_all(&self.buffer) {
+            // A part that was written is not a record.
+            let cut = self.file.set_len(self.length);
+            let error = failed("write", &self.path, &error);
+            return Err(match cut {
+                Ok(()) => error,
+                Err(cut) => {
+                    error.detail(format!("what was written could not be taken back: {cut}"))
+                }
+            });
+        }
+        self.length += self.buffer.len() as u64;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Makes all records durable.
+    ///
+    /// # Errors
+    /// `58030`; what is durable is then not known, and the log must not be used any more.
+    pub fn sync(&mut self) -> Result<()> {
+        let synced = self.file.sync_data();
+        synced.map_err(|error| failed("sync", &self.path, &error))
+    }
+
+    /// Goes on in a new file.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn rotate(&mut self) -> Result<()> {
+        if self.length == 0 {
+            return Ok(());
+        }
+        self.sync()?;
+        let path = self.folder.join(name(self.next));
+        let open = || {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).append(true).open(&path)?;
+            sync_folder(&path)?;
+            Ok(file)
+        };
+        self.file = open().map_err(|error| failed("open", &path, &error))?;
+        self.path = path;
+        self.length = 0;
+        Ok(())
+    }
+
+    /// Removes the files that hold only records below `number`.
+    ///
+    /// # Errors
+    /// `58030`.
+    pub fn forget(&mut self, number: u64) -> Result<()> {
+        let files = files(&self.folder)?;
+        for pair in files.windows(2) {
+            let ([(_, path), (end, _)], true) = (pair, pair[1].0 <= number) else {
+                break;
+            };
+            debug_assert!(*end <= number);
+            fs::remove_file(path).map_err(|error| failed("remove", path, &error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Reading {
+    fn of(files: Vec<(u64, PathBuf)>) -> Self {
+        Self {
+            next: files.first().map_or(0, |(first, _)| *first),
+            files: files.into_iter(),
+            path: PathBuf::new(),
+            bytes: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// Number of the record that [`Reading::next`] gives next.
+    pub fn number(&self) -> u64 {
+        self.next
+    }
+
+    /// The next record; `None` at the end.
+    ///
+    /// # Errors
+    /// `58030` when a file cannot be read, `XX001` when it is damaged.
+    #[expect(clippy::should_implement_trait, reason = "the record is lent")]
+    pub fn next(&mut self) -> Result<Option<&[u8]>> {
+        while self.at == self.bytes.len() {
+            let Some((first, path)) = self.files.next() else {
+                return Ok(None);
+            };
+            if first != self.next {
+                let what = format!(
+                    "the records before {first} from {} on are missing",
+                    self.next
+                );
+                return Err(damaged(&path, what));
+            }
+            self.bytes = fs::read(&path).map_err(|error| failed("read", &path, &error))?;
+            self.path = path;
+            self.at = 0;
+        }
+        let length = match frame::take(&self.bytes[self.at..]) {
+            Found::Record(record) => record.len(),
+            Found::Short | Found::Wrong => return self.broken().map(|()| None),
+        };
+        let begin = self.at + HEADER;
+        self.at = begin + length;
+        self.next += 1;
+        Ok(Some(&self.bytes[begin..self.at]))
+    }
+
+    /// What is not a record: fine at the end of the last file, where nothing follows that was written whole.
+    fn broken(&mut self) -> Result<()> {
+        let what = format!("record {} at byte {} was changed", self.next, self.at);
+        let is_last = self.files.as_slice().is_empty();
+        if !is_last || is_anywhere(&self.bytes[self.at + 1..]) {
+            return Err(damaged(&self.path, what));
+        }
+        self.bytes.truncate(self.at);
+        Ok(())
+    }
+}
+
+fn name(first: u64) -> String {
+    format!("{first:020}{SUFFIX}")
+}
+
+/// The files of a log with the numbers of their first records, oldest first.
+fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let list = || {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let first = name.and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+            files.extend(first.map(|first: u64| (first, path)));
+        }
+        files.sort_unstable();
+        Ok(files)
+    };
+    list().map_err(|error| failed("list", folder, &error))
+}
+
+#[cfg(test)]
+mod tests;

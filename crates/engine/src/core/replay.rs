@@ -1,0 +1,347 @@
+//! The journal run again: after a restart, everything happens as it happened before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use dataflow::connector::{Health, Position};
+use dataflow::wake::Waker;
+use dataflow::{Error, Result, SqlState};
+
+use super::state::sql_state;
+use super::{Core, FeedSlot};
+use crate::command::Change;
+use crate::feed::{Clocks, Feed, Recorded};
+use crate::journal::{Entry, Event, FeedId};
+use crate::view::ViewState;
+
+/// Longest wait for records that should be there, while the connection is well.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait until looking again: at first, and at most.
+const NAPS: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(100));
+/// How often a long wait is told of.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// What the journal says of the reads, gathered before it is run again.
+#[derive(Debug, Default)]
+pub struct Starts(HashMap<FeedId, Vec<Position>>);
+
+impl Starts {
+    /// Gathers from one entry after the other.
+    pub fn note(&mut self, entry: &Entry) {
+        for event in &entry.events {
+            let Event::Partition {
+                feed,
+                topic,
+                id,
+                position,
+            } = event
+            else {
+                continue;
+            };
+            let places = self.0.entry(*feed).or_default();
+            if !places
+                .iter()
+                .any(|p| p.partition == *id && *p.topic == **topic)
+            {
+                places.push(Position {
+                    topic: topic.as_str().into(),
+                    partition: *id,
+                    offset: *position,
+                });
+            }
+        }
+    }
+
+    fn of(&self, feed: FeedId) -> Vec<Position> {
+        self.0.get(&feed).cloned().unwrap_or_default()
+    }
+}
+
+/// A journal that is run again.
+pub(crate) struct Replay {
+    starts: Starts,
+    stop: Arc<AtomicBool>,
+}
+
+impl Core {
+    /// From now on the journal says what happens. Setting `stop` ends that with an error.
+    pub fn begin_replay(&mut self, starts: Starts, stop: Arc<AtomicBool>) {
+        self.replay = Some(Replay { starts, stop });
+    }
+
+    /// Does what came before a tick and its changes.
+    ///
+    /// # Errors
+    /// None that does not come again.
+    pub fn before_tick_again(&mut self, entry: &Entry) -> Result<()> {
+        if entry.moved {
+            self.flush()?;
+            self.moved = false;
+        }
+        Ok(())
+    }
+
+    /// Makes changes again, at the beginning of the tick that made them.
+    ///
+    /// # Errors
+    /// When they cannot be made any more.
+    pub fn change_again(&mut self, changes: Vec<Change>) -> Result<()> {
+        let result = self.apply_all(changes);
+        self.logged.clear();
+        result
+    }
+
+    /// Runs a tick again, whose changes have been made.
+    ///
+    /// # Errors
+    /// `57P01` when told to stop.
+    pub fn tick_again(&mut self, entry: &Entry) -> Result<()> {
+        let clocks = Clocks {
+            before: entry.before,
+            began: entry.began,
+        };
+        for event in &entry.events {
+            self.event_again(event, clocks)?;
+        }
+        for slot in &mut self.feeds {
+            let id = slot.feed.id();
+            let time = entry.times.iter().find(|time| time.feed == id);
+            slot.feed.end_tick_again(time, entry.wall);
+        }
+        self.last_wall = entry.wall;
+        self.inserted = false;
+        self.run_views(entry.wall, entry.flush)?;
+        if entry.version > self.version {
+            self.version = entry.version;
+            self.publish()?;
+        }
+        self.events.clear();
+        Ok(())
+    }
+
+    /// The journal has nothing more: from now on things happen by themselves.
+    pub fn end_replay(&mut self) {
+        self.replay = None;
+        for slot in &mut self.feeds {
+            slot.feed.go_live();
+        }
+        // Time has passed since the last tick.
+        self.last_wall = self.clock.now();
+    }
+
+    fn event_again(&mut self, event: &Event, clocks: Clocks) -> Result<()> {
+        match event {
+            Event::Attached {
+                view,
+                leaf,
+                feed,
+                columns,
+                shared,
+            } => self.attach_again(view, *leaf as usize, *feed, *columns, *shared),
+            // The reader has been told, or will be when the read takes this name.
+            Event::Partition { .. } => Ok(()),
+            Event::Read {
+                feed,
+                partition,
+                records,
+                to,
+            } => {
+                let recorded = Recorded {
+                    partition: *partition,
+                    records: *records as usize,
+                    to: *to,
+                };
+                self.read_again(*feed, clocks, |feed, wait| feed.read_again(recorded, wait))
+            }
+            Event::Records { feed, .. } => {
+                self.read_again(*feed, clocks, |feed, wait| feed.take_records(event, wait))
+            }
+            Event::Joined { feed, shared } => {
+                self.join_again(*feed, *shared);
+                Ok(())
+            }
+            Event::Promoted { feed } => {
+                if let Some(at) = self.feed_at(*feed) {
+                    self.promote(at);
+                }
+                Ok(())
+            }
+            Event::Failed {
+                feed,
+                state,
+                message,
+            } => {
+                if let Some(at) = self.feed_at(*feed) {
+                    self.fail_feed(at, &Error::new(sql_state(state), message.as_str()));
+                    self.feeds.retain(|slot| !slot.failed);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn feed_at(&self, id: FeedId) -> Option<usize> {
+        self.feeds.iter().position(|slot| slot.feed.id() == id)
+    }
+
+    fn attach_again(
+        &mut self,
+        view: &str,
+        leaf_at: usize,
+        id: FeedId,
+        columns: u64,
+        shared: bool,
+    ) -> Result<()> {
+        self.next_feed = self.next_feed.max(id + 1);
+        let Some((view, leaf)) = self.views.iter().find_map(|(view_id, v)| {
+            let leaf = v.pipeline.leaves().get(leaf_at)?;
+            (v.spec.name == view).then(|| (*view_id, leaf.clone()))
+        }) else {
+            return Ok(());
+        };
+        let source = leaf.relation.clone();
+        let consumer = self.consumer(view, leaf_at, leaf);
+        if !shared {
+            self.set_state(view, ViewState::CatchingUp);
+        }
+        if let Some(at) = self.feed_at(id) {
+            return self.feeds[at].feed.add(consumer);
+        }
+        let definitions = self.definitions.get(&source).into_iter().flatten();
+        let mut definitions = definitions.filter(|d| d.schema.columns.len() as u64 == columns);
+        let Some(spec) = definitions.next().cloned() else {
+            return Err(Error::internal(format!(
+                "source \"{source}\" has no such definition"
+            )));
+        };
+        let starts = self.starts_of(id);
+        match Feed::open(id, spec, vec![consumer], starts, self.waker.clone()) {
+            Ok(feed) => self.feeds.push(FeedSlot {
+                feed,
+                shared,
+                failed: false,
+                logged: true,
+            }),
+            Err(error) => self.fail_view(view, &error),
+        }
+        Ok(())
+    }
+
+    /// Where a read has begun partitions that the journal came to know.
+    pub(super) fn starts_of(&self, feed: FeedId) -> Vec<Position> {
+        let replay = self.replay.as_ref();
+        replay.map_or_else(Vec::new, |replay| replay.starts.of(feed))
+    }
+
+    pub(super) fn fail_view(&mut self, id: u64, error: &Error) {
+        if let Some((_, view)) = self.views.iter_mut().find(|(i, _)| *i == id) {
+            view.fail(error.clone());
+        }
+    }
+
+    /// Has a read do `read`, and hands on what it has read. A read that cannot takes its views with it.
+    fn read_again(
+        &mut self,
+        id: FeedId,
+        clocks: Clocks,
+        read: impl FnOnce(&mut Feed, &mut dyn FnMut(&Health) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
+        let (Some(at), Some(replay)) = (self.feed_at(id), &self.replay) else {
+            return Ok(());
+        };
+        let feed = &mut self.feeds[at].feed;
+        let source = feed.spec().name.clone();
+        let mut waiting = Waiting::new(&source, &replay.stop, &self.waker);
+        let result = read(feed, &mut |health| waiting.nap(health));
+        let mut deliveries = Vec::new();
+        let aside = self.aside.entry(source).or_default();
+        let result = result.and_then(|()| feed.take_in_again(clocks, &mut deliveries, aside));
+        match result {
+            Ok(_) => self.deliver(deliveries),
+            Err(error) if error.state() == SqlState::ADMIN_SHUTDOWN => return Err(error),
+            Err(error) => {
+                self.fail_feed(at, &error);
+                self.feeds.retain(|slot| !slot.failed);
+            }
+        }
+        Ok(())
+    }
+
+    fn join_again(&mut self, private: FeedId, shared: FeedId) {
+        let Some(at) = self.feed_at(private) else {
+            return;
+        };
+        let Some(shared_at) = self.feed_at(shared) else {
+            // The shared read was that of a SUBSCRIBE, or what it read is not there any more.
+            let names = self.starts_of(shared);
+            let slot = &mut self.feeds[at];
+            slot.feed.rename(shared, &names);
+            slot.shared = true;
+            self.next_feed = self.next_feed.max(shared + 1);
+            self.caught_up(at);
+            return;
+        };
+        let own = self.feeds[at].feed.reader().partitions();
+        let begun = self.starts_of(private);
+        let others = self.feeds[shared_at].feed.reader().partitions().iter();
+        let read_to = |other: &dataflow::connector::Partition| {
+            let read = own.iter().find(|p| p.is_same(other)).map(|p| p.position);
+            let is_it = |p: &&Position| p.partition == other.id && p.topic == other.topic;
+            read.or_else(|| begun.iter().find(is_it).map(|p| p.offset))
+        };
+        let skip: Vec<i64> = others.map(|p| read_to(p).unwrap_or(0)).collect();
+        self.join(at, shared_at, &skip);
+    }
+}
+
+/// A wait for records.
+struct Waiting<'a> {
+    source: &'a str,
+    stop: &'a AtomicBool,
+    waker: &'a Waker,
+    /// Since when nothing has come though the connection is well.
+    well_since: Option<Instant>,
+    told: Instant,
+    nap: Duration,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(source: &'a str, stop: &'a AtomicBool, waker: &'a Waker) -> Self {
+        Self {
+            source,
+            stop,
+            waker,
+            well_since: None,
+            told: Instant::now(),
+            nap: NAPS.0,
+        }
+    }
+
+    /// Waits a little. A broker that is away is waited for without an end, records of one that is there are not.
+    fn nap(&mut self, health: &Health) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            let message = "told to stop while what happened before was run again";
+            return Err(Error::new(SqlState::ADMIN_SHUTDOWN, message));
+        }
+        let source = self.source;
+        if *health == Health::Running {
+            let since = self.well_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= PATIENCE {
+                let message =
+                    format!("source \"{source}\" does not give the records that it gave before");
+                return Err(Error::new(SqlState("55000"), message));
+            }
+        } else {
+            self.well_since = None;
+        }
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            tracing::warn!(source, ?health, "waiting for records that were read before");
+        }
+        self.waker.sleep(self.nap);
+        self.nap = (self.nap * 2).min(NAPS.1);
+        Ok(())
+    }
+}

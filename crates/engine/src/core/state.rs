@@ -1,0 +1,305 @@
+//! The whole state at a tick's border: what a checkpoint holds, and the engine made of it again.
+
+use std::sync::Arc;
+
+use dataflow::{DeltaBatch, Error, Micros, Result, SqlState, Watermark};
+use serde::{Deserialize, Serialize};
+
+use super::{Core, FeedSlot};
+use crate::feed::{Feed, FeedState};
+use crate::journal::FeedId;
+use crate::state::saved::Saved;
+use crate::store::Store;
+use crate::view::{Failure, Place, View, ViewState};
+
+/// Everything that the engine holds between two ticks, without what was declared: sources, tables, views.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    version: u64,
+    last_wall: Micros,
+    next_feed: FeedId,
+    tables: Vec<SavedTable>,
+    views: Vec<SavedView>,
+    asides: Vec<SavedAside>,
+    feeds: Vec<FeedState>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedTable {
+    name: String,
+    watermark: Micros,
+    rows: Saved,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedView {
+    name: String,
+    manner: Manner,
+    rows_out: u64,
+    watermark: Micros,
+    skipped: Vec<(String, i32, i64)>,
+    /// Of a view that stands still it is not kept: resuming makes it again.
+    operators: Option<Saved>,
+    rows: Saved,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Manner {
+    CatchingUp,
+    Running,
+    Suspended,
+    Failed {
+        error: SavedError,
+        place: Option<(String, i32, i64)>,
+    },
+}
+
+/// An error as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedError {
+    state: String,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedAside {
+    source: String,
+    errors: Option<Saved>,
+    late: Option<Saved>,
+    /// Topic, partition, and the offset below which bad records have been noted.
+    noted: Vec<(String, i32, i64)>,
+}
+
+impl State {
+    /// The version of all views.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl SavedError {
+    fn of(error: &Error) -> Self {
+        Self {
+            state: error.state().0.to_owned(),
+            message: error.message().to_owned(),
+            detail: error.detail_text().map(str::to_owned),
+            hint: error.hint_text().map(str::to_owned),
+        }
+    }
+
+    fn error(self) -> Error {
+        let mut error = Error::new(sql_state(&self.state), self.message);
+        if let Some(detail) = self.detail {
+            error = error.detail(detail);
+        }
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// The condition of a name that was kept. There are few, and they live as long as the program.
+pub(super) fn sql_state(name: &str) -> SqlState {
+    SqlState(Box::leak(name.to_owned().into_boxed_str()))
+}
+
+fn saved(store: &Store) -> Result<Saved> {
+    let mut rows = Saved::default();
+    store.save(&mut rows)?;
+    Ok(rows)
+}
+
+impl Core {
+    /// Moves hot state into runs and gives everything that is held; `None` where that is not possible now.
+    ///
+    /// # Errors
+    /// When an operator cannot give its state.
+    pub fn save(&mut self) -> Result<Option<State>> {
+        if self.feeds.iter().any(|slot| slot.feed.is_ahead()) || !self.replies.is_empty() {
+            return Ok(None);
+        }
+        self.flush()?;
+        let mut state = State {
+            version: self.version,
+            last_wall: self.last_wall,
+            next_feed: self.next_feed,
+            ..State::default()
+        };
+        for table in self.tables.values() {
+            state.tables.push(SavedTable {
+                name: table.spec.name.clone(),
+                watermark: table.watermark.0,
+                rows: saved(&table.spec.store)?,
+            });
+        }
+        let lasting = self.views.iter().filter(|(_, view)| !view.spec.ephemeral);
+        for (_, view) in lasting {
+            state.views.push(save_view(view)?);
+        }
+        for (name, aside) in &self.aside {
+            let Some(source) = self.sources.get(name) else {
+                continue;
+            };
+            let store = |store: &Option<Arc<Store>>| store.as_deref().map(saved).transpose();
+            state.asides.push(SavedAside {
+                source: name.clone(),
+                errors: store(&source.aside.errors)?,
+                late: store(&source.aside.late)?,
+                noted: aside.noted(),
+            });
+        }
+        let name_of = |id: u64| {
+            let view = self
+                .views
+                .iter()
+                .find(|(i, v)| *i == id && !v.spec.ephemeral);
+            view.map(|(_, view)| view.spec.name.clone())
+        };
+        let feeds = self.feeds.iter().filter(|slot| slot.logged && !slot.failed);
+        state.feeds = feeds
+            .map(|slot| slot.feed.save(slot.shared, name_of))
+            .collect();
+        Ok(Some(state))
+    }
+
+    /// Takes the state of before, on sources, tables and views that have been declared again. The journal goes on from
+    /// there ([`Core::begin_replay`] has been called).
+    ///
+    /// # Errors
+    /// `XX001` when it is not of what was declared.
+    pub fn load(&mut self, state: State) -> Result<()> {
+        self.version = state.version;
+        self.last_wall = state.last_wall;
+        self.next_feed = state.next_feed;
+        for mut saved in state.tables {
+            let table = self.tables.get_mut(&saved.name);
+            let table = table.ok_or_else(|| undeclared("table", &saved.name))?;
+            table.watermark = Watermark(saved.watermark);
+            table.fresh.clear();
+            table.spec.store.load(&mut saved.rows)?;
+        }
+        for saved in state.views {
+            let view = self
+                .views
+                .iter_mut()
+                .find(|(_, v)| v.spec.name == saved.name);
+            let (_, view) = view.ok_or_else(|| undeclared("view", &saved.name))?;
+            load_view(view, saved)?;
+        }
+        for saved in state.asides {
+            let source = self.sources.get(&saved.source);
+            let source = source.ok_or_else(|| undeclared("source", &saved.source))?;
+            for (store, rows) in [
+                (&source.aside.errors, saved.errors),
+                (&source.aside.late, saved.late),
+            ] {
+                if let (Some(store), Some(mut rows)) = (store, rows) {
+                    store.load(&mut rows)?;
+                }
+            }
+            let aside = self.aside.entry(saved.source).or_default();
+            aside.note_all(saved.noted);
+        }
+        for feed in state.feeds {
+            self.load_feed(feed)?;
+        }
+        self.inserted = false;
+        self.logged.clear();
+        *self.published.write() = self.version;
+        Ok(())
+    }
+
+    fn load_feed(&mut self, state: FeedState) -> Result<()> {
+        let definitions = self.definitions.get(state.source()).into_iter().flatten();
+        let mut definitions =
+            definitions.filter(|d| d.schema.columns.len() as u64 == state.columns());
+        let spec = definitions.next().cloned();
+        let spec = spec.ok_or_else(|| undeclared("source", state.source()))?;
+        let mut consumers = Vec::new();
+        for (view, leaf_at) in state.consumers() {
+            let found = self.views.iter().find_map(|(id, v)| {
+                let leaf = v.pipeline.leaves().get(leaf_at)?;
+                (v.spec.name == view).then(|| (*id, leaf.clone()))
+            });
+            let (id, leaf) = found.ok_or_else(|| undeclared("view", view))?;
+            consumers.push(self.consumer(id, leaf_at, leaf));
+        }
+        let later = self.starts_of(state.id());
+        let (shared, views) = (state.shared(), consumers.clone());
+        match Feed::load(state, spec, consumers, later, self.waker.clone()) {
+            Ok(feed) => self.feeds.push(FeedSlot {
+                feed,
+                shared,
+                failed: false,
+                logged: true,
+            }),
+            // As when a read cannot go on: it takes its views with it.
+            Err(error) => views.iter().for_each(|c| self.fail_view(c.view, &error)),
+        }
+        Ok(())
+    }
+}
+
+fn undeclared(kind: &str, name: &str) -> Error {
+    let message = format!("the state is of {kind} \"{name}\", which the catalog does not have so");
+    Error::new(SqlState("XX001"), message)
+}
+
+fn save_view(view: &View) -> Result<SavedView> {
+    let place = |p: &Place| (p.topic.to_string(), p.partition, p.offset);
+    let operators = view.is_alive().then(|| {
+        let mut operators = Saved::default();
+        view.pipeline.save(&mut operators).map(|()| operators)
+    });
+    Ok(SavedView {
+        name: view.spec.name.clone(),
+        manner: match &view.state {
+            ViewState::CatchingUp => Manner::CatchingUp,
+            ViewState::Running => Manner::Running,
+            ViewState::Suspended => Manner::Suspended,
+            ViewState::Failed(failure) => Manner::Failed {
+                error: SavedError::of(&failure.error),
+                place: failure.place.as_ref().map(place),
+            },
+        },
+        rows_out: view.rows_out,
+        watermark: view.watermark.0,
+        skipped: view.skipped.iter().map(place).collect(),
+        operators: operators.transpose()?,
+        rows: saved(&view.spec.store)?,
+    })
+}
+
+fn load_view(view: &mut View, mut saved: SavedView) -> Result<()> {
+    let place = |(topic, partition, offset): (String, i32, i64)| Place {
+        topic: topic.into(),
+        partition,
+        offset,
+    };
+    view.pipeline.take_output();
+    view.fresh = Vec::<DeltaBatch>::new();
+    view.touched = false;
+    if let Some(mut operators) = saved.operators {
+        view.pipeline.load(&mut operators)?;
+    }
+    view.spec.store.load(&mut saved.rows)?;
+    view.rows_out = saved.rows_out;
+    view.watermark = Watermark(saved.watermark);
+    view.skipped = saved.skipped.into_iter().map(place).collect();
+    match saved.manner {
+        Manner::CatchingUp => {
+            view.spec.store.set_catching_up(true);
+            view.state = ViewState::CatchingUp;
+        }
+        Manner::Running => view.state = ViewState::Running,
+        Manner::Suspended => view.suspend(),
+        Manner::Failed { error, place: at } => view.fail_at(Failure {
+            error: error.error(),
+            place: at.map(place),
+        }),
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! What the journal has of a read, and a read that the journal tells what to do.
+
+use std::sync::Arc;
+
+use dataflow::connector::{Health, PollLimits, Position};
+use dataflow::{Error, Micros, Result, Slab, SqlState, Watermark};
+
+use super::{Clocks, Delivery, Feed, POLL, PartitionCounts};
+use crate::aside::Aside;
+use crate::journal::{Bytes, Event, FeedId, FeedTime, LoggedTime};
+use crate::watermark::PartitionTime;
+
+/// Records as the journal names them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recorded {
+    /// The partition's number in the journal.
+    pub(crate) partition: u32,
+    /// How many.
+    pub(crate) records: usize,
+    /// Offset one past the last.
+    pub(crate) to: i64,
+}
+
+impl Feed {
+    /// Gives numbers to partitions that are new, and notes those that the journal does not know.
+    pub(super) fn number_partitions(&mut self) {
+        let partitions = self.reader.partitions();
+        for (at, partition) in partitions.iter().enumerate().skip(self.numbers.len()) {
+            let is_it =
+                |(topic, id): &(Arc<str>, i32)| *id == partition.id && *topic == partition.topic;
+            let number = self.names.iter().position(is_it).unwrap_or_else(|| {
+                let begins_with = (self.slab.partition == at).then(|| self.slab.offsets.first());
+                let position = begins_with.flatten().copied();
+                self.untold.push(Event::Partition {
+                    feed: self.id,
+                    topic: partition.topic.to_string(),
+                    id: partition.id,
+                    position: position.unwrap_or(partition.position),
+                });
+                self.names
+                    .push((Arc::clone(&partition.topic), partition.id));
+                self.names.len() - 1
+            });
+            self.numbers.push(as_u32(number));
+            if let Some(Some(noted)) = self.noted.get(number) {
+                self.time.grow(at + 1, noted.last_row);
+                self.time.set(at, noted);
+            }
+            if let Some(counts) = self.known_counts.get(number) {
+                self.partition_counts
+                    .resize(at + 1, PartitionCounts::default());
+                self.partition_counts[at] = counts.counts();
+            }
+            for consumer in &mut self.consumers {
+                if let Some(skip) = consumer.skip_numbers.get(number) {
+                    consumer.skip.resize(at + 1, 0);
+                    consumer.skip[at] = *skip;
+                }
+            }
+        }
+    }
+
+    /// Tells of all partitions, and where they are, to a journal that has had nothing of this read.
+    pub(crate) fn introduce(&mut self, events: &mut Vec<Event>) {
+        self.noted.clear();
+        self.noted_watermark = Watermark::MIN;
+        for (topic, id) in &self.names {
+            let mut partitions = self.reader.partitions().iter();
+            let found = partitions.find(|p| p.id == *id && p.topic == *topic);
+            events.push(Event::Partition {
+                feed: self.id,
+                topic: topic.to_string(),
+                id: *id,
+                position: found.map_or(0, |p| p.position),
+            });
+        }
+    }
+
+    /// What the journal has of the slab at hand.
+    pub(super) fn read_event(&self) -> Result<Event> {
+        let (feed, partition) = (self.id, self.numbers[self.slab.partition]);
+        if self.spec.factory.replays() {
+            return Ok(Event::Read {
+                feed,
+                partition,
+                records: as_u32(self.slab.len()),
+                to: self.slab.offsets.last().map_or(0, |last| last + 1),
+            });
+        }
+        let mut data = Vec::with_capacity(self.slab.data.len());
+        let ends = (0..self.slab.len()).map(|row| {
+            let value = self.slab.value(row)?;
+            data.extend_from_slice(value);
+            i64::try_from(data.len()).ok()
+        });
+        let ends = ends.map(|end| end.unwrap_or(-1)).collect();
+        Ok(Event::Records {
+            feed,
+            partition,
+            offsets: self.slab.offsets.clone(),
+            timestamps: self.slab.timestamps.clone(),
+            ends,
+            data: Bytes(data),
+        })
+    }
+
+    /// Event time since the journal was told last, if it moved.
+    pub(crate) fn moved_time(&mut self) -> Option<FeedTime> {
+        let watermark = self.time.watermark();
+        self.noted.resize(self.names.len(), None);
+        let mut partitions = Vec::new();
+        for (number, time) in self.numbers.iter().zip(self.time.partitions()) {
+            let now = logged(*number, time);
+            let noted = &mut self.noted[*number as usize];
+            if *noted != Some(now) {
+                *noted = Some(now);
+                partitions.push(now);
+            }
+        }
+        if partitions.is_empty() && self.noted_watermark == watermark {
+            return None;
+        }
+        self.noted_watermark = watermark;
+        Some(FeedTime {
+            feed: self.id,
+            watermark: watermark.0,
+            partitions,
+        })
+    }
+
+    /// Reads on under another name in the journal, and with its numbers of partitions.
+    pub(crate) fn rename(&mut self, id: FeedId, names: &[Position]) {
+        self.id = id;
+        let name = |place: &Position| (Arc::clone(&place.topic), place.partition);
+        self.names = names.iter().map(name).collect();
+        self.starts = names.to_vec();
+        self.numbers.clear();
+        self.noted.clear();
+        self.known_counts.clear();
+        self.number_partitions();
+    }
+
+    /// Reads what the journal says was read, and nothing else. `wait` is called while nothing comes.
+    pub(crate) fn read_again(
+        &mut self,
+        recorded: Recorded,
+        wait: &mut dyn FnMut(&Health) -> Result<()>,
+    ) -> Result<()> {
+        let at = self.find_partition(recorded.partition, wait)?;
+        for other in 0..self.reader.partitions().len() {
+            self.reader.set_paused(other, other != at);
+        }
+        let mut whole = Slab::default();
+        while whole.len() < recorded.records {
+            let missing = recorded.records - whole.len();
+            if let Some(next) = self.ahead.iter().position(|slab| slab.partition == at) {
+                whole.append(&self.ahead[next].take_front(missing)?)?;
+                if self.ahead[next].is_empty() {
+                    self.ahead.remove(next);
+                }
+                continue;
+            }
+            let limits = PollLimits {
+                max_records: missing,
+                ..POLL
+            };
+            self.reader.poll(&mut self.slab, limits)?;
+            self.number_partitions();
+            if self.slab.is_empty() {
+                let partition = &self.reader.partitions()[at];
+                if partition.finished() || partition.at_end && partition.position >= recorded.to {
+                    break;
+                }
+                wait(&self.reader.health())?;
+            } else if self.slab.partition == at {
+                whole.append(&self.slab)?;
+            } else {
+                self.ahead.push_back(std::mem::take(&mut self.slab));
+            }
+        }
+        let last = whole.offsets.last().map(|last| last + 1);
+        if whole.len() < recorded.records || last != Some(recorded.to) {
+            return Err(self.gone(at, recorded));
+        }
+        self.slab = whole;
+        Ok(())
+    }
+
+    fn gone(&self, at: usize, recorded: Recorded) -> Error {
+        let Recorded { records, to, .. } = recorded;
+        let (topic, id) = (&self.slab.topic, self.reader.partitions()[at].id);
+        let message = format!(
+            "{records} records before offset {to} of topic \"{topic}\" partition {id} cannot be read again"
+        );
+        Error::new(SqlState("55000"), message)
+            .detail("they were read before clickmill was started again, and are not there any more")
+            .hint("ALTER MATERIALIZED VIEW … RESUME builds the view from what is there")
+    }
+
+    /// Takes in what [`Feed::read_again`] has read, or records that the journal holds.
+    pub(crate) fn take_in_again(
+        &mut self,
+        clocks: Clocks,
+        out: &mut Vec<Delivery>,
+        aside: &mut Aside,
+    ) -> Result<usize> {
+        self.take_in(clocks, out, aside)
+    }
+
+    /// Takes records of the journal as the slab at hand.
+    pub(crate) fn take_records(
+        &mut self,
+        event: &Event,
+        wait: &mut dyn FnMut(&Health) -> Result<()>,
+    ) -> Result<()> {
+        let Event::Records {
+            partition,
+            offsets,
+            timestamps,
+            ends,
+            data,
+            ..
+        } = event
+        else {
+            return Err(Error::internal("an event without records"));
+        };
+        let at = self.find_partition(*partition, wait)?;
+        let mut slab = Slab {
+            partition: at,
+            topic: Arc::clone(&self.reader.partitions()[at].topic),
+            ..Slab::default()
+        };
+        let mut begin = 0;
+        for ((end, offset), timestamp) in ends.iter().zip(offsets).zip(timestamps) {
+            let end = usize::try_from(*end).ok();
+            let value = end.and_then(|end| data.0.get(begin..end));
+            begin = end.unwrap_or(begin);
+            slab.push(value, *offset, *timestamp);
+        }
+        self.slab = slab;
+        Ok(())
+    }
+
+    /// The reader's index of a partition, once it has it.
+    fn find_partition(
+        &mut self,
+        number: u32,
+        wait: &mut dyn FnMut(&Health) -> Result<()>,
+    ) -> Result<usize> {
+        loop {
+            if let Some(at) = self.numbers.iter().position(|n| *n == number) {
+                return Ok(at);
+            }
+            let nothing = PollLimits {
+                max_records: 0,
+                ..POLL
+            };
+            self.reader.poll(&mut self.slab, nothing)?;
+            let known = self.numbers.len();
+            self.number_partitions();
+            if !self.slab.is_empty() {
+                // Readers may give a record all the same.
+                self.ahead.push_back(std::mem::take(&mut self.slab));
+            }
+            if self.numbers.len() == known {
+                wait(&self.reader.health())?;
+            }
+        }
+    }
+
+    /// Ends a tick as the journal says.
+    pub(crate) fn end_tick_again(&mut self, time: Option<&FeedTime>, wall: Micros) {
+        self.number_partitions();
+        self.time.grow(self.reader.partitions().len(), wall);
+        let Some(time) = time else {
+            return;
+        };
+        self.time.advance_to(Watermark(time.watermark));
+        self.noted_watermark = Watermark(time.watermark);
+        self.noted.resize(self.names.len(), None);
+        for moved in &time.partitions {
+            if let Some(noted) = self.noted.get_mut(moved.partition as usize) {
+                *noted = Some(*moved);
+            }
+            if let Some(at) = self.numbers.iter().position(|n| *n == moved.partition) {
+                self.time.set(at, moved);
+            }
+        }
+    }
+
+    /// The journal has nothing more: reading goes on by itself.
+    pub(crate) fn go_live(&mut self) {
+        for at in 0..self.reader.partitions().len() {
+            self.reader.set_paused(at, false);
+        }
+        self.paused.clear();
+    }
+
+    /// Whether records wait that were read before their turn.
+    pub(crate) fn is_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+}
+
+fn logged(partition: u32, time: &PartitionTime) -> LoggedTime {
+    LoggedTime {
+        partition,
+        highest: time.highest,
+        last_row: time.last_row,
+        idle: time.idle,
+        finished: time.finished,
+    }
+}
+
+fn as_u32(number: usize) -> u32 {
+    u32::try_from(number)
+        .expect("a source has fewer than 2^32 partitions, and a slab fewer records")
+}

@@ -1,0 +1,179 @@
+//! A read on its way to a checkpoint and back.
+
+use std::sync::Arc;
+
+use dataflow::connector::Position;
+use dataflow::wake::Waker;
+use dataflow::{Micros, Result, Watermark};
+use serde::{Deserialize, Serialize};
+
+use super::{Consumer, Feed, FeedCounts, PartitionCounts, SourceSpec};
+use crate::journal::{FeedId, LoggedTime};
+
+/// A read between two ticks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FeedState {
+    id: FeedId,
+    source: String,
+    /// How many columns the source's definition has.
+    columns: u64,
+    shared: bool,
+    watermark: Micros,
+    counts: [u64; 4],
+    /// In the journal's order.
+    partitions: Vec<SavedPartition>,
+    consumers: Vec<SavedConsumer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedPartition {
+    topic: String,
+    id: i32,
+    position: i64,
+    time: Option<LoggedTime>,
+    counts: SavedCounts,
+}
+
+/// What was counted of a partition.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct SavedCounts {
+    records: u64,
+    bad: u64,
+    last_bad: Option<String>,
+    read_to: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedConsumer {
+    view: String,
+    leaf: u32,
+    /// Records below these offsets, by number of the partition, it has already.
+    skip: Vec<i64>,
+}
+
+impl FeedState {
+    pub(crate) fn id(&self) -> FeedId {
+        self.id
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(crate) fn columns(&self) -> u64 {
+        self.columns
+    }
+
+    pub(crate) fn shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Views, and the places in their plans.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = (&str, usize)> {
+        let consumers = self.consumers.iter();
+        consumers.map(|c| (c.view.as_str(), c.leaf as usize))
+    }
+}
+
+impl SavedCounts {
+    pub(super) fn counts(&self) -> PartitionCounts {
+        PartitionCounts {
+            records: self.records,
+            bad: self.bad,
+            last_bad: self.last_bad.clone(),
+            read_to: self.read_to,
+        }
+    }
+}
+
+impl Feed {
+    /// The read as it is; `name_of` gives the names of views that last.
+    pub(crate) fn save(&self, shared: bool, name_of: impl Fn(u64) -> Option<String>) -> FeedState {
+        let at = |number: usize| self.numbers.iter().position(|n| *n as usize == number);
+        let partitions = self.names.iter().enumerate().map(|(number, (topic, id))| {
+            let at = at(number);
+            let partition = at.and_then(|at| self.reader.partitions().get(at));
+            let known = self.starts.get(number).map_or(0, |start| start.offset);
+            let counts = at.and_then(|at| self.partition_counts.get(at));
+            SavedPartition {
+                topic: topic.to_string(),
+                id: *id,
+                position: partition.map_or(known, |p| p.position),
+                time: self.noted.get(number).copied().flatten(),
+                counts: match counts {
+                    Some(counts) => SavedCounts {
+                        records: counts.records,
+                        bad: counts.bad,
+                        last_bad: counts.last_bad.clone(),
+                        read_to: counts.read_to,
+                    },
+                    None => self.known_counts.get(number).cloned().unwrap_or_default(),
+                },
+            }
+        });
+        let consumers = self.consumers.iter().filter_map(|consumer| {
+            let skip = |number: usize| at(number).and_then(|at| consumer.skip.get(at));
+            Some(SavedConsumer {
+                view: name_of(consumer.view)?,
+                leaf: u32::try_from(consumer.leaf).unwrap_or(u32::MAX),
+                skip: (0..self.names.len())
+                    .map(|number| skip(number).copied().unwrap_or(0))
+                    .collect(),
+            })
+        });
+        FeedState {
+            id: self.id,
+            source: self.spec.name.clone(),
+            columns: self.spec.schema.columns.len() as u64,
+            shared,
+            watermark: self.time.watermark().0,
+            counts: [
+                self.counts.records,
+                self.counts.bytes,
+                self.counts.bad,
+                self.counts.tombstones,
+            ],
+            consumers: consumers.collect(),
+            partitions: partitions.collect(),
+        }
+    }
+
+    /// A read that goes on where it was; `later` are partitions that the journal came to know after.
+    pub(crate) fn load(
+        state: FeedState,
+        spec: Arc<SourceSpec>,
+        mut consumers: Vec<Consumer>,
+        later: Vec<Position>,
+        waker: Waker,
+    ) -> Result<Self> {
+        let place = |p: &SavedPartition| Position {
+            topic: p.topic.as_str().into(),
+            partition: p.id,
+            offset: p.position,
+        };
+        let mut positions: Vec<Position> = state.partitions.iter().map(place).collect();
+        let is_new = |p: &Position| {
+            let mut known = state.partitions.iter();
+            !known.any(|k| k.id == p.partition && k.topic == *p.topic)
+        };
+        positions.extend(later.into_iter().filter(is_new));
+        for (consumer, saved) in consumers.iter_mut().zip(&state.consumers) {
+            consumer.skip_numbers.clone_from(&saved.skip);
+        }
+        let mut feed = Self::open(state.id, spec, consumers, positions, waker)?;
+        feed.time.advance_to(Watermark(state.watermark));
+        feed.noted_watermark = Watermark(state.watermark);
+        let [records, bytes, bad, tombstones] = state.counts;
+        feed.counts = FeedCounts {
+            records,
+            bytes,
+            bad,
+            tombstones,
+        };
+        for partition in state.partitions {
+            feed.noted.push(partition.time);
+            feed.known_counts.push(partition.counts);
+        }
+        Ok(feed)
+    }
+}

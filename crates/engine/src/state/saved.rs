@@ -1,0 +1,150 @@
+//! State on its way to a checkpoint and back: what an operator holds, item by item, in an order that it knows.
+
+use std::collections::VecDeque;
+
+use dataflow::{Error, Micros, Result, SqlState, Watermark};
+use datafusion::arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{Bytes, from_ipc, to_ipc};
+
+/// Items of state, in the order in which they were put.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    items: VecDeque<Item>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Item {
+    Number(i64),
+    Numbers(Vec<i64>),
+    Keys(Vec<Bytes>),
+    Rows(Bytes),
+}
+
+impl Saved {
+    /// Puts a number.
+    pub fn number(&mut self, number: i64) {
+        self.items.push_back(Item::Number(number));
+    }
+
+    /// Puts a count.
+    pub fn count(&mut self, count: usize) {
+        self.number(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Puts a counter.
+    pub fn counter(&mut self, counter: u64) {
+        self.number(counter.cast_signed());
+    }
+
+    /// Puts a time that may not be there.
+    pub fn time(&mut self, time: Option<Micros>) {
+        self.numbers(time.into_iter());
+    }
+
+    /// Puts numbers.
+    pub fn numbers(&mut self, numbers: impl Iterator<Item = i64>) {
+        self.items.push_back(Item::Numbers(numbers.collect()));
+    }
+
+    /// Puts keys.
+    pub fn keys<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>) {
+        let keys = keys.map(|key| Bytes(key.to_vec())).collect();
+        self.items.push_back(Item::Keys(keys));
+    }
+
+    /// Puts rows.
+    ///
+    /// # Errors
+    /// When Arrow has no bytes for them.
+    pub fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.items.push_back(Item::Rows(Bytes(to_ipc(rows)?)));
+        Ok(())
+    }
+
+    /// Takes a number.
+    ///
+    /// # Errors
+    /// Here and below: `XX001` when something else was put.
+    pub fn take_number(&mut self) -> Result<i64> {
+        match self.items.pop_front() {
+            Some(Item::Number(number)) => Ok(number),
+            other => Err(wrong("a number", other.as_ref())),
+        }
+    }
+
+    /// Takes a count.
+    pub fn take_count(&mut self) -> Result<usize> {
+        usize::try_from(self.take_number()?).map_err(|_| wrong("a count", None::<()>))
+    }
+
+    /// Takes a counter.
+    pub fn take_counter(&mut self) -> Result<u64> {
+        Ok(self.take_number()?.cast_unsigned())
+    }
+
+    /// Takes a watermark, which was put as a number.
+    pub fn take_watermark(&mut self) -> Result<Watermark> {
+        self.take_number().map(Watermark)
+    }
+
+    /// Takes a time that may not be there.
+    pub fn take_time(&mut self) -> Result<Option<Micros>> {
+        Ok(self.take_numbers()?.first().copied())
+    }
+
+    /// Takes numbers.
+    pub fn take_numbers(&mut self) -> Result<Vec<i64>> {
+        match self.items.pop_front() {
+            Some(Item::Numbers(numbers)) => Ok(numbers),
+            other => Err(wrong("numbers", other.as_ref())),
+        }
+    }
+
+    /// Takes numbers that were put two by two.
+    pub fn take_pairs(&mut self) -> Result<Vec<(i64, i64)>> {
+        let numbers = self.take_numbers()?;
+        let (pairs, rest) = numbers.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(wrong("pairs", None::<()>));
+        }
+        Ok(pairs.iter().map(|[a, b]| (*a, *b)).collect())
+    }
+
+    /// Takes keys.
+    pub fn take_keys(&mut self) -> Result<Vec<Box<[u8]>>> {
+        match self.items.pop_front() {
+            Some(Item::Keys(keys)) => Ok(keys.into_iter().map(|key| key.0.into()).collect()),
+            other => Err(wrong("keys", other.as_ref())),
+        }
+    }
+
+    /// Takes rows.
+    pub fn take_rows(&mut self) -> Result<RecordBatch> {
+        match self.items.pop_front() {
+            Some(Item::Rows(bytes)) => from_ipc(&bytes.0),
+            other => Err(wrong("rows", other.as_ref())),
+        }
+    }
+
+    /// Whether everything has been taken.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// State that is not of the operator that takes it.
+pub(crate) fn wrong(expected: &str, found: Option<impl std::fmt::Debug>) -> Error {
+    let found = found.map_or_else(
+        || "nothing".to_owned(),
+        |found| {
+            let mut found = format!("{found:?}");
+            found.truncate(found.floor_char_boundary(80));
+            found
+        },
+    );
+    let message =
+        format!("the state is not that of its view: it has {found} in place of {expected}");
+    Error::new(SqlState("XX001"), message)
+}

@@ -1,0 +1,509 @@
+//! The program killed with `kill -9` and started again on its folder of state, while records come from a real Apache Kafka.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use e2e::kafka::Broker;
+use e2e::slt::wire::Wire;
+use e2e::tools::{long, trial};
+use e2e::world::{PATIENCE, block_on};
+use futures::{StreamExt, pin_mut};
+use libtest_mimic::Trial;
+use sqllogictest::{AsyncDB, DBOutput};
+use tempfile::TempDir;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+const PROGRAMS: &[&str] = &["java", "mvn"];
+const TOPIC: &str = "numbers";
+const PARTITIONS: i32 = 4;
+/// Event time of the first record: 2026-01-01 00:00:00 UTC, in milliseconds.
+const FIRST_MS: i64 = 1_767_225_600_000;
+/// Event time from one record to the next, in milliseconds.
+const STEP_MS: i64 = 10;
+/// Event time of a window, in milliseconds.
+const WINDOW_MS: i64 = 10_000;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "recovery::killed_again_and_again_nothing_is_lost_or_doubled",
+            PROGRAMS,
+            || block_on(killed_again_and_again()),
+        ),
+        trial(
+            "recovery::a_damaged_checkpoint_is_named_and_the_one_before_it_taken",
+            &[],
+            || block_on(damaged_checkpoints()),
+        ),
+        trial("recovery::a_folder_has_one_owner", &[], || {
+            block_on(one_owner())
+        }),
+        trial(
+            "recovery::an_orderly_end_leaves_nothing_to_run_again",
+            &[],
+            || block_on(orderly_end()),
+        ),
+    ]
+}
+
+/// `clickmill serve` on a folder of state.
+struct Server {
+    child: Child,
+    port: u16,
+    /// What it said before it listened.
+    said: String,
+    /// Reads on what it says, so that it can go on saying it.
+    _said: JoinHandle<()>,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        Self::try_start(folder).unwrap_or_else(|said| panic!("clickmill did not start:\n{said}"))
+    }
+
+    /// Starts it, or gives what it said when it ended.
+    fn try_start(folder: &Path) -> Result<Self, String> {
+        let mut child = Command::new(program())
+            .args([
+                "serve",
+                "--pg-port",
+                "0",
+                "--checkpoint-interval",
+                "500ms",
+                "--data-dir",
+            ])
+            .arg(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                child.wait().unwrap();
+                return Err(seen);
+            };
+            if let Some((_, rest)) = line.split_once("listens on ") {
+                break rest.split(':').nth(1).unwrap().to_owned();
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        };
+        Ok(Self {
+            child,
+            port: address.parse().unwrap(),
+            said: seen,
+            _said: std::thread::spawn(move || lines.for_each(drop)),
+        })
+    }
+
+    /// Asks it to end.
+    fn stop(&mut self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &id]).status();
+        assert!(sent.unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Ends it as the kernel does when memory runs out: no handler runs, nothing is written.
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    async fn query(&self, sql: &str) -> Vec<Vec<String>> {
+        let mut wire = Wire::connect(self.port).await.unwrap();
+        match wire.run(sql).await {
+            Ok(DBOutput::Rows { rows, .. }) => rows,
+            Ok(_) => Vec::new(),
+            Err(error) => panic!("{sql}\n{error}"),
+        }
+    }
+
+    async fn value(&self, sql: &str) -> String {
+        self.query(sql).await[0][0].clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, which lies beside the folder of this test's.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let program = own.parent().unwrap().parent().unwrap().join("clickmill");
+    assert!(program.exists(), "{} is not built", program.display());
+    program
+}
+
+/// Sends numbers until it is told to stop.
+struct Numbers {
+    sent: Arc<AtomicI64>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Numbers {
+    fn start(brokers: &str) -> Self {
+        kafka::admin::create_topic(brokers, TOPIC, PARTITIONS).unwrap();
+        let producer =
+            kafka::Producer::new(brokers, TOPIC, &[("enable.idempotence", "true")]).unwrap();
+        let (sent, stop) = (
+            Arc::new(AtomicI64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (count, stopped) = (Arc::clone(&sent), Arc::clone(&stop));
+        let send = move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for _ in 0..20 {
+                    let n = count.fetch_add(1, Ordering::Relaxed);
+                    put(&producer, n, FIRST_MS + n * STEP_MS);
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            // An hour later in every partition: all windows of numbers close.
+            let n = count.load(Ordering::Relaxed);
+            for partition in 0..i64::from(PARTITIONS) {
+                put(
+                    &producer,
+                    partition - i64::from(PARTITIONS),
+                    FIRST_MS + n * STEP_MS + 3_600_000,
+                );
+            }
+            let delivery = producer.flush(PATIENCE);
+            assert_eq!(delivery.failed, 0, "{delivery:?}");
+        };
+        Self {
+            sent,
+            stop,
+            thread: std::thread::spawn(send),
+        }
+    }
+
+    /// Ends it; gives how many numbers there are, besides the four that close the windows.
+    fn end(self) -> i64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+fn put(producer: &kafka::Producer, n: i64, ts: i64) {
+    let payload = format!(r#"{{"n":{n},"user":"u{}","ts":{ts}}}"#, n.rem_euclid(50));
+    let partition = i32::try_from(n.rem_euclid(i64::from(PARTITIONS))).unwrap();
+    let record = kafka::Record {
+        payload: Some(payload.as_bytes()),
+        partition: Some(partition),
+        ..kafka::Record::default()
+    };
+    producer.send(&record).unwrap();
+}
+
+/// A client of a SUBSCRIBE that goes on, whenever it is cut off, after the last version of which it had everything.
+#[derive(Default)]
+struct Follower {
+    token: i64,
+    /// How often each number is there.
+    numbers: BTreeMap<i64, i64>,
+    /// How many numbers there are.
+    seen: Arc<AtomicI64>,
+}
+
+impl Follower {
+    /// Follows until the server is gone.
+    async fn follow(mut self, port: u16) -> Self {
+        let config = format!("host=127.0.0.1 port={port} user=test dbname=test");
+        // It may be killed before anybody has connected.
+        let Ok((client, connection)) = tokio_postgres::connect(&config, NoTls).await else {
+            return self;
+        };
+        tokio::spawn(connection);
+        let text = format!(
+            "SUBSCRIBE every WITH (snapshot = false, progress) AS OF {}",
+            self.token
+        );
+        let stream = client.simple_query_raw(&text).await;
+        let Ok(stream) = stream else {
+            return self;
+        };
+        pin_mut!(stream);
+        // What came of a version that is not complete counts for nothing.
+        let mut open = Vec::new();
+        while let Some(message) = stream.next().await {
+            let row = match message {
+                Ok(SimpleQueryMessage::Row(row)) => row,
+                Ok(_) => continue,
+                Err(error) => {
+                    assert!(error.as_db_error().is_none(), "{text}: {error:?}");
+                    break;
+                }
+            };
+            let number = |column: &str| -> i64 { row.get(column).unwrap().parse().unwrap() };
+            if row.get("clickmill_progressed") == Some("t") {
+                self.token = number("clickmill_version");
+                for (n, diff) in open.drain(..) {
+                    *self.numbers.entry(n).or_default() += diff;
+                }
+                let seen = i64::try_from(self.numbers.len()).unwrap();
+                self.seen.store(seen, Ordering::Relaxed);
+            } else {
+                open.push((number("n"), number("clickmill_diff")));
+            }
+        }
+        self
+    }
+
+    /// Every number came once.
+    fn check(&self, sent: i64) {
+        let wrong = self.numbers.iter().filter(|(_, count)| **count != 1);
+        let wrong: Vec<_> = wrong.take(10).collect();
+        assert!(
+            wrong.is_empty(),
+            "a subscriber has numbers so often: {wrong:?}"
+        );
+        let numbers: Vec<i64> = self.numbers.keys().copied().collect();
+        let expected: Vec<i64> = (-i64::from(PARTITIONS)..sent).collect();
+        assert!(numbers == expected, "a subscriber lacks numbers of {sent}");
+    }
+}
+
+fn statements(brokers: &str) -> String {
+    format!(
+        "CREATE SOURCE numbers (n BIGINT, \"user\" TEXT, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts - INTERVAL '1 second')
+         WITH (connector = 'kafka', topic = '{TOPIC}', brokers = '{brokers}') FORMAT PLAIN ENCODE JSON;
+         CREATE MATERIALIZED VIEW every AS SELECT n, ts FROM numbers;
+         CREATE MATERIALIZED VIEW total AS SELECT count(*) AS records, sum(n) AS sum FROM numbers WHERE n >= 0;
+         CREATE MATERIALIZED VIEW users WITH (unbounded_state = true) AS
+           SELECT \"user\", count(*) AS records FROM numbers WHERE n >= 0 GROUP BY \"user\";
+         CREATE MATERIALIZED VIEW windows AS
+           SELECT window_start, window_time, count(*) AS records, sum(n) AS sum, count(DISTINCT \"user\") AS users
+           FROM TUMBLE(numbers, ts, INTERVAL '10 seconds') WHERE n >= 0 GROUP BY window_start, window_end, window_time;
+         CREATE MATERIALIZED VIEW firsts AS
+           SELECT window_start, sum(records) AS records
+           FROM TUMBLE(windows, window_time, INTERVAL '1 minute') GROUP BY window_start, window_end;"
+    )
+}
+
+async fn killed_again_and_again() {
+    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    let numbers = Numbers::start(broker.address());
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(folder.path());
+    server.query(&statements(broker.address())).await;
+    let kills = if long() { 1000 } else { 25 };
+    let mut seen = BTreeSet::new();
+    let mut moment: u64 = 20_260_101;
+    let mut records: i64 = 0;
+    let mut follower = Follower::default();
+    for round in 0..kills {
+        let following = tokio::spawn(follower.follow(server.port));
+        // The moment of the kill is a matter of chance; until then everything that was seen must stay.
+        moment = moment
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let until = Instant::now() + Duration::from_millis(20 + (moment >> 33) % 700);
+        loop {
+            let windows: BTreeSet<Vec<String>> = server
+                .query("SELECT * FROM windows")
+                .await
+                .into_iter()
+                .collect();
+            let jobs = server
+                .query("SELECT name, state, detail FROM clickmill.jobs")
+                .await;
+            let lost: Vec<_> = seen.difference(&windows).collect();
+            assert!(
+                lost.is_empty(),
+                "after {round} kills these rows are gone: {lost:?}, {jobs:?}"
+            );
+            seen = windows;
+            let now: i64 = server
+                .value("SELECT coalesce(max(records), 0) FROM total")
+                .await
+                .parse()
+                .unwrap();
+            assert!(
+                now >= records,
+                "after {round} kills there are {now} records, and were {records}"
+            );
+            records = now;
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        server.kill();
+        follower = following.await.unwrap();
+        server = Server::start(folder.path());
+    }
+    let following = tokio::spawn(follower.follow(server.port));
+    let sent = numbers.end();
+    let begun = Instant::now();
+    while server.value("SELECT records FROM total").await != sent.to_string() {
+        assert!(begun.elapsed() < PATIENCE, "not all of {sent} records came");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let closes = PARTITIONS.to_string();
+    while server.value("SELECT count(*) FROM every WHERE n < 0").await != closes {
+        assert!(begun.elapsed() < PATIENCE, "the windows do not close");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    check(&server, sent).await;
+    // Once more, with nothing coming any more.
+    server.kill();
+    let follower = following.await.unwrap();
+    server = Server::start(folder.path());
+    check(&server, sent).await;
+    let taken = "SELECT count(*) FROM clickmill.recoveries WHERE checkpoint_version > 0";
+    assert_eq!(server.value(taken).await, "1", "no checkpoint was taken");
+    // What the subscriber has not seen of the last versions, it sees now.
+    let seen = Arc::clone(&follower.seen);
+    let following = tokio::spawn(follower.follow(server.port));
+    while seen.load(Ordering::Relaxed) < sent + i64::from(PARTITIONS) {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "the subscriber does not see all"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.kill();
+    following.await.unwrap().check(sent);
+}
+
+/// Every number counts once, everywhere.
+async fn check(server: &Server, sent: i64) {
+    let all = "SELECT count(*), count(DISTINCT n), min(n), max(n) FROM every WHERE n >= 0";
+    let expected = [sent, sent, 0, sent - 1].map(|n| n.to_string());
+    assert_eq!(server.query(all).await, [expected]);
+    let sum = sent * (sent - 1) / 2;
+    let total = server.query("SELECT records, sum FROM total").await;
+    assert_eq!(total, [[sent, sum].map(|n| n.to_string())]);
+    let users = server
+        .query("SELECT sum(records), count(*) FROM users")
+        .await;
+    assert_eq!(users, [[sent.to_string(), sent.min(50).to_string()]]);
+    let mut windows = server
+        .query("SELECT records, sum, users FROM windows ORDER BY window_start")
+        .await;
+    let size = WINDOW_MS / STEP_MS;
+    let mut model = Vec::new();
+    for first in (0..sent).step_by(usize::try_from(size).unwrap()) {
+        let next = (first + size).min(sent);
+        let users = (next - first).min(50);
+        let row = [next - first, (first + next - 1) * (next - first) / 2, users];
+        model.push(row.map(|n| n.to_string()).to_vec());
+    }
+    assert_eq!(windows.len(), model.len());
+    for (row, expected) in windows.drain(..).zip(model) {
+        assert_eq!(row, expected);
+    }
+    let firsts = server.value("SELECT sum(records) FROM firsts").await;
+    let closed = sent - sent % (60_000 / STEP_MS);
+    let firsts: i64 = firsts.parse().unwrap();
+    assert!(
+        firsts == sent || firsts == closed,
+        "{firsts} of {sent} in minutes"
+    );
+}
+
+/// A server with a table of one row, two checkpoints of it, and what came after them.
+async fn with_checkpoints(folder: &Path) -> Server {
+    let server = Server::start(folder);
+    server
+        .query("CREATE TABLE t (n INT); CREATE MATERIALIZED VIEW v AS SELECT n * 2 AS m FROM t;")
+        .await;
+    let begun = Instant::now();
+    let done = "SELECT count(*) FROM clickmill.checkpoints WHERE status = 'done'";
+    let mut n = 0;
+    while server.value(done).await.parse::<i32>().unwrap() < 3 {
+        assert!(begun.elapsed() < PATIENCE, "no checkpoints are made");
+        server.query(&format!("INSERT INTO t VALUES ({n})")).await;
+        n += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server
+}
+
+fn checkpoints(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder.join("checkpoints")).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|e| e == "state"));
+    files.sort();
+    files
+}
+
+fn damage(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+async fn damaged_checkpoints() {
+    let folder = TempDir::new().unwrap();
+    let mut server = with_checkpoints(folder.path()).await;
+    let everything = "SELECT count(*), sum(n), (SELECT sum(m) FROM v) FROM t";
+    let rows = server.query(everything).await;
+    server.kill();
+    let files = checkpoints(folder.path());
+    assert_eq!(files.len(), 2);
+    damage(&files[1]);
+    server = Server::start(folder.path());
+    let name = files[1].display().to_string();
+    assert!(
+        server.said.contains(&name) && server.said.contains("is damaged"),
+        "{}",
+        server.said
+    );
+    assert_eq!(server.query(everything).await, rows);
+    server.kill();
+    for file in checkpoints(folder.path()) {
+        damage(&file);
+    }
+    let said = Server::try_start(folder.path()).map(drop).unwrap_err();
+    assert!(
+        said.contains("error[XX001]") && said.contains("no checkpoint to go on from"),
+        "{said}"
+    );
+}
+
+async fn one_owner() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(folder.path());
+    let said = Server::try_start(folder.path()).map(drop).unwrap_err();
+    assert!(
+        said.contains("error[55006]: another clickmill uses"),
+        "{said}"
+    );
+    server.query("CREATE TABLE t (n INT)").await;
+    server.kill();
+    let server = Server::start(folder.path());
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "0");
+}
+
+async fn orderly_end() {
+    let folder = TempDir::new().unwrap();
+    let mut server = with_checkpoints(folder.path()).await;
+    let rows = server.query("SELECT * FROM v").await;
+    server.query("INSERT INTO t VALUES (NULL)").await;
+    server.stop();
+    server = Server::start(folder.path());
+    let recovered = "SELECT ticks, records FROM clickmill.recoveries";
+    assert_eq!(server.query(recovered).await, [["0", "0"]]);
+    assert_eq!(server.query("SELECT * FROM v").await.len(), rows.len() + 1);
+    server.query("DROP TABLE t CASCADE").await;
+    server.kill();
+    server = Server::start(folder.path());
+    assert_eq!(server.query("SHOW TABLES").await.len(), 0);
+}
