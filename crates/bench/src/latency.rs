@@ -44,7 +44,7 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
     let text = |e: dataflow::Error| format!("{e:?}");
     kafka::admin::delete_topic(&args.brokers, &args.topic).map_err(text)?;
     kafka::admin::create_topic(&args.brokers, &args.topic, 4).map_err(text)?;
-    let database = database().map_err(text)?;
+    let database = database(None).map_err(text)?;
     let view = "CREATE MATERIALIZED VIEW v WITH (retention = '1 min') AS \
                 SELECT user_id, page_url, ts FROM clicks WHERE event_type = 'purchase';";
     run_script(&database, &(source(&args.brokers, &args.topic) + view))

@@ -8,6 +8,7 @@
 mod latency;
 mod produce;
 mod queries;
+mod recovery;
 mod throughput;
 mod usage;
 
@@ -33,6 +34,8 @@ enum Command {
     All(throughput::AllArgs),
     /// Measure the time from produce to the row in a SUBSCRIBE client.
     Latency(latency::LatencyArgs),
+    /// Measure checkpoints of a large state, and the start on it.
+    Recovery(recovery::RecoveryArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Query(args) => throughput::query(&args).map(|line| println!("{line}")),
         Command::All(args) => throughput::all(&args).map(|table| println!("{table}")),
         Command::Latency(args) => latency::run(&args).map(|line| println!("{line}")),
+        Command::Recovery(args) => recovery::run(&args).map(|line| println!("{line}")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,12 @@
 //! Runs a query over a whole topic and measures it.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use database::{Cancel, Config, Database, SessionInit};
+use database::{Cancel, Config, DataDir, Database, SessionInit};
 use dataflow::connector::Connectors;
 use dataflow::{Clock, SystemClock};
 use kafka::KafkaConnector;
@@ -15,6 +16,8 @@ use crate::usage::{cpu_seconds, peak_mib};
 
 /// Longest time for one query.
 const LIMIT: Duration = Duration::from_secs(600);
+/// Time from one checkpoint to the next.
+pub(crate) const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 /// How often the status is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -29,6 +32,9 @@ pub(crate) struct QueryArgs {
     /// Topic.
     #[arg(long, default_value = "bench-clicks")]
     topic: String,
+    /// Keep state in this folder.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
 }
 
 /// All queries.
@@ -43,6 +49,9 @@ pub(crate) struct AllArgs {
     /// Runs of each query; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Run each query also with state that lasts, and compare.
+    #[arg(long)]
+    lasting: bool,
 }
 
 /// Figures of one run.
@@ -58,14 +67,18 @@ struct Figures {
 }
 
 /// A database with the Kafka connector.
-pub(crate) fn database() -> Result<Database, dataflow::Error> {
+pub(crate) fn database(data_dir: Option<PathBuf>) -> Result<Database, dataflow::Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let connectors = Connectors::new(vec![Arc::new(KafkaConnector::new(Arc::clone(&clock)))]);
     Database::start(Config {
         clock,
         connectors,
         version: env!("CARGO_PKG_VERSION"),
-        data_dir: None,
+        data_dir: data_dir.map(|path| DataDir {
+            path,
+            sync: true,
+            checkpoint_every: CHECKPOINT_EVERY,
+        }),
     })
 }
 
@@ -96,7 +109,7 @@ pub(crate) fn query(args: &QueryArgs) -> Result<String, String> {
         .build();
     let figures = runtime
         .map_err(|e| e.to_string())?
-        .block_on(measure(&script))
+        .block_on(measure(&script, args.data_dir.clone()))
         .map_err(|e| format!("{e:?}"))?;
     Ok(format!(
         "{{\"query\":\"{}\",\"events\":{},\"seconds\":{:.3},\"cpu\":{:.3},\"peak_mib\":{},\"rows\":{},\"late\":{},\"bad\":{}}}",
@@ -111,8 +124,8 @@ pub(crate) fn query(args: &QueryArgs) -> Result<String, String> {
     ))
 }
 
-async fn measure(script: &str) -> Result<Figures, dataflow::Error> {
-    let database = database()?;
+async fn measure(script: &str, data_dir: Option<PathBuf>) -> Result<Figures, dataflow::Error> {
+    let database = database(data_dir)?;
     let (began, cpu) = (Instant::now(), cpu_seconds());
     run_script(&database, script).await?;
     loop {
@@ -150,29 +163,15 @@ async fn measure(script: &str) -> Result<Figures, dataflow::Error> {
 
 /// Runs every query in a process of its own.
 pub(crate) fn all(args: &AllArgs) -> Result<String, String> {
-    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    if args.lasting {
+        return compare(args);
+    }
     let mut table = String::from(
         "| query | M events/s | CPU s / M events | peak MiB | rows out | late | bad |\n|---|---|---|---|---|---|---|\n",
     );
     for (name, title, _) in QUERIES {
-        let mut runs = Vec::new();
-        for _ in 0..args.runs.max(1) {
-            let output = std::process::Command::new(&program)
-                .args([
-                    "query",
-                    name,
-                    "--brokers",
-                    &args.brokers,
-                    "--topic",
-                    &args.topic,
-                ])
-                .output()
-                .map_err(|e| e.to_string())?;
-            if !output.status.success() {
-                return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-            }
-            runs.push(read(&String::from_utf8_lossy(&output.stdout))?);
-        }
+        let runs = (0..args.runs.max(1)).map(|_| run(args, name, false));
+        let mut runs = runs.collect::<Result<Vec<_>, _>>()?;
         runs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
         let f = runs[runs.len() / 2];
         let million = f.events as f64 / 1e6;
@@ -188,6 +187,64 @@ pub(crate) fn all(args: &AllArgs) -> Result<String, String> {
         );
     }
     Ok(table)
+}
+
+/// One query in a process of its own.
+fn run(args: &AllArgs, name: &str, lasting: bool) -> Result<Figures, String> {
+    let folder = std::env::temp_dir().join(format!("clickmill-bench-{}", std::process::id()));
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut command = std::process::Command::new(program);
+    command.args([
+        "query",
+        name,
+        "--brokers",
+        &args.brokers,
+        "--topic",
+        &args.topic,
+    ]);
+    if lasting {
+        command.arg("--data-dir").arg(&folder);
+    }
+    let output = command.output().map_err(|e| e.to_string());
+    if lasting {
+        // Only what is there can be removed.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    let output = output?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    read(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Every query with and without state that lasts, by turns.
+fn compare(args: &AllArgs) -> Result<String, String> {
+    let mut table = String::from(
+        "| query | M events/s | with a journal and checkpoints | ratio |\n|---|---|---|---|\n",
+    );
+    for (name, title, _) in QUERIES {
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for _ in 0..args.runs.max(1) {
+            without.push(run(args, name, false)?.rate());
+            with.push(run(args, name, true)?.rate());
+        }
+        let (without, with) = (median(without), median(with));
+        let ratio = with / without;
+        let _ = writeln!(table, "| {title} | {without:.2} | {with:.2} | {ratio:.2} |");
+    }
+    Ok(table)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+impl Figures {
+    /// Million events a second.
+    fn rate(&self) -> f64 {
+        self.events as f64 / 1e6 / self.seconds
+    }
 }
 
 /// Reads the line that `query` prints.

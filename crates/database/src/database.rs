@@ -8,7 +8,7 @@ use dataflow::connector::Connectors;
 use dataflow::{Clock, Error, Micros, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use engine::{Engine, Journal, Limits, MemoryJournal, Status};
+use engine::{Engine, Limits, Status};
 use parking_lot::RwLock;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
@@ -120,24 +120,20 @@ impl Database {
             recovery: None,
             history: Arc::clone(&history),
         };
-        let journal: Box<dyn Journal> = match data {
-            None => Box::new(MemoryJournal::default()),
-            Some(mut data) => {
-                let begun = Instant::now();
-                let recovery = data.recover(&shared, &mut idle.core, stop)?;
-                if recovery.found_something() {
-                    let took = begun.elapsed().as_micros();
-                    history.recovered(RecoveryStatus {
-                        at: shared.clock.now(),
-                        took: Micros::try_from(took).unwrap_or(Micros::MAX),
-                        what: recovery.clone(),
-                    });
-                }
-                shared.recovery = Some(recovery);
-                Box::new(data)
+        if let Some(mut data) = data {
+            let begun = Instant::now();
+            let recovery = data.recover(&shared, &mut idle.core, stop)?;
+            if recovery.found_something() {
+                let took = begun.elapsed().as_micros();
+                history.recovered(RecoveryStatus {
+                    at: shared.clock.now(),
+                    took: Micros::try_from(took).unwrap_or(Micros::MAX),
+                    what: recovery.clone(),
+                });
             }
-        };
-        idle.core.set_journal(journal);
+            shared.recovery = Some(recovery);
+            idle.core.set_journal(Box::new(data));
+        }
         shared.engine.start(idle, move |error| {
             if let Some(error) = &error {
                 tracing::error!(%error, "the engine stops");

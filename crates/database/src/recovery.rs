@@ -47,6 +47,8 @@ pub(crate) struct Data {
     due: Option<Micros>,
     /// The journal's clock at the last entry.
     wall: Micros,
+    /// The version of the last entry.
+    version: u64,
     checkpoints: Checkpoints,
     history: Arc<History>,
     /// The statements that made the catalog, with the times at which they were given.
@@ -85,6 +87,7 @@ impl Data {
             every: Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX),
             due: None,
             wall: Micros::MIN,
+            version: 0,
             statements: Vec::new(),
             _folder: folder,
         })
@@ -160,6 +163,7 @@ impl Data {
             }
         }
         self.wall = entry.wall;
+        self.version = self.version.max(entry.version);
         self.due
             .get_or_insert(entry.wall.saturating_add(self.every));
     }
@@ -221,7 +225,10 @@ fn statement_again(
 impl Journal for Data {
     fn append(&mut self, entry: &Entry) -> Result<()> {
         self.log.append(&entry.to_bytes()?)?;
-        if self.sync || !entry.changes.is_empty() {
+        // What is not shown need not outlive the machine.
+        let is_shown = entry.version > self.version;
+        self.version = entry.version;
+        if !entry.changes.is_empty() || self.sync && is_shown {
             self.log.sync()?;
         }
         self.note(entry);

@@ -186,6 +186,9 @@ fn health(health: Option<&Health>) -> (String, Option<String>) {
 pub(crate) fn jobs(status: &Status) -> Result<RecordBatch> {
     let views = || status.views.iter();
     let state = |v: &ViewStatus| match &v.state {
+        ViewState::CatchingUp | ViewState::Running if status.stuck.is_some() => {
+            ("waiting".to_owned(), status.stuck.clone())
+        }
         ViewState::CatchingUp | ViewState::Running if v.watermark == Watermark::MAX => {
             ("finished".to_owned(), None)
         }

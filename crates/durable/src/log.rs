@@ -12,7 +12,7 @@ use dataflow::{Error, Result, SqlState};
 
 use crate::files::sync_folder;
 use crate::frame::{self, Found, HEADER, MAX_RECORD, is_anywhere};
-use crate::{damaged, failed};
+use crate::{IO_ERROR, damaged, failed};
 
 /// How names of files end.
 const SUFFIX: &str = ".log";
@@ -142,8 +142,11 @@ impl Log {
     /// # Errors
     /// `58030`; what is durable is then not known, and the log must not be used any more.
     pub fn sync(&mut self) -> Result<()> {
-        let synced = self.file.sync_data();
-        synced.map_err(|error| failed("sync", &self.path, &error))
+        self.file.sync_data().map_err(|error| {
+            // Also when the disk is full: what it has of the records is not known.
+            let message = format!("cannot sync {}: {error}", self.path.display());
+            Error::new(IO_ERROR, message)
+        })
     }
 
     /// Goes on in a new file.

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::wake::Waker;
-use dataflow::{Clock, DeltaBatch, Error, Micros, Result, Watermark};
+use dataflow::{Clock, DeltaBatch, Error, Micros, Result, SqlState, Watermark};
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use parking_lot::RwLock;
 use plan::RelationKind;
@@ -51,6 +51,9 @@ impl Default for Limits {
     }
 }
 
+/// PostgreSQL's condition for a full disk.
+const DISK_FULL: SqlState = SqlState("53100");
+
 /// How often positions are committed under the consumer group, in microseconds.
 const COMMIT_EVERY: Micros = 5 * dataflow::time::SECOND;
 
@@ -82,6 +85,10 @@ pub struct Core {
     replay: Option<replay::Replay>,
     pub(crate) version: u64,
     replies: Vec<(Reply<u64>, Result<()>)>,
+    /// A tick that is done and cannot be written, for this reason: nothing goes on until it can.
+    stuck: Option<(Entry, bool, Error)>,
+    /// Changes that wait for that.
+    waiting: Vec<(Vec<Change>, Reply<u64>)>,
     inserted: bool,
     /// State was moved into runs since the last entry of the journal.
     moved: bool,
@@ -150,6 +157,8 @@ impl Core {
             replay: None,
             version: 0,
             replies: Vec::new(),
+            stuck: None,
+            waiting: Vec::new(),
             inserted: false,
             moved: false,
             last_commit: 0,
@@ -163,7 +172,7 @@ impl Core {
 
     /// Makes a checkpoint if one is due, or at the end.
     pub(crate) fn keep_state(&mut self, last: bool) -> Result<()> {
-        if !last && !self.journal.wants_state() {
+        if !self.journal.is_kept() || !last && !self.journal.wants_state() {
             return Ok(());
         }
         let begun = self.clock.now();
@@ -183,12 +192,31 @@ impl Core {
 
     /// Takes changes; they are seen, and answered, at the next tick. Stops at the first that fails.
     pub fn apply(&mut self, changes: Vec<Change>, reply: Reply<u64>) {
+        if self.stuck.is_some() {
+            self.waiting.push((changes, reply));
+            return;
+        }
         let result = self.apply_all(changes);
         self.replies.push((reply, result));
     }
 
+    /// Why nothing goes on, if the journal cannot be written at the moment.
+    pub fn stuck(&self) -> Option<&Error> {
+        self.stuck.as_ref().map(|(_, _, error)| error)
+    }
+
     /// Reads what there is, within the limits of a tick, and ends the tick when there is anything to publish.
     pub fn step(&mut self) -> Result<Step> {
+        if let Some((entry, changed, _)) = self.stuck.take() {
+            let published = self.write(entry, changed)?;
+            return Ok(Step {
+                records: 0,
+                published,
+            });
+        }
+        for (changes, reply) in std::mem::take(&mut self.waiting) {
+            self.apply(changes, reply);
+        }
         let wall = self.clock.now();
         let clocks = Clocks {
             before: self.last_wall,
@@ -261,10 +289,23 @@ impl Core {
                 .filter_map(|slot| slot.feed.moved_time())
                 .collect(),
         };
-        self.journal.append(&entry)?;
+        self.write(entry, changed)
+    }
+
+    /// Writes a tick and shows it. When the disk is full the tick waits; nothing of it is seen.
+    fn write(&mut self, entry: Entry, changed: bool) -> Result<bool> {
+        match self.journal.append(&entry) {
+            Err(error) if error.state() == DISK_FULL => {
+                tracing::warn!(%error, "nothing goes on until there is room");
+                self.stuck = Some((entry, changed, error));
+                return Ok(false);
+            }
+            written => written?,
+        }
         if changed {
             self.publish()?;
         }
+        let wall = entry.wall;
         for (reply, result) in self.replies.drain(..) {
             // Nobody waits any more when the session is gone.
             let _ = reply.send(result.map(|()| self.version));
@@ -388,6 +429,9 @@ impl Core {
 
     /// When the next tick is needed though nothing comes, in microseconds of wall time.
     pub fn next_deadline(&self) -> Option<Micros> {
+        if self.stuck.is_some() {
+            return Some(self.clock.now().saturating_add(RETRY_MICROS));
+        }
         let idle = self.feeds.iter().filter_map(|f| f.feed.next_idle()).min();
         let waiting = self
             .views
@@ -414,6 +458,9 @@ impl Core {
             .or_else(|| self.tables.get(name).map(|t| Arc::clone(&t.spec.store)))
     }
 }
+
+/// How soon to try again to write a tick.
+const RETRY_MICROS: Micros = 200_000;
 
 /// How soon to tick again while gathered changes wait.
 const WAIT_MICROS: Micros = 50_000;

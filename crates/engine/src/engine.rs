@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::command::{Change, Command};
 use crate::core::{Core, Limits, Publication};
-use crate::journal::MemoryJournal;
+use crate::journal::NoJournal;
 use crate::status::Status;
 
 /// Commands that wait for the engine.
@@ -34,7 +34,7 @@ impl Engine {
     pub fn prepare(clock: Arc<dyn Clock>, limits: Limits) -> (Self, Idle) {
         let (commands, received) = bounded(QUEUE);
         let waker = Waker::default();
-        let journal = Box::new(MemoryJournal::default());
+        let journal = Box::new(NoJournal);
         let core = Core::new(clock, journal, waker.clone(), limits);
         let engine = Self {
             commands,

@@ -16,16 +16,22 @@ pub enum Fault {
     PaneMergedTwice,
     /// A row whose windows have all closed is aggregated all the same.
     LateRowKept,
+    /// When the journal is run again, time stands still.
+    TimeForgotten,
+    /// A checkpoint has panes and not which windows of them are open.
+    OpenWindowsForgotten,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::BorderOffByOne,
         Self::WatermarkMaximum,
         Self::RetractionLost,
         Self::PaneMergedTwice,
         Self::LateRowKept,
+        Self::TimeForgotten,
+        Self::OpenWindowsForgotten,
     ];
 }
 

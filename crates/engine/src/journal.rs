@@ -7,21 +7,20 @@
 
 mod bytes;
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
 use dataflow::{Error, Micros, Result, SqlState};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::CompressionType;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 pub use bytes::Bytes;
 
 use crate::command::Change;
 use crate::core::State;
+
+/// Most bytes of rows that one statement inserts into a table whose rows last.
+const MAX_INSERT: usize = 256 << 20;
 
 /// Names a read of a source for as long as it runs; never given twice.
 pub type FeedId = u64;
@@ -180,6 +179,11 @@ pub struct LoggedTime {
 
 /// Where entries are written before their ticks are published.
 pub trait Journal: Send {
+    /// Whether anything is kept at all.
+    fn is_kept(&self) -> bool {
+        true
+    }
+
     /// Writes an entry. After it returns, the tick may be seen, and will be run again after a crash.
     ///
     /// # Errors
@@ -202,27 +206,15 @@ pub trait Journal: Send {
     }
 }
 
-/// Keeps the newest entries in memory, for tests and for processes whose state ends with them.
-#[derive(Clone, Default)]
-pub struct MemoryJournal(Arc<Mutex<VecDeque<Entry>>>);
+/// For processes whose state ends with them.
+pub struct NoJournal;
 
-/// Entries that [`MemoryJournal`] keeps.
-const KEPT_ENTRIES: usize = 1024;
-
-impl MemoryJournal {
-    /// The entries kept, oldest first.
-    pub fn entries(&self) -> Vec<Entry> {
-        self.0.lock().iter().cloned().collect()
+impl Journal for NoJournal {
+    fn is_kept(&self) -> bool {
+        false
     }
-}
 
-impl Journal for MemoryJournal {
-    fn append(&mut self, entry: &Entry) -> Result<()> {
-        let mut entries = self.0.lock();
-        if entries.len() == KEPT_ENTRIES {
-            entries.pop_front();
-        }
-        entries.push_back(entry.clone());
+    fn append(&mut self, _entry: &Entry) -> Result<()> {
         Ok(())
     }
 }
@@ -267,10 +259,22 @@ impl Logged {
                 text: text.clone(),
                 at: *at,
             }),
-            Change::Insert { table, rows } => Some(Self::Insert {
-                table: table.clone(),
-                rows: Bytes(to_ipc(rows)?),
-            }),
+            Change::Insert { table, rows } => {
+                let bytes = to_ipc(rows)?;
+                if bytes.len() > MAX_INSERT {
+                    let message = format!(
+                        "the rows have {} bytes, more than {MAX_INSERT}",
+                        bytes.len()
+                    );
+                    return Err(
+                        Error::new(SqlState::PROGRAM_LIMIT, message).hint("insert them in parts")
+                    );
+                }
+                Some(Self::Insert {
+                    table: table.clone(),
+                    rows: Bytes(bytes),
+                })
+            }
             Change::AdvanceWatermark { table, to } => Some(Self::AdvanceWatermark {
                 table: table.clone(),
                 to: *to,

@@ -33,7 +33,7 @@ pub use command::{Change, TableSpec};
 pub use core::{Core, Limits, Publication, Starts, State};
 pub use engine::{Engine, Idle};
 pub use feed::SourceSpec;
-pub use journal::{Entry, Journal, MemoryJournal};
+pub use journal::{Entry, Journal, NoJournal};
 pub use status::Status;
 pub use store::{Store, StoreOptions};
 pub use view::{Failure, Place, ViewSpec, ViewState};

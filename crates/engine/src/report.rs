@@ -34,6 +34,7 @@ impl Core {
             .collect();
         Status {
             version: self.version,
+            stuck: self.stuck().map(ToString::to_string),
             sources,
             views,
         }

@@ -14,6 +14,8 @@ use crate::view::ViewState;
 pub struct Status {
     /// The newest version.
     pub version: u64,
+    /// Why nothing goes on, if so.
+    pub stuck: Option<String>,
     /// Declared sources.
     pub sources: Vec<SourceStatus>,
     /// Views, without SUBSCRIBE's.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataflow::time::{MILLI, MINUTE, SECOND};
 use dataflow::wake::Waker;
-use dataflow::{Clock, DeltaBatch, ManualClock, Watermark};
+use dataflow::{Clock, DeltaBatch, Error, ManualClock, SqlState, Watermark};
 use datafusion::execution::SessionState;
 use engine::journal::{Event, Logged, from_ipc};
 use engine::status::ViewStatus;
@@ -41,11 +41,15 @@ pub(super) struct Job<'a> {
     pub(super) looks: &'a Looks,
 }
 
-#[derive(Clone, Default)]
-struct Entries(Arc<Mutex<Vec<Entry>>>);
+/// A journal in memory, whose disk is full now and then.
+#[derive(Clone)]
+struct Entries(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Random>>, usize);
 
 impl Journal for Entries {
     fn append(&mut self, entry: &Entry) -> dataflow::Result<()> {
+        if self.1.lock().chance(self.2) {
+            return Err(Error::new(SqlState("53100"), "the disk is full"));
+        }
         // As bytes, as a file would have it.
         let bytes = entry.to_bytes()?;
         self.0.lock().push(Entry::from_bytes(&bytes)?);
@@ -108,7 +112,9 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
         join_records: *random.pick(&[0, 3, 10_000]),
         ..Limits::default()
     };
-    let journal = Entries::default();
+    let full = *random.pick(&[0, 0, 0, 20]);
+    let disk = Random::new(seed, "disk");
+    let journal = Entries(Arc::default(), Arc::new(Mutex::new(disk)), full);
     let timer: Arc<dyn Clock> = Arc::new(clock.clone());
     let total = stream.order.len() as i64;
     let partitions_came = broker.lock().known < stream.partitions.len();
@@ -313,7 +319,10 @@ impl Driver<'_> {
 
     fn tick(&mut self) -> Result<(), String> {
         self.broker.lock().deliveries.clear();
-        let step = self.core.step().map_err(text)?;
+        let mut step = self.core.step().map_err(text)?;
+        while self.core.stuck().is_some() {
+            step.published |= self.core.step().map_err(text)?.published;
+        }
         let ended = self.clock.now();
         // Flushed partial results are counted one by one, so the last rows stay together.
         if !self.ending && self.random.chance(15) {
@@ -405,7 +414,9 @@ impl Driver<'_> {
         self.broker.lock().forget_readers();
         let entries = self.journal.0.lock().clone();
         let takes = self.random.chance(70);
-        let checkpoint = self.checkpoint.clone().filter(|_| takes);
+        // One that is not taken is damaged, and stays so.
+        self.checkpoint = self.checkpoint.take().filter(|_| takes);
+        let checkpoint = self.checkpoint.clone();
         let from = checkpoint.as_ref().map_or(0, |(from, _)| *from);
         let mut starts = Starts::default();
         entries[from..].iter().for_each(|entry| starts.note(entry));

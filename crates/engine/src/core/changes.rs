@@ -18,7 +18,8 @@ use crate::view::{View, ViewSpec, ViewState};
 impl Core {
     /// Makes changes, all or none of those that make something.
     pub(super) fn apply_all(&mut self, changes: Vec<Change>) -> Result<()> {
-        let logged = changes.iter().map(Logged::of).collect::<Result<Vec<_>>>()?;
+        let kept = changes.iter().filter(|_| self.journal.is_kept());
+        let logged = kept.map(Logged::of).collect::<Result<Vec<_>>>()?;
         let mut made: Vec<String> = Vec::new();
         for change in changes {
             let name = change.makes().map(str::to_owned);

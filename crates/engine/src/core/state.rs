@@ -118,7 +118,8 @@ impl Core {
     /// # Errors
     /// When an operator cannot give its state.
     pub fn save(&mut self) -> Result<Option<State>> {
-        if self.feeds.iter().any(|slot| slot.feed.is_ahead()) || !self.replies.is_empty() {
+        let is_apart = self.stuck.is_some() || !self.replies.is_empty();
+        if is_apart || self.feeds.iter().any(|slot| slot.feed.is_ahead()) {
             return Ok(None);
         }
         self.flush()?;
@@ -207,6 +208,8 @@ impl Core {
             self.load_feed(feed)?;
         }
         self.inserted = false;
+        // It was flushed for the checkpoint: a later start that takes an older one must do that here, too.
+        self.moved = true;
         self.logged.clear();
         *self.published.write() = self.version;
         Ok(())

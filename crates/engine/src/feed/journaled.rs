@@ -7,6 +7,7 @@ use dataflow::{Error, Micros, Result, Slab, SqlState, Watermark};
 
 use super::{Clocks, Delivery, Feed, POLL, PartitionCounts};
 use crate::aside::Aside;
+use crate::faults::{self, Fault};
 use crate::journal::{Bytes, Event, FeedId, FeedTime, LoggedTime};
 use crate::watermark::PartitionTime;
 
@@ -272,18 +273,23 @@ impl Feed {
     pub(crate) fn end_tick_again(&mut self, time: Option<&FeedTime>, wall: Micros) {
         self.number_partitions();
         self.time.grow(self.reader.partitions().len(), wall);
-        let Some(time) = time else {
+        if faults::on(Fault::TimeForgotten) {
             return;
-        };
-        self.time.advance_to(Watermark(time.watermark));
-        self.noted_watermark = Watermark(time.watermark);
+        }
         self.noted.resize(self.names.len(), None);
-        for moved in &time.partitions {
-            if let Some(noted) = self.noted.get_mut(moved.partition as usize) {
-                *noted = Some(*moved);
+        if let Some(time) = time {
+            self.time.advance_to(Watermark(time.watermark));
+            self.noted_watermark = Watermark(time.watermark);
+            for moved in &time.partitions {
+                if let Some(noted) = self.noted.get_mut(moved.partition as usize) {
+                    *noted = Some(*moved);
+                }
             }
-            if let Some(at) = self.numbers.iter().position(|n| *n == moved.partition) {
-                self.time.set(at, moved);
+        }
+        // Also of partitions that had rows and did not move: what they were read at is not what the tick made of it.
+        for (at, number) in self.numbers.iter().enumerate() {
+            if let Some(Some(noted)) = self.noted.get(*number as usize) {
+                self.time.set(at, noted);
             }
         }
     }
