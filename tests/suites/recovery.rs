@@ -1,7 +1,8 @@
 //! The program killed with `kill -9` and started again on its folder of state, while records come from a real Apache Kafka.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -40,6 +41,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::a_damaged_checkpoint_is_named_and_the_one_before_it_taken",
             &[],
             || block_on(damaged_checkpoints()),
+        ),
+        trial(
+            "recovery::what_cannot_be_read_again_is_in_the_journal",
+            &[],
+            || block_on(socket()),
         ),
         trial("recovery::a_folder_has_one_owner", &[], || {
             block_on(one_owner())
@@ -452,10 +458,8 @@ fn checkpoints(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn damage(file: &Path) {
-    let mut bytes = std::fs::read(file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(file, bytes).unwrap();
+    let bytes = std::fs::read(file).unwrap();
+    std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
 }
 
 async fn damaged_checkpoints() {
@@ -484,6 +488,48 @@ async fn damaged_checkpoints() {
         said.contains("error[XX001]") && said.contains("no checkpoint to go on from"),
         "{said}"
     );
+}
+
+async fn socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // One connection gets lines, those after it none.
+    let sending = std::thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        for n in 0..1000 {
+            writeln!(first, "{{\"n\":{n}}}").unwrap();
+        }
+        writeln!(first, "no JSON").unwrap();
+        (first, listener)
+    });
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(folder.path());
+    server
+        .query(&format!(
+            "CREATE SOURCE lines (n BIGINT) WITH (connector = 'socket', hostname = '127.0.0.1', port = {port}, bad_data = 'store')
+             FORMAT PLAIN ENCODE JSON;
+             CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n, sum(n) AS sum FROM lines;"
+        ))
+        .await;
+    let bad = "SELECT \"offset\", reason FROM lines_errors";
+    let begun = Instant::now();
+    while server.query("SELECT n FROM total").await != [["1000"]]
+        || server.query(bad).await.is_empty()
+    {
+        assert!(begun.elapsed() < PATIENCE, "the lines do not come");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (connection, _listener) = sending.join().unwrap();
+    for _ in 0..2 {
+        server.kill();
+        server = Server::start(folder.path());
+        assert_eq!(
+            server.query("SELECT * FROM total").await,
+            [["1000", "499500"]]
+        );
+        assert_eq!(server.query(bad).await, [["1000", "not_json"]]);
+    }
+    drop(connection);
 }
 
 async fn one_owner() {

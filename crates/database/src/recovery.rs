@@ -164,8 +164,9 @@ impl Data {
         }
         self.wall = entry.wall;
         self.version = self.version.max(entry.version);
-        self.due
-            .get_or_insert(entry.wall.saturating_add(self.every));
+        // Also when the clock has jumped back.
+        let next = entry.wall.saturating_add(self.every);
+        self.due = Some(self.due.map_or(next, |due| due.min(next)));
     }
 }
 

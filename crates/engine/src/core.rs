@@ -208,7 +208,7 @@ impl Core {
     /// Reads what there is, within the limits of a tick, and ends the tick when there is anything to publish.
     pub fn step(&mut self) -> Result<Step> {
         if let Some((entry, changed, _)) = self.stuck.take() {
-            let published = self.write(entry, changed)?;
+            let published = self.write(entry, changed, true)?;
             return Ok(Step {
                 records: 0,
                 published,
@@ -289,14 +289,16 @@ impl Core {
                 .filter_map(|slot| slot.feed.moved_time())
                 .collect(),
         };
-        self.write(entry, changed)
+        self.write(entry, changed, false)
     }
 
     /// Writes a tick and shows it. When the disk is full the tick waits; nothing of it is seen.
-    fn write(&mut self, entry: Entry, changed: bool) -> Result<bool> {
+    fn write(&mut self, entry: Entry, changed: bool, again: bool) -> Result<bool> {
         match self.journal.append(&entry) {
             Err(error) if error.state() == DISK_FULL => {
-                tracing::warn!(%error, "nothing goes on until there is room");
+                if !again {
+                    tracing::warn!(%error, "nothing goes on until there is room");
+                }
                 self.stuck = Some((entry, changed, error));
                 return Ok(false);
             }

@@ -71,6 +71,7 @@ impl Checkpoints {
                 Ok(None) => {}
                 Err(error) if error.state() == SqlState("XX001") => {
                     tracing::warn!(%error, "a checkpoint cannot be used; the one before it is taken");
+                    set_aside(&path);
                 }
                 Err(error) => return Err(error),
             }
@@ -146,6 +147,13 @@ impl Checkpoints {
             Ok(()) => self.kept.push(number),
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
         }
+    }
+}
+
+/// Keeps a damaged file for whoever wants to look at it, under a name that is not looked for.
+fn set_aside(path: &Path) {
+    if let Err(error) = fs::rename(path, path.with_extension("damaged")) {
+        tracing::warn!(%error, "a damaged checkpoint stays where it is");
     }
 }
 
