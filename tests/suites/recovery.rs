@@ -462,6 +462,17 @@ fn damage(file: &Path) {
     std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
 }
 
+/// What `clickmill state` tells.
+fn state(what: &str, folder: &Path) -> String {
+    let output = Command::new(program())
+        .args(["state", what])
+        .arg(folder)
+        .output();
+    let output = output.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8(text).unwrap()
+}
+
 async fn damaged_checkpoints() {
     let folder = TempDir::new().unwrap();
     let mut server = with_checkpoints(folder.path()).await;
@@ -470,7 +481,18 @@ async fn damaged_checkpoints() {
     server.kill();
     let files = checkpoints(folder.path());
     assert_eq!(files.len(), 2);
+    assert!(state("verify", folder.path()).ends_with("sound\n"));
     damage(&files[1]);
+    let verified = state("verify", folder.path());
+    assert!(
+        verified.contains("error[XX001]") && verified.contains("is damaged"),
+        "{verified}"
+    );
+    let inspected = state("inspect", folder.path());
+    assert!(
+        inspected.contains("view v: running") && inspected.contains("CREATE TABLE t (n INT);"),
+        "{inspected}"
+    );
     server = Server::start(folder.path());
     let name = files[1].display().to_string();
     assert!(

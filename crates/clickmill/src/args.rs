@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clicks::Mix;
 use dataflow::Micros;
 use dataflow::options::parse_duration;
@@ -30,6 +30,29 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Run(RunArgs),
     Produce(ProduceArgs),
+    State(StateArgs),
+}
+
+/// Look at a folder of state without changing it; exit code 1 when something in it is damaged
+#[derive(Args, Debug)]
+pub(crate) struct StateArgs {
+    /// What to tell: what is there, what it holds, or only what is wrong
+    #[arg(value_enum)]
+    pub(crate) what: StateWhat,
+    /// The folder of `serve --data-dir`
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+/// What to tell of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateWhat {
+    /// Checkpoints and journal
+    Ls,
+    /// Also the catalog's statements, tables, views and reads
+    Inspect,
+    /// Whether all of it is sound
+    Verify,
 }
 
 /// Try everything in one process: a broker, clicks for ever, the example queries, and a port for psql

@@ -13,6 +13,7 @@ mod run;
 mod script;
 mod serve;
 mod signals;
+mod state;
 mod table;
 
 use std::process::ExitCode;
@@ -79,6 +80,7 @@ fn run(cli: Cli, output: &Output) -> Outcome {
             Command::Serve(args) => serve::serve(&args, output, &stop).await,
             Command::Run(args) => run::run(&args, output, &stop).await,
             Command::Produce(args) => produce::produce(args, output, &stop).await,
+            Command::State(args) => state::state(&args, output),
         }
     });
     runtime.shutdown_timeout(RUNTIME_GRACE);

@@ -27,7 +27,7 @@ pub mod session;
 pub use engine::{Status, ViewState};
 
 pub use database::{Config, Database, SessionInit};
-pub use recovery::{DataDir, Recovery};
+pub use recovery::{DataDir, Inspection, Recovery, inspect};
 
 pub use outcome::{BatchStream, Notice, Outcome, Prepared, Rows, TransactionStatus};
 pub use session::{Cancel, Session};

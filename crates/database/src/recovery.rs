@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod history;
+mod inspect;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::database::Shared;
 use crate::ddl::Ddl;
 use checkpoints::{Checkpoint, Checkpoints};
 pub(crate) use history::{CheckpointStatus, History, RecoveryStatus};
+pub use inspect::{Inspection, inspect};
 
 /// The number of the format of everything in a data folder. Keys of state are bytes of arrow-row, whose format is that of
 /// the version of arrow: another one is another format.

@@ -189,6 +189,14 @@ impl Log {
 }
 
 impl Reading {
+    /// Reads the log in a folder as it is.
+    ///
+    /// # Errors
+    /// `58030` when the folder cannot be read.
+    pub fn open(folder: &Path) -> Result<Self> {
+        Ok(Self::of(files(folder)?))
+    }
+
     fn of(files: Vec<(u64, PathBuf)>) -> Self {
         Self {
             next: files.first().map_or(0, |(first, _)| *first),

@@ -38,21 +38,8 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// The checkpoints in a folder, which is made if it is missing.
     pub(super) fn open(folder: &Path, history: &Arc<History>) -> Result<Self> {
-        let list = || {
-            fs::create_dir_all(folder)?;
-            let mut kept = Vec::new();
-            for entry in fs::read_dir(folder)? {
-                let name = entry?.file_name();
-                let name = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
-                kept.extend(name.and_then(|name| name.parse::<u64>().ok()));
-            }
-            kept.sort_unstable();
-            Ok(kept)
-        };
-        let kept = list().map_err(|error: std::io::Error| {
-            let message = format!("cannot list {}: {error}", folder.display());
-            Error::new(SqlState("58030"), message)
-        })?;
+        fs::create_dir_all(folder).map_err(|error| no_list(folder, &error))?;
+        let kept = list(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             kept,
@@ -157,11 +144,32 @@ fn set_aside(path: &Path) {
     }
 }
 
-fn path(folder: &Path, number: u64) -> PathBuf {
+/// The numbers of the checkpoints in a folder, oldest first.
+pub(super) fn list(folder: &Path) -> Result<Vec<u64>> {
+    let list = || {
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+            kept.extend(name.and_then(|name| name.parse::<u64>().ok()));
+        }
+        kept.sort_unstable();
+        Ok(kept)
+    };
+    list().map_err(|error| no_list(folder, &error))
+}
+
+fn no_list(folder: &Path, error: &std::io::Error) -> Error {
+    let message = format!("cannot list {}: {error}", folder.display());
+    Error::new(SqlState("58030"), message)
+}
+
+pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:020}{SUFFIX}"))
 }
 
-fn read(path: &Path) -> Result<Option<Checkpoint>> {
+/// Reads a checkpoint; `None` when it is not there.
+pub(super) fn read(path: &Path) -> Result<Option<Checkpoint>> {
     let Some(bytes) = read_file(path)? else {
         return Ok(None);
     };

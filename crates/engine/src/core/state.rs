@@ -77,6 +77,34 @@ impl State {
     pub fn version(&self) -> u64 {
         self.version
     }
+
+    /// What it holds, a line each.
+    pub fn describe(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for table in &self.tables {
+            lines.push(format!(
+                "table {}: {} bytes of rows",
+                table.name,
+                table.rows.bytes()
+            ));
+        }
+        for view in &self.views {
+            let manner = match &view.manner {
+                Manner::CatchingUp => "catching up",
+                Manner::Running => "running",
+                Manner::Suspended => "suspended",
+                Manner::Failed { .. } => "failed",
+            };
+            let operators = view.operators.as_ref().map_or(0, Saved::bytes);
+            lines.push(format!(
+                "view {}: {manner}, {operators} bytes of operators, {} bytes of rows and changes",
+                view.name,
+                view.rows.bytes()
+            ));
+        }
+        lines.extend(self.feeds.iter().map(FeedState::describe));
+        lines
+    }
 }
 
 impl SavedError {

@@ -64,6 +64,20 @@ impl FeedState {
         self.columns
     }
 
+    /// Where it is, on one line.
+    pub(crate) fn describe(&self) -> String {
+        let place = |p: &SavedPartition| format!("{}/{} at {}", p.topic, p.id, p.position);
+        let places: Vec<String> = self.partitions.iter().map(place).collect();
+        let views = self.consumers.iter().map(|c| c.view.as_str());
+        let views: Vec<&str> = views.collect();
+        format!(
+            "read of {} for {}: {}",
+            self.source,
+            views.join(", "),
+            places.join(", ")
+        )
+    }
+
     pub(crate) fn shared(&self) -> bool {
         self.shared
     }

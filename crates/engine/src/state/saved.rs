@@ -128,6 +128,17 @@ impl Saved {
         }
     }
 
+    /// About how many bytes there are.
+    pub fn bytes(&self) -> usize {
+        let each = self.items.iter().map(|item| match item {
+            Item::Number(_) => 8,
+            Item::Numbers(numbers) => 8 * numbers.len(),
+            Item::Keys(keys) => keys.iter().map(|key| key.0.len()).sum(),
+            Item::Rows(rows) => rows.0.len(),
+        });
+        each.sum()
+    }
+
     /// Whether everything has been taken.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
