@@ -236,10 +236,12 @@ impl Follower {
             return self;
         };
         tokio::spawn(connection);
-        let text = format!(
-            "SUBSCRIBE every WITH (snapshot = false, progress) AS OF {}",
-            self.token
-        );
+        let text = match self.token {
+            0 => "SUBSCRIBE every WITH (progress)".to_owned(),
+            token => {
+                format!("SUBSCRIBE every WITH (snapshot = false, progress) AS OF {token}")
+            }
+        };
         let stream = client.simple_query_raw(&text).await;
         let Ok(stream) = stream else {
             return self;

@@ -201,6 +201,15 @@ fn resumed(
             .at(location)
             .hint("AS OF takes a clickmill_version that a SUBSCRIBE to this server has given"));
     }
+    if as_of <= store.born() {
+        let message = format!(
+            "what was seen up to version {as_of} was of something else: this was made after version {}",
+            store.born()
+        );
+        return Err(Error::new(SqlState::CONFIGURATION_LIMIT, message)
+            .at(location)
+            .hint("subscribe again without AS OF: it begins with the rows that are there"));
+    }
     // What is not kept any more is said at once.
     let kept = store.changes_after(as_of, 1);
     kept.map(|_| as_of).map_err(|error| error.at(location))

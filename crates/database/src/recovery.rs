@@ -49,8 +49,6 @@ pub(crate) struct Data {
     due: Option<Micros>,
     /// The journal's clock at the last entry.
     wall: Micros,
-    /// The version of the last entry.
-    version: u64,
     checkpoints: Checkpoints,
     history: Arc<History>,
     /// The statements that made the catalog, with the times at which they were given.
@@ -89,7 +87,6 @@ impl Data {
             every: Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX),
             due: None,
             wall: Micros::MIN,
-            version: 0,
             statements: Vec::new(),
             _folder: folder,
         })
@@ -165,7 +162,6 @@ impl Data {
             }
         }
         self.wall = entry.wall;
-        self.version = self.version.max(entry.version);
         // Also when the clock has jumped back.
         let next = entry.wall.saturating_add(self.every);
         self.due = Some(self.due.map_or(next, |due| due.min(next)));
@@ -228,10 +224,8 @@ fn statement_again(
 impl Journal for Data {
     fn append(&mut self, entry: &Entry) -> Result<()> {
         self.log.append(&entry.to_bytes()?)?;
-        // What is not shown need not outlive the machine.
-        let is_shown = entry.version > self.version;
-        self.version = entry.version;
-        if !entry.changes.is_empty() || self.sync && is_shown {
+        // Also what is not shown: what is written later must not be on the disk without it.
+        if self.sync || !entry.changes.is_empty() {
             self.log.sync()?;
         }
         self.note(entry);
@@ -252,7 +246,14 @@ impl Journal for Data {
         if last && self.checkpoints.is_newest(number) {
             return Ok(());
         }
-        self.log.rotate()?;
+        match self.log.rotate() {
+            Err(error) if error.state() == SqlState("53100") => {
+                tracing::warn!(%error, "no checkpoint is made");
+                self.due = Some(self.wall.saturating_add(self.every));
+                return Ok(());
+            }
+            rotated => rotated?,
+        }
         self.due = None;
         self.history.begin(CheckpointStatus {
             id: number,

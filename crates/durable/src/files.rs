@@ -11,6 +11,8 @@ use crate::{damaged, failed};
 
 /// What a file is written under until it is whole.
 const UNFINISHED: &str = "unfinished";
+/// Bytes that have a checksum of their own.
+const MAX_PART: usize = 1 << 24;
 
 /// Writes a file: afterwards it is there with these bytes, or, after a crash, as it was before.
 ///
@@ -18,16 +20,40 @@ const UNFINISHED: &str = "unfinished";
 /// `58030`, or `53100` when the disk is full.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let unfinished = path.with_extension(UNFINISHED);
-    let mut framed = Vec::with_capacity(bytes.len() + HEADER);
-    frame::put(bytes, &mut framed);
     let write = || {
         let mut file = File::create(&unfinished)?;
-        file.write_all(&framed)?;
+        // An empty part is the end.
+        for part in bytes.chunks(MAX_PART).chain([&[][..]]) {
+            let mut framed = Vec::with_capacity(part.len() + HEADER);
+            frame::put(part, &mut framed);
+            file.write_all(&framed)?;
+        }
         file.sync_all()?;
         fs::rename(&unfinished, path)?;
         sync_folder(path)
     };
-    write().map_err(|error| failed("write", path, &error))
+    write().map_err(|error| {
+        // It may hold the last room on the disk; one that cannot be removed is removed by the next start.
+        let _ = fs::remove_file(&unfinished);
+        failed("write", path, &error)
+    })
+}
+
+/// Makes a folder, and its name durable.
+///
+/// # Errors
+/// `58030`.
+pub fn make_folder(path: &Path) -> Result<()> {
+    let make = || {
+        fs::create_dir_all(path)?;
+        sync_folder(path)
+    };
+    make().map_err(|error| failed("make the folder", path, &error))
+}
+
+/// Whether a file was being written when everything ended.
+pub fn is_unfinished(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == UNFINISHED)
 }
 
 /// Reads a file that [`write_file`] wrote; `None` when there is none.
@@ -40,11 +66,18 @@ pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("read", path, &error)),
     };
-    match frame::take(&bytes) {
-        Found::Record(record) if record.len() + HEADER == bytes.len() => Ok(Some(record.to_vec())),
-        Found::Record(_) => Err(damaged(path, "there is more than was written")),
-        Found::Short => Err(damaged(path, "its end is missing")),
-        Found::Wrong => Err(damaged(path, "its checksum does not match")),
+    let (mut whole, mut rest) = (Vec::with_capacity(bytes.len()), bytes.as_slice());
+    loop {
+        match frame::take(rest) {
+            Found::Record([]) if rest.len() == HEADER => return Ok(Some(whole)),
+            Found::Record([]) => return Err(damaged(path, "there is more than was written")),
+            Found::Record(part) => {
+                whole.extend_from_slice(part);
+                rest = &rest[HEADER + part.len()..];
+            }
+            Found::Short => return Err(damaged(path, "its end is missing")),
+            Found::Wrong => return Err(damaged(path, "its checksum does not match")),
+        }
     }
 }
 
@@ -64,6 +97,7 @@ pub fn remove_file(path: &Path) -> Result<()> {
 /// Makes the name of a file durable that was made or renamed.
 pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
     match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }

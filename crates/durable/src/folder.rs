@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dataflow::{Error, Result, SqlState};
 
-use crate::files::{read_file, write_file};
+use crate::files::{is_unfinished, make_folder, read_file, write_file};
 use crate::{damaged, failed};
 
 /// The file whose lock the owner holds.
@@ -26,7 +26,7 @@ impl Folder {
     /// # Errors
     /// `55006` when another process owns it, `0A000` when it holds another format, `58030` when it cannot be used.
     pub fn claim(path: &Path, format: u32) -> Result<Self> {
-        fs::create_dir_all(path).map_err(|error| failed("make the folder", path, &error))?;
+        make_folder(path)?;
         let lock_path = path.join(LOCK);
         let opened = OpenOptions::new()
             .create(true)
@@ -60,7 +60,8 @@ fn check_format(folder: &Path, format: u32) -> Result<()> {
     let path = folder.join(FORMAT);
     let Some(found) = read_file(&path)? else {
         let mut entries = fs::read_dir(folder).map_err(|e| failed("read", folder, &e))?;
-        let strange = |entry: &fs::DirEntry| entry.file_name() != LOCK;
+        let strange =
+            |entry: &fs::DirEntry| entry.file_name() != LOCK && !is_unfinished(&entry.path());
         if let Some(strange) = entries.find_map(|entry| entry.ok().filter(strange)) {
             let message = format!(
                 "{} is not a folder of clickmill's state: it holds {}",

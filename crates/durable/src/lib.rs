@@ -6,7 +6,7 @@ mod folder;
 mod frame;
 mod log;
 
-pub use files::{read_file, remove_file, write_file};
+pub use files::{is_unfinished, make_folder, read_file, remove_file, write_file};
 pub use folder::Folder;
 pub use log::{Log, Reading};
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use dataflow::{Error, Result, SqlState};
 
-use crate::files::sync_folder;
+use crate::files::{make_folder, sync_folder};
 use crate::frame::{self, Found, HEADER, MAX_RECORD, is_anywhere};
 use crate::{IO_ERROR, damaged, failed};
 
@@ -47,7 +47,7 @@ impl Log {
     /// # Errors
     /// `58030` when it cannot be read or written, `XX001` when it is damaged.
     pub fn open(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|error| failed("make the folder", folder, &error))?;
+        make_folder(folder)?;
         let files = files(folder)?;
         let mut reading = Reading::of(files.clone());
         while reading.next()?.is_some() {}
@@ -128,7 +128,8 @@ impl Log {
             return Err(match cut {
                 Ok(()) => error,
                 Err(cut) => {
-                    error.detail(format!("what was written could not be taken back: {cut}"))
+                    let message = format!("{}; it cannot be taken back: {cut}", error.message());
+                    Error::new(IO_ERROR, message)
                 }
             });
         }
@@ -159,13 +160,19 @@ impl Log {
         }
         self.sync()?;
         let path = self.folder.join(name(self.next));
-        let open = || {
-            let mut options = OpenOptions::new();
-            let file = options.create(true).append(true).open(&path)?;
-            sync_folder(&path)?;
-            Ok(file)
-        };
-        self.file = open().map_err(|error| failed("open", &path, &error))?;
+        let mut options = OpenOptions::new();
+        let opened = options.create(true).append(true).open(&path);
+        let file = opened.map_err(|error| failed("open", &path, &error))?;
+        if let Err(error) = sync_folder(&path) {
+            // The records go on in the old file: an empty new one must not be taken for what follows them.
+            let removed = fs::remove_file(&path);
+            let error = failed("open", &path, &error);
+            return Err(match removed {
+                Ok(()) => error,
+                Err(_) => Error::new(IO_ERROR, error.message()),
+            });
+        }
+        self.file = file;
         self.path = path;
         self.length = 0;
         Ok(())

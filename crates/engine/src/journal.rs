@@ -91,6 +91,11 @@ pub enum Event {
         /// The read is the one that views share.
         shared: bool,
     },
+    /// From here on the journal has a read, with the partitions that follow.
+    Introduced {
+        /// The read.
+        feed: FeedId,
+    },
     /// A read has a partition, and begins there.
     Partition {
         /// The read.

@@ -61,6 +61,8 @@ struct Inner {
     ended: Option<Error>,
     /// Rows at or before this time were looked for last.
     expired_to: Micros,
+    /// Everything came after this version.
+    born: u64,
 }
 
 struct LogEntry {
@@ -114,6 +116,7 @@ impl Store {
             next_listener: 0,
             ended: None,
             expired_to: Micros::MIN,
+            born: 0,
         };
         Ok(Self {
             options,
@@ -178,10 +181,21 @@ impl Store {
         inner.log.clear();
         inner.log_bytes = 0;
         inner.forgotten = version;
+        inner.born = version;
         inner.changed_at = version;
         inner.ended = None;
         inner.expired_to = Micros::MIN;
         Ok(())
+    }
+
+    /// Everything will come after a version.
+    pub fn begin_after(&self, version: u64) {
+        self.inner.lock().born = version;
+    }
+
+    /// The version after which everything came: what somebody saw up to there was of something else.
+    pub fn born(&self) -> u64 {
+        self.inner.lock().born
     }
 
     /// Why nothing further will come, if so.

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{read_file, remove_file, write_file};
+use durable::{is_unfinished, make_folder, read_file, remove_file, write_file};
 use engine::State;
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +38,9 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// The checkpoints in a folder, which is made if it is missing.
     pub(super) fn open(folder: &Path, history: &Arc<History>) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|error| no_list(folder, &error))?;
+        make_folder(folder)?;
         let kept = list(folder)?;
+        remove_unfinished(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             kept,
@@ -81,6 +82,9 @@ impl Checkpoints {
     pub(super) fn begin(&mut self, number: u64, checkpoint: Checkpoint, wait: bool) {
         if let Some((before, thread)) = self.writing.take() {
             self.end(before, thread);
+            if self.kept.last() == Some(&number) {
+                return;
+            }
         }
         let path = path(&self.folder, number);
         let history = Arc::clone(&self.history);
@@ -142,6 +146,15 @@ fn set_aside(path: &Path) {
     if let Err(error) = fs::rename(path, path.with_extension("damaged")) {
         tracing::warn!(%error, "a damaged checkpoint stays where it is");
     }
+}
+
+/// Removes what was being written when everything ended.
+fn remove_unfinished(folder: &Path) -> Result<()> {
+    let files = fs::read_dir(folder).map_err(|error| no_list(folder, &error))?;
+    for file in files.flatten().filter(|file| is_unfinished(&file.path())) {
+        remove_file(&file.path())?;
+    }
+    Ok(())
 }
 
 /// The numbers of the checkpoints in a folder, oldest first.

@@ -1,5 +1,6 @@
 //! Changes of what runs: sources, tables and views come and go at a tick's border.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::{Error, Result, SqlState, Watermark};
@@ -8,6 +9,7 @@ use datafusion::arrow::compute::max;
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use plan::RelationKind;
 
+use super::resume::{not_running, running};
 use super::{Core, FeedSlot, Table, project};
 use crate::command::Change;
 use crate::feed::{Consumer, Feed, SourceSpec};
@@ -20,6 +22,8 @@ impl Core {
     pub(super) fn apply_all(&mut self, changes: Vec<Change>) -> Result<()> {
         let kept = changes.iter().filter(|_| self.journal.is_kept());
         let logged = kept.map(Logged::of).collect::<Result<Vec<_>>>()?;
+        self.check(&changes)?;
+        let (sources, definitions) = (self.sources.clone(), self.definitions.clone());
         let mut made: Vec<String> = Vec::new();
         for change in changes {
             let name = change.makes().map(str::to_owned);
@@ -27,6 +31,7 @@ impl Core {
                 while let Some(name) = made.pop() {
                     self.drop_relation(&name)?;
                 }
+                (self.sources, self.definitions) = (sources, definitions);
                 return Err(error);
             }
             made.extend(name);
@@ -35,10 +40,42 @@ impl Core {
         Ok(())
     }
 
+    /// Whether views can be suspended and resumed as a list of changes says: those before may have done it already.
+    fn check(&self, changes: &[Change]) -> Result<()> {
+        let views = self.views.iter();
+        let mut alive: HashMap<&str, bool> = views
+            .map(|(_, view)| (view.spec.name.as_str(), view.is_alive()))
+            .collect();
+        for change in changes {
+            let refused = match change {
+                Change::CreateView(spec) => {
+                    alive.insert(&spec.name, true);
+                    continue;
+                }
+                Change::Suspend(view) if alive.insert(view, false) == Some(false) => {
+                    not_running(view)
+                }
+                Change::Resume { view, .. } if alive.insert(view, true) == Some(true) => {
+                    running(view)
+                }
+                _ => continue,
+            };
+            // One may have failed when the journal was run again that ran before.
+            if self.replay.is_none() {
+                return Err(refused);
+            }
+        }
+        Ok(())
+    }
+
     fn change(&mut self, change: Change) -> Result<()> {
         match change {
             Change::Statement { .. } => Ok(()),
             Change::CreateSource(spec) => {
+                for store in [&spec.aside.errors, &spec.aside.late].into_iter().flatten() {
+                    store.begin_after(self.version);
+                    self.inserted = true;
+                }
                 self.definitions
                     .insert(spec.name.clone(), vec![Arc::clone(&spec)]);
                 self.sources.insert(spec.name.clone(), spec);
@@ -51,6 +88,9 @@ impl Core {
                 Ok(())
             }
             Change::CreateTable(spec) => {
+                spec.store.begin_after(self.version);
+                // With a version of its own: nobody has seen it in the one before.
+                self.inserted = true;
                 let table = Table {
                     watermark: Watermark::MIN,
                     fresh: Vec::new(),
@@ -114,6 +154,7 @@ impl Core {
         let pipeline = Pipeline::new(&spec.plan, &tables)?;
         let id = self.next_view;
         self.next_view += 1;
+        spec.store.begin_after(self.version);
         let mut view = View::new(spec, pipeline);
         self.keep_late(&mut view);
         let leaves: Vec<Leaf> = view.pipeline.leaves().to_vec();

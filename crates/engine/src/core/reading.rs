@@ -5,8 +5,9 @@ use std::sync::Arc;
 use dataflow::{Error, Result};
 
 use super::{Core, FeedSlot};
+use crate::aside::Aside;
 use crate::feed::{Clocks, Delivery};
-use crate::journal::Event;
+use crate::journal::{Event, FeedId};
 use crate::view::ViewState;
 
 impl Core {
@@ -34,14 +35,16 @@ impl Core {
         deliveries: &mut Vec<Delivery>,
     ) -> Result<usize> {
         let slot = &mut self.feeds[at];
+        if !slot.logged {
+            // What SUBSCRIBEs alone read is not in the journal, and leaves nothing.
+            let mut aside = Aside::default();
+            return slot
+                .feed
+                .poll(clocks, deliveries, &mut aside, &mut Vec::new());
+        }
         let name = slot.feed.spec().name.clone();
         let aside = self.aside.entry(name).or_default();
-        let mut events = Vec::new();
-        let read = slot.feed.poll(clocks, deliveries, aside, &mut events);
-        if slot.logged {
-            self.events.append(&mut events);
-        }
-        read
+        slot.feed.poll(clocks, deliveries, aside, &mut self.events)
     }
 
     /// Whether a feed that only SUBSCRIBEs read waits for one of them.
@@ -168,34 +171,31 @@ impl Core {
         if self.behind(private, shared) != Some(0) {
             return;
         }
+        let own = self.feeds[private].feed.id();
+        let others = self.feeds[shared].feed.id();
         if self.feeds[private].logged {
             self.log_feed(shared);
-            let (feed, shared) = (&self.feeds[private].feed, &self.feeds[shared].feed);
             self.events.push(Event::Joined {
-                feed: feed.id(),
-                shared: shared.id(),
+                feed: own,
+                shared: others,
             });
         }
-        let own = self.feeds[private].feed.reader().partitions();
-        let others = self.feeds[shared].feed.reader().partitions().iter();
-        let read_to = |other| own.iter().find(|p| p.is_same(other)).map(|p| p.position);
-        let skip: Vec<i64> = others.map(|p| read_to(p).unwrap_or(0)).collect();
-        self.join(private, shared, &skip);
+        self.join(own, others);
     }
 
-    /// Hands the consumers of one read, who have everything below `skip`, to the shared one.
-    pub(super) fn join(&mut self, private: usize, shared: usize, skip: &[i64]) {
-        self.caught_up(private);
-        let slot = self.feeds.swap_remove(private);
-        let shared = if shared == self.feeds.len() {
-            private
-        } else {
-            shared
+    /// Hands the consumers of one read to the shared one, which is nearly as far.
+    pub(super) fn join(&mut self, private: FeedId, shared: FeedId) {
+        let place = |feeds: &[FeedSlot], id| feeds.iter().position(|slot| slot.feed.id() == id);
+        let Some(at) = place(&self.feeds, private) else {
+            return;
         };
-        for mut consumer in slot.feed.consumers {
-            consumer.skip = skip.to_vec();
-            consumer.skip_numbers.clear();
-            if let Err(error) = self.feeds[shared].feed.add(consumer) {
+        self.caught_up(at);
+        let mut before = self.feeds.swap_remove(at).feed;
+        let Some(at) = place(&self.feeds, shared) else {
+            return;
+        };
+        for consumer in std::mem::take(&mut before.consumers) {
+            if let Err(error) = self.feeds[at].feed.take_over(consumer, &before) {
                 tracing::error!(%error, "a view cannot join the shared read");
             }
         }

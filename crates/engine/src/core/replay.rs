@@ -1,6 +1,6 @@
 //! The journal run again: after a restart, everything happens as it happened before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -25,37 +25,43 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What the journal says of the reads, gathered before it is run again.
 #[derive(Debug, Default)]
-pub struct Starts(HashMap<FeedId, Vec<Position>>);
+pub struct Starts(HashMap<FeedId, Lives>);
+
+/// A read may be in the journal several times, with SUBSCRIBEs alone in between.
+#[derive(Debug, Default)]
+struct Lives {
+    /// Partitions that came to a read that was there before.
+    later: Vec<Position>,
+    /// Where it begins each time.
+    begun: VecDeque<Vec<Position>>,
+}
 
 impl Starts {
     /// Gathers from one entry after the other.
     pub fn note(&mut self, entry: &Entry) {
         for event in &entry.events {
-            let Event::Partition {
-                feed,
-                topic,
-                id,
-                position,
-            } = event
-            else {
-                continue;
-            };
-            let places = self.0.entry(*feed).or_default();
-            if !places
-                .iter()
-                .any(|p| p.partition == *id && *p.topic == **topic)
-            {
-                places.push(Position {
-                    topic: topic.as_str().into(),
-                    partition: *id,
-                    offset: *position,
-                });
+            match event {
+                Event::Introduced { feed } => {
+                    let lives = self.0.entry(*feed).or_default();
+                    lives.begun.push_back(Vec::new());
+                }
+                Event::Partition {
+                    feed,
+                    topic,
+                    id,
+                    position,
+                } => {
+                    let lives = self.0.entry(*feed).or_default();
+                    let places = lives.begun.back_mut().unwrap_or(&mut lives.later);
+                    places.push(Position {
+                        topic: topic.as_str().into(),
+                        partition: *id,
+                        offset: *position,
+                    });
+                }
+                _ => {}
             }
         }
-    }
-
-    fn of(&self, feed: FeedId) -> Vec<Position> {
-        self.0.get(&feed).cloned().unwrap_or_default()
     }
 }
 
@@ -141,7 +147,7 @@ impl Core {
                 shared,
             } => self.attach_again(view, *leaf as usize, *feed, *columns, *shared),
             // The reader has been told, or will be when the read takes this name.
-            Event::Partition { .. } => Ok(()),
+            Event::Introduced { .. } | Event::Partition { .. } => Ok(()),
             Event::Read {
                 feed,
                 partition,
@@ -158,10 +164,7 @@ impl Core {
             Event::Records { feed, .. } => {
                 self.read_again(*feed, clocks, |feed, wait| feed.take_records(event, wait))
             }
-            Event::Joined { feed, shared } => {
-                self.join_again(*feed, *shared);
-                Ok(())
-            }
+            Event::Joined { feed, shared } => self.join_again(*feed, *shared),
             Event::Promoted { feed } => {
                 if let Some(at) = self.feed_at(*feed) {
                     self.promote(at);
@@ -216,7 +219,7 @@ impl Core {
                 "source \"{source}\" has no such definition"
             )));
         };
-        let starts = self.starts_of(id);
+        let starts = self.begin_of(id);
         match Feed::open(id, spec, vec![consumer], starts, self.waker.clone()) {
             Ok(feed) => self.feeds.push(FeedSlot {
                 feed,
@@ -229,10 +232,22 @@ impl Core {
         Ok(())
     }
 
-    /// Where a read has begun partitions that the journal came to know.
-    pub(super) fn starts_of(&self, feed: FeedId) -> Vec<Position> {
-        let replay = self.replay.as_ref();
-        replay.map_or_else(Vec::new, |replay| replay.starts.of(feed))
+    /// Partitions that the journal came to know of a read that was there before.
+    pub(super) fn later_of(&self, feed: FeedId) -> Vec<Position> {
+        let lives = self
+            .replay
+            .as_ref()
+            .and_then(|replay| replay.starts.0.get(&feed));
+        lives.map_or_else(Vec::new, |lives| lives.later.clone())
+    }
+
+    /// Where a read begins that is opened now.
+    fn begin_of(&mut self, feed: FeedId) -> Vec<Position> {
+        let replay = self.replay.as_mut();
+        let lives = replay.and_then(|replay| replay.starts.0.get_mut(&feed));
+        lives
+            .and_then(|lives| lives.begun.pop_front())
+            .unwrap_or_default()
     }
 
     pub(super) fn fail_view(&mut self, id: u64, error: &Error) {
@@ -269,30 +284,25 @@ impl Core {
         Ok(())
     }
 
-    fn join_again(&mut self, private: FeedId, shared: FeedId) {
+    fn join_again(&mut self, private: FeedId, shared: FeedId) -> Result<()> {
         let Some(at) = self.feed_at(private) else {
-            return;
+            return Ok(());
         };
-        let Some(shared_at) = self.feed_at(shared) else {
-            // The shared read was that of a SUBSCRIBE, or what it read is not there any more.
-            let names = self.starts_of(shared);
-            let slot = &mut self.feeds[at];
-            slot.feed.rename(shared, &names);
-            slot.shared = true;
+        if self.feed_at(shared).is_none() {
+            // It was there for SUBSCRIBEs, which are not any more.
+            let spec = Arc::clone(self.feeds[at].feed.spec());
+            let begin = self.begin_of(shared);
             self.next_feed = self.next_feed.max(shared + 1);
-            self.caught_up(at);
-            return;
-        };
-        let own = self.feeds[at].feed.reader().partitions();
-        let begun = self.starts_of(private);
-        let others = self.feeds[shared_at].feed.reader().partitions().iter();
-        let read_to = |other: &dataflow::connector::Partition| {
-            let read = own.iter().find(|p| p.is_same(other)).map(|p| p.position);
-            let is_it = |p: &&Position| p.partition == other.id && p.topic == other.topic;
-            read.or_else(|| begun.iter().find(is_it).map(|p| p.offset))
-        };
-        let skip: Vec<i64> = others.map(|p| read_to(p).unwrap_or(0)).collect();
-        self.join(at, shared_at, &skip);
+            let feed = Feed::open(shared, spec, Vec::new(), begin, self.waker.clone())?;
+            self.feeds.push(FeedSlot {
+                feed,
+                shared: true,
+                failed: false,
+                logged: true,
+            });
+        }
+        self.join(private, shared);
+        Ok(())
     }
 }
 

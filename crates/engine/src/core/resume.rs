@@ -11,13 +11,24 @@ use crate::feed::Delivery;
 use crate::pipeline::{Leaf, Pipeline};
 use crate::view::{Failure, Place, View, ViewState};
 
+pub(super) fn not_running(view: &str) -> Error {
+    let message = format!("view \"{view}\" is not running");
+    Error::new(SqlState::OBJECT_NOT_READY, message)
+}
+
+pub(super) fn running(view: &str) -> Error {
+    let message = format!("view \"{view}\" is running");
+    Error::new(SqlState::OBJECT_NOT_READY, message)
+        .hint("RESUME is for views that are suspended or have failed")
+}
+
 impl Core {
     pub(super) fn suspend(&mut self, name: &str) -> Result<()> {
         let at = self.view_at(name)?;
         let (id, view) = &mut self.views[at];
-        if !view.is_alive() {
-            let message = format!("view \"{name}\" is not running");
-            return Err(Error::new(SqlState::OBJECT_NOT_READY, message));
+        // One may have failed when the journal was run again that ran before.
+        if !view.is_alive() && self.replay.is_none() {
+            return Err(not_running(name));
         }
         view.suspend();
         let id = *id;
@@ -34,9 +45,7 @@ impl Core {
             // What has failed before may be well when the journal is run again.
             _ if self.replay.is_some() => None,
             ViewState::Running | ViewState::CatchingUp => {
-                let message = format!("view \"{name}\" is running");
-                return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
-                    .hint("RESUME is for views that are suspended or have failed"));
+                return Err(running(name));
             }
         };
         let mut skipped = view.skipped.clone();
@@ -47,9 +56,19 @@ impl Core {
                 Error::new(SqlState::OBJECT_NOT_READY, message)
                     .hint("SHOW JOBS says why it stands still; RESUME goes on without skipping")
             })?;
-            skipped.push(place);
+            // What cannot be read again does not come again, and its offset may be another record's.
+            if self.replays(at) {
+                skipped.push(place);
+            }
         }
         self.rebuild(at, skipped)
+    }
+
+    /// Whether the sources of a view give a record again.
+    fn replays(&self, at: usize) -> bool {
+        let leaves = self.views[at].1.pipeline.leaves().iter();
+        let sources = leaves.filter_map(|leaf| self.sources.get(&leaf.relation));
+        sources.into_iter().all(|source| source.factory.replays())
     }
 
     fn view_at(&self, name: &str) -> Result<usize> {

@@ -258,7 +258,7 @@ impl Core {
             let (id, leaf) = found.ok_or_else(|| undeclared("view", view))?;
             consumers.push(self.consumer(id, leaf_at, leaf));
         }
-        let later = self.starts_of(state.id());
+        let later = self.later_of(state.id());
         let (shared, views) = (state.shared(), consumers.clone());
         match Feed::load(state, spec, consumers, later, self.waker.clone()) {
             Ok(feed) => self.feeds.push(FeedSlot {

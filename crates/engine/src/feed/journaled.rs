@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use dataflow::connector::{Health, PollLimits, Position};
+use dataflow::connector::{Health, Partition, PollLimits};
 use dataflow::{Error, Micros, Result, Slab, SqlState, Watermark};
 
-use super::{Clocks, Delivery, Feed, POLL, PartitionCounts};
+use super::{Clocks, Consumer, Delivery, Feed, POLL, PartitionCounts};
 use crate::aside::Aside;
 use crate::faults::{self, Fault};
-use crate::journal::{Bytes, Event, FeedId, FeedTime, LoggedTime};
+use crate::journal::{Bytes, Event, FeedTime, LoggedTime};
 use crate::watermark::PartitionTime;
 
 /// Records as the journal names them.
@@ -65,6 +65,7 @@ impl Feed {
     pub(crate) fn introduce(&mut self, events: &mut Vec<Event>) {
         self.noted.clear();
         self.noted_watermark = Watermark::MIN;
+        events.push(Event::Introduced { feed: self.id });
         for (topic, id) in &self.names {
             let mut partitions = self.reader.partitions().iter();
             let found = partitions.find(|p| p.id == *id && p.topic == *topic);
@@ -129,16 +130,31 @@ impl Feed {
         })
     }
 
-    /// Reads on under another name in the journal, and with its numbers of partitions.
-    pub(crate) fn rename(&mut self, id: FeedId, names: &[Position]) {
-        self.id = id;
-        let name = |place: &Position| (Arc::clone(&place.topic), place.partition);
-        self.names = names.iter().map(name).collect();
-        self.starts = names.to_vec();
-        self.numbers.clear();
-        self.noted.clear();
-        self.known_counts.clear();
-        self.number_partitions();
+    /// Takes a consumer that had everything that `before` has handed over.
+    pub(crate) fn take_over(&mut self, mut consumer: Consumer, before: &Self) -> Result<()> {
+        let handed_over = |(topic, id): &(Arc<str>, i32)| before.next_of(topic, *id);
+        consumer.skip_numbers = self.names.iter().map(handed_over).collect();
+        let skip = |number: &u32| consumer.skip_numbers.get(*number as usize);
+        consumer.skip = self
+            .numbers
+            .iter()
+            .map(|n| skip(n).copied().unwrap_or(0))
+            .collect();
+        self.add(consumer)
+    }
+
+    /// Offset of the next record of a partition to be handed over.
+    fn next_of(&self, topic: &Arc<str>, id: i32) -> i64 {
+        let mut partitions = self.reader.partitions().iter();
+        let at = partitions.position(|p| p.id == id && p.topic == *topic);
+        let waits = |at: usize| self.ahead.iter().find(|slab| slab.partition == at);
+        if let Some(offset) = at.and_then(waits).and_then(|slab| slab.offsets.first()) {
+            return *offset;
+        }
+        let mut starts = self.starts.iter();
+        let start = starts.find(|p| p.partition == id && p.topic == *topic);
+        let read = at.map(|at| self.reader.partitions()[at].position);
+        read.or(start.map(|p| p.offset)).unwrap_or(0)
     }
 
     /// Reads what the journal says was read, and nothing else. `wait` is called while nothing comes.
@@ -189,7 +205,7 @@ impl Feed {
 
     fn gone(&self, at: usize, recorded: Recorded) -> Error {
         let Recorded { records, to, .. } = recorded;
-        let (topic, id) = (&self.slab.topic, self.reader.partitions()[at].id);
+        let Partition { topic, id, .. } = &self.reader.partitions()[at];
         let message = format!(
             "{records} records before offset {to} of topic \"{topic}\" partition {id} cannot be read again"
         );

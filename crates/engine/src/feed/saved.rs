@@ -126,7 +126,10 @@ impl Feed {
             }
         });
         let consumers = self.consumers.iter().filter_map(|consumer| {
-            let skip = |number: usize| at(number).and_then(|at| consumer.skip.get(at));
+            let skip = |number: usize| {
+                let found = at(number).and_then(|at| consumer.skip.get(at));
+                found.or_else(|| consumer.skip_numbers.get(number))
+            };
             Some(SavedConsumer {
                 view: name_of(consumer.view)?,
                 leaf: u32::try_from(consumer.leaf).unwrap_or(u32::MAX),

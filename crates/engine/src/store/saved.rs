@@ -17,6 +17,7 @@ impl Store {
         saved.counter(inner.version);
         saved.counter(inner.changed_at);
         saved.number(inner.expired_to);
+        saved.counter(inner.born);
         let rows = inner.rows.snapshot(&self.options.schema)?;
         saved.count(rows.len());
         rows.iter().try_for_each(|rows| saved.rows(rows))?;
@@ -44,6 +45,7 @@ impl Store {
         inner.version = saved.take_counter()?;
         inner.changed_at = saved.take_counter()?;
         inner.expired_to = saved.take_number()?;
+        inner.born = saved.take_counter()?;
         for _ in 0..saved.take_count()? {
             let batch = DeltaBatch::inserts(saved.take_rows()?);
             match &mut inner.rows {
