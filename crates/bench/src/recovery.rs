@@ -15,7 +15,7 @@ use crate::throughput::{database, run_script};
 /// Longest time until the topic has been read.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// A view with a group for nearly every event of a topic.
+/// A view with a group for every user and page of a topic.
 #[derive(Args)]
 pub(crate) struct RecoveryArgs {
     /// Bootstrap brokers.
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &RecoveryArgs) -> Result<String, String> {
 
 async fn measure(args: &RecoveryArgs) -> Result<String, dataflow::Error> {
     let view = "CREATE MATERIALIZED VIEW groups WITH (unbounded_state = true) AS
-                SELECT user_id, page_url, ts, count(*) AS n FROM clicks GROUP BY user_id, page_url, ts;";
+                SELECT user_id, page_url, count(*) AS n, max(ts) AS last FROM clicks GROUP BY user_id, page_url;";
     let lasting = database(Some(args.data_dir.clone()))?;
     run_script(&lasting, &(source(&args.brokers, &args.topic) + view)).await?;
     let begun = Instant::now();

@@ -26,6 +26,8 @@ pub use inspect::{Inspection, inspect};
 const FORMAT: u32 = 1;
 /// The journal's folder in it.
 const JOURNAL: &str = "journal";
+/// Checkpoints may make the engine stand still for one part in so many.
+const SHARE: Micros = 20;
 /// The checkpoints' folder in it.
 const CHECKPOINTS: &str = "checkpoints";
 
@@ -45,6 +47,8 @@ pub(crate) struct Data {
     log: Log,
     sync: bool,
     every: Micros,
+    /// Time to the next checkpoint: longer when the last one made the engine stand still for long.
+    spacing: Micros,
     /// The journal's clock at which a checkpoint is due; `None` before the first entry.
     due: Option<Micros>,
     /// The journal's clock at the last entry.
@@ -79,12 +83,14 @@ impl Data {
     /// Claims the folder, and opens its journal.
     pub(crate) fn open(place: &DataDir, history: &Arc<History>) -> Result<Self> {
         let folder = Folder::claim(&place.path, FORMAT)?;
+        let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
         Ok(Self {
             log: Log::open(&folder.path().join(JOURNAL))?,
             checkpoints: Checkpoints::open(&folder.path().join(CHECKPOINTS), history)?,
             history: Arc::clone(history),
             sync: place.sync,
-            every: Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX),
+            every,
+            spacing: every,
             due: None,
             wall: Micros::MIN,
             statements: Vec::new(),
@@ -163,7 +169,7 @@ impl Data {
         }
         self.wall = entry.wall;
         // Also when the clock has jumped back.
-        let next = entry.wall.saturating_add(self.every);
+        let next = entry.wall.saturating_add(self.spacing);
         self.due = Some(self.due.map_or(next, |due| due.min(next)));
     }
 }
@@ -255,6 +261,7 @@ impl Journal for Data {
             rotated => rotated?,
         }
         self.due = None;
+        self.spacing = self.every.max(pause.saturating_mul(SHARE));
         self.history.begin(CheckpointStatus {
             id: number,
             version: state.version(),
