@@ -25,6 +25,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Time from one checkpoint to the next. The clock of most tests stands still, so that there is one at every end.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
+/// Where a clock that stands still stands: 2026-01-01 00:00:00 UTC.
+const BEGINNING: i64 = 1_767_225_600_000_000;
+
 /// Runs a test that waits for things, on threads of its own.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,39 +59,34 @@ struct Data {
 impl World {
     /// A database whose clock stands still.
     pub fn with_manual_clock() -> Self {
-        // 2026-01-01 00:00:00 UTC.
-        let clock = ManualClock::new(1_767_225_600_000_000);
-        Self::new(Arc::new(clock.clone()), Some(clock))
+        let clock = ManualClock::new(BEGINNING);
+        Self::new(Arc::new(clock.clone()), Some(clock), None)
     }
 
     /// A database under the machine's clock.
     pub fn with_system_clock() -> Self {
-        Self::new(Arc::new(SystemClock), None)
-    }
-
-    fn new(clock: Arc<dyn Clock>, manual: Option<ManualClock>) -> Self {
-        let connectors = connectors(&clock);
-        Self {
-            database: start(clock, connectors, None),
-            clock: manual,
-            data: None,
-        }
+        Self::new(Arc::new(SystemClock), None, None)
     }
 
     /// A database whose clock stands still and whose state is kept in a folder.
     pub fn that_lasts() -> Self {
-        let mut world = Self::with_manual_clock();
-        let clock: Arc<dyn Clock> = Arc::new(world.clock.clone().unwrap());
-        let connectors = connectors(&clock);
+        let clock = ManualClock::new(BEGINNING);
         let folder = tempfile::tempdir().unwrap();
-        world.database.shutdown();
-        world.database = start(Arc::clone(&clock), connectors.clone(), Some(folder.path()));
-        world.data = Some(Data {
-            folder,
-            clock,
-            connectors,
-        });
-        world
+        Self::new(Arc::new(clock.clone()), Some(clock), Some(folder))
+    }
+
+    fn new(clock: Arc<dyn Clock>, manual: Option<ManualClock>, folder: Option<TempDir>) -> Self {
+        let connectors = connectors(&clock);
+        let path = folder.as_ref().map(TempDir::path);
+        Self {
+            database: start(Arc::clone(&clock), connectors.clone(), path),
+            clock: manual,
+            data: folder.map(|folder| Data {
+                folder,
+                clock,
+                connectors,
+            }),
+        }
     }
 
     /// Ends the database without a word, and starts it again with what it has left in its folder.

@@ -23,9 +23,6 @@ use self::parquet::Rows;
 const MAX_FILES: usize = 10_000;
 /// Most files that keep something while others are read.
 const MAX_OPEN: usize = 64;
-/// PostgreSQL's conditions for files.
-const UNDEFINED_FILE: SqlState = SqlState("58P01");
-const IO_ERROR: SqlState = SqlState("58030");
 /// Options of Flink's `filesystem` that clickmill knows and does not have.
 const UNSUPPORTED: [&str; 2] = ["source.monitor-interval", "source.path.regex-pattern"];
 
@@ -97,7 +94,7 @@ impl SourceFactory for FileSource {
         let files = files(&self.path).map_err(|error| no_access(&self.path, &error))?;
         if files.is_empty() {
             let message = format!("there are no files in {}", self.path.display());
-            return Err(Error::new(UNDEFINED_FILE, message));
+            return Err(Error::new(SqlState::UNDEFINED_FILE, message));
         }
         if files.len() > MAX_FILES {
             let message = format!("more than {MAX_FILES} files in {}", self.path.display());
@@ -182,9 +179,9 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 fn no_access(path: &Path, error: &std::io::Error) -> Error {
     let state = match error.kind() {
-        ErrorKind::NotFound => UNDEFINED_FILE,
+        ErrorKind::NotFound => SqlState::UNDEFINED_FILE,
         ErrorKind::PermissionDenied => SqlState("42501"),
-        _ => IO_ERROR,
+        _ => SqlState::IO_ERROR,
     };
     Error::new(state, format!("cannot read {}: {error}", path.display()))
 }

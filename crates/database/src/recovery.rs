@@ -114,7 +114,7 @@ impl Data {
                 "the journal has the ticks from {first} to {}, and there is no checkpoint to go on from",
                 self.log.next()
             );
-            return Err(Error::new(SqlState("XX001"), message)
+            return Err(Error::new(SqlState::DATA_CORRUPTED, message)
                 .hint("start with an empty folder and run the CREATE statements again: views are built from their topics"));
         }
         let mut starts = Starts::default();
@@ -130,12 +130,7 @@ impl Data {
         let mut reading = self.log.read(from)?;
         while let Some(bytes) = reading.next()? {
             let entry = Entry::from_bytes(bytes)?;
-            core.before_tick_again(&entry)?;
-            for change in &entry.changes {
-                let changes = changes_of(shared, change)?;
-                core.change_again(changes)?;
-            }
-            core.tick_again(&entry)?;
+            core.tick_again(&entry, |logged| changes_of(shared, logged))?;
             self.note(&entry);
             recovery.ticks += 1;
             recovery.records += entry.records();
@@ -253,7 +248,7 @@ impl Journal for Data {
             return Ok(());
         }
         match self.log.rotate() {
-            Err(error) if error.state() == SqlState("53100") => {
+            Err(error) if error.state() == SqlState::DISK_FULL => {
                 tracing::warn!(%error, "no checkpoint is made");
                 self.due = Some(self.wall.saturating_add(self.every));
                 return Ok(());

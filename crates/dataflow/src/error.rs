@@ -48,13 +48,18 @@ impl SqlState {
     pub const INVALID_SCHEMA_NAME: Self = Self("3F000");
     pub const TOO_MANY_CONNECTIONS: Self = Self("53300");
     pub const CONFIGURATION_LIMIT: Self = Self("53400");
+    pub const DISK_FULL: Self = Self("53100");
     pub const OUT_OF_MEMORY: Self = Self("53200");
     pub const PROGRAM_LIMIT: Self = Self("54000");
     pub const OBJECT_NOT_READY: Self = Self("55000");
+    pub const OBJECT_IN_USE: Self = Self("55006");
     pub const QUERY_CANCELED: Self = Self("57014");
     pub const ADMIN_SHUTDOWN: Self = Self("57P01");
     pub const CANNOT_CONNECT_NOW: Self = Self("57P03");
+    pub const IO_ERROR: Self = Self("58030");
+    pub const UNDEFINED_FILE: Self = Self("58P01");
     pub const INTERNAL: Self = Self("XX000");
+    pub const DATA_CORRUPTED: Self = Self("XX001");
 }
 
 /// A place in a statement's text.

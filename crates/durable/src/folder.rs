@@ -38,7 +38,7 @@ impl Folder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let message = format!("another clickmill uses {}", path.display());
-                return Err(Error::new(SqlState("55006"), message)
+                return Err(Error::new(SqlState::OBJECT_IN_USE, message)
                     .hint("stop it first, or choose another folder"));
             }
             Err(TryLockError::Error(error)) => return Err(failed("lock", &lock_path, &error)),
@@ -68,7 +68,7 @@ fn check_format(folder: &Path, format: u32) -> Result<()> {
                 folder.display(),
                 strange.file_name().display()
             );
-            return Err(Error::new(SqlState("55000"), message)
+            return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .hint("choose a folder that is empty or does not exist"));
         }
         return write_file(&path, format.to_string().as_bytes());

@@ -15,18 +15,11 @@ use std::path::Path;
 
 use dataflow::{Error, SqlState};
 
-/// PostgreSQL's condition for trouble with files.
-const IO_ERROR: SqlState = SqlState("58030");
-/// PostgreSQL's condition for files that are not what they should be.
-const DATA_CORRUPTED: SqlState = SqlState("XX001");
-/// PostgreSQL's condition for a full disk.
-const DISK_FULL: SqlState = SqlState("53100");
-
 /// What went wrong with a file while `doing` something.
 fn failed(doing: &str, path: &Path, error: &IoError) -> Error {
     let state = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => DISK_FULL,
-        _ => IO_ERROR,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SqlState::DISK_FULL,
+        _ => SqlState::IO_ERROR,
     };
     Error::new(state, format!("cannot {doing} {}: {error}", path.display()))
 }
@@ -34,5 +27,5 @@ fn failed(doing: &str, path: &Path, error: &IoError) -> Error {
 /// A file that is not what it should be.
 fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
     let message = format!("{} is damaged: {what}", path.display());
-    Error::new(DATA_CORRUPTED, message)
+    Error::new(SqlState::DATA_CORRUPTED, message)
 }

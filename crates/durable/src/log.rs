@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use dataflow::{Error, Result, SqlState};
 
-use crate::files::{make_folder, sync_folder};
+use crate::files::{make_folder, remove_file, sync_folder};
 use crate::frame::{self, Found, HEADER, MAX_RECORD, is_anywhere};
-use crate::{IO_ERROR, damaged, failed};
+use crate::{damaged, failed};
 
 /// How names of files end.
 const SUFFIX: &str = ".log";
@@ -104,11 +104,6 @@ impl Log {
         self.next
     }
 
-    /// Bytes in the newest file.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Appends a record. It outlives the end of this process, and of the machine after [`Log::sync`]. After an error the log
     /// is as it was before.
     ///
@@ -129,7 +124,7 @@ impl Log {
                 Ok(()) => error,
                 Err(cut) => {
                     let message = format!("{}; it cannot be taken back: {cut}", error.message());
-                    Error::new(IO_ERROR, message)
+                    Error::new(SqlState::IO_ERROR, message)
                 }
             });
         }
@@ -146,7 +141,7 @@ impl Log {
         self.file.sync_data().map_err(|error| {
             // Also when the disk is full: what it has of the records is not known.
             let message = format!("cannot sync {}: {error}", self.path.display());
-            Error::new(IO_ERROR, message)
+            Error::new(SqlState::IO_ERROR, message)
         })
     }
 
@@ -169,7 +164,7 @@ impl Log {
             let error = failed("open", &path, &error);
             return Err(match removed {
                 Ok(()) => error,
-                Err(_) => Error::new(IO_ERROR, error.message()),
+                Err(_) => Error::new(SqlState::IO_ERROR, error.message()),
             });
         }
         self.file = file;
@@ -184,12 +179,9 @@ impl Log {
     /// `58030`.
     pub fn forget(&mut self, number: u64) -> Result<()> {
         let files = files(&self.folder)?;
-        for pair in files.windows(2) {
-            let ([(_, path), (end, _)], true) = (pair, pair[1].0 <= number) else {
-                break;
-            };
-            debug_assert!(*end <= number);
-            fs::remove_file(path).map_err(|error| failed("remove", path, &error))?;
+        let before = files.windows(2).take_while(|pair| pair[1].0 <= number);
+        for pair in before {
+            remove_file(&pair[0].1)?;
         }
         Ok(())
     }

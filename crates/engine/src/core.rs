@@ -51,9 +51,6 @@ impl Default for Limits {
     }
 }
 
-/// PostgreSQL's condition for a full disk.
-const DISK_FULL: SqlState = SqlState("53100");
-
 /// How often positions are committed under the consumer group, in microseconds.
 const COMMIT_EVERY: Micros = 5 * dataflow::time::SECOND;
 
@@ -295,7 +292,7 @@ impl Core {
     /// Writes a tick and shows it. When the disk is full the tick waits; nothing of it is seen.
     fn write(&mut self, entry: Entry, changed: bool, again: bool) -> Result<bool> {
         match self.journal.append(&entry) {
-            Err(error) if error.state() == DISK_FULL => {
+            Err(error) if error.state() == SqlState::DISK_FULL => {
                 if !again {
                     tracing::warn!(%error, "nothing goes on until there is room");
                 }

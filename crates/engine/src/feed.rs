@@ -65,10 +65,8 @@ pub struct Consumer {
     pub columns: Vec<usize>,
     /// Schema of what it gets.
     pub schema: SchemaRef,
-    /// Records below these offsets (by partition index) it has already.
+    /// Records below these offsets (by the partition's number in the journal) it has already.
     pub skip: Vec<i64>,
-    /// The same by the journal's numbers, for partitions that the reader has not found yet.
-    pub(crate) skip_numbers: Vec<i64>,
     /// Records that it is to leave out.
     pub without: Vec<Place>,
 }
@@ -96,6 +94,7 @@ pub struct Feed {
     /// Who gets the rows.
     pub consumers: Vec<Consumer>,
     counts: FeedCounts,
+    /// By the partition's number in the journal.
     partition_counts: Vec<PartitionCounts>,
     paused: Vec<bool>,
     /// The partitions in the order in which the journal numbers them.
@@ -111,8 +110,6 @@ pub struct Feed {
     noted_watermark: Watermark,
     /// Where the reader was told to begin, by number of the partition.
     starts: Vec<Position>,
-    /// What was counted before, by number of the partition.
-    known_counts: Vec<saved::SavedCounts>,
 }
 
 /// Rows for one consumer.
@@ -183,7 +180,6 @@ impl Feed {
             noted: Vec::new(),
             noted_watermark: Watermark::MIN,
             starts,
-            known_counts: Vec::new(),
         })
     }
 
@@ -218,11 +214,6 @@ impl Feed {
         &self.counts
     }
 
-    /// Counts of each partition.
-    pub fn partition_counts(&self) -> &[PartitionCounts] {
-        &self.partition_counts
-    }
-
     /// Whether a consumer's columns can be had without opening the reader anew (keys and headers must be asked for).
     pub fn can_serve(&self, columns: &[usize]) -> bool {
         let wants = wants_of(&self.spec.schema, columns);
@@ -251,28 +242,33 @@ impl Feed {
     }
 
     /// Reads what is there, at most one slab. Says how many records came; deliveries go to `out`, bad records to `aside`,
-    /// and what the journal has to know to `events`.
+    /// and what the journal has to know to `events`, if there is one.
     pub(crate) fn poll(
         &mut self,
         clocks: Clocks,
         out: &mut Vec<Delivery>,
         aside: &mut Aside,
-        events: &mut Vec<Event>,
+        events: Option<&mut Vec<Event>>,
     ) -> Result<usize> {
         match self.ahead.pop_front() {
             Some(slab) => self.slab = slab,
             None => self.reader.poll(&mut self.slab, POLL)?,
         }
         self.number_partitions();
-        events.append(&mut self.untold);
-        if !self.slab.is_empty() {
-            events.push(self.read_event()?);
+        match events {
+            Some(events) => {
+                events.append(&mut self.untold);
+                if !self.slab.is_empty() {
+                    events.push(self.read_event());
+                }
+            }
+            None => self.untold.clear(),
         }
         self.take_in(clocks, out, aside)
     }
 
     /// Decodes the slab and hands it on.
-    fn take_in(
+    pub(crate) fn take_in(
         &mut self,
         clocks: Clocks,
         out: &mut Vec<Delivery>,
@@ -282,8 +278,6 @@ impl Feed {
         self.slab.read_at = wall;
         let partitions = self.reader.partitions().len();
         self.time.grow(partitions, wall);
-        self.partition_counts
-            .resize(partitions, PartitionCounts::default());
         if self.slab.is_empty() {
             return Ok(0);
         }
@@ -291,7 +285,8 @@ impl Feed {
         let partition = self.slab.partition;
         self.counts.records += records as u64;
         self.counts.bytes += self.slab.bytes_read() as u64;
-        self.partition_counts[partition].records += records as u64;
+        let number = self.numbers[partition] as usize;
+        self.partition_counts[number].records += records as u64;
         let id = self.reader.partitions()[partition].id;
         self.note_offsets(partition, id, aside);
         let mut decoded = self.decoder.decode(&self.slab, 0..records, id);
@@ -373,7 +368,8 @@ impl Feed {
         let mut rows =
             RecordBatch::try_new_with_options(Arc::clone(&consumer.schema), columns, &options)?;
         let mut offsets = Arc::clone(offsets);
-        let skip = consumer.skip.get(self.slab.partition).copied().unwrap_or(0);
+        let number = self.numbers[self.slab.partition] as usize;
+        let skip = consumer.skip.get(number).copied().unwrap_or(0);
         let without = |at: i64| {
             let topic = &self.slab.topic;
             let left_out =

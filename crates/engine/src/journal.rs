@@ -250,7 +250,7 @@ impl Entry {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         rmp_serde::from_slice(bytes).map_err(|error| {
             let message = format!("the journal holds what is not a tick: {error}");
-            Error::new(SqlState("XX001"), message)
+            Error::new(SqlState::DATA_CORRUPTED, message)
         })
     }
 }
@@ -309,5 +309,5 @@ pub fn to_ipc(rows: &RecordBatch) -> Result<Vec<u8>> {
 pub fn from_ipc(bytes: &[u8]) -> Result<RecordBatch> {
     let mut reader = StreamReader::try_new(bytes, None)?;
     let rows = reader.next().transpose()?;
-    rows.ok_or_else(|| Error::new(SqlState("XX001"), "rows of the state are missing"))
+    rows.ok_or_else(|| Error::new(SqlState::DATA_CORRUPTED, "rows of the state are missing"))
 }

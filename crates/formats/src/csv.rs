@@ -19,11 +19,11 @@ use arrow::datatypes::{DataType, SchemaRef};
 use dataflow::schema::{ColumnOrigin, CsvOptions, SourceSchema};
 use dataflow::{Error, Result, Slab};
 
-use crate::bad::{Bad, BadReason, BadRecord};
+use crate::bad::{Bad, BadReason};
 use crate::json::convert::Converter;
 use crate::json::field::{Field, Record, batch, fields, fill_all, reserve};
 use crate::json::scan::{Kind, Token};
-use crate::payloads::{Good, Payloads, as_u32};
+use crate::payloads::{Account, Payloads};
 use crate::{Decoded, Decoder, Limits};
 use split::{Part, Splitter};
 
@@ -179,14 +179,11 @@ impl Decoder for CsvDecoder {
         reserve(&mut self.fields, rows.len(), slab);
         let payloads = Payloads::new(slab, rows.clone());
         let places = self.places(slab);
-        let mut good = Good::new(rows.start);
-        let mut bad = Vec::new();
-        let mut tombstones = 0;
+        let mut account = Account::new(rows.start);
         for row in rows {
             let span = slab.values[row];
             if span.is_null() {
-                tombstones += 1;
-                good.skip();
+                account.tombstone();
                 continue;
             }
             let filled = match &places {
@@ -200,27 +197,13 @@ impl Decoder for CsvDecoder {
                             partition,
                             text,
                         };
-                        self.record(record, places, good.count)
+                        self.record(record, places, account.count)
                     }),
             };
-            match filled {
-                Ok(()) => good.push(row, 1),
-                Err(Bad { reason, message }) => {
-                    good.skip();
-                    bad.push(BadRecord {
-                        row: as_u32(row),
-                        reason,
-                        message,
-                    });
-                }
-            }
+            account.note(row, filled);
         }
-        Decoded {
-            batch: batch(&mut self.fields, &self.wanted, &self.schema, good.count),
-            good: good.listed,
-            bad,
-            tombstones,
-        }
+        let rows = account.count;
+        account.close(batch(&mut self.fields, &self.wanted, &self.schema, rows))
     }
 }
 

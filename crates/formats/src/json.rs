@@ -33,8 +33,8 @@ use arrow::datatypes::SchemaRef;
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::{Result, Slab};
 
-use crate::bad::{Bad, BadReason, BadRecord};
-use crate::payloads::{Good, Payloads, as_u32};
+use crate::bad::{Bad, BadReason};
+use crate::payloads::{Account, Payloads};
 use crate::{Decoded, Decoder, Limits};
 use convert::{Converter, not_json};
 use field::{Field, Record, batch, fields, fill_all, reserve};
@@ -172,9 +172,7 @@ impl Decoder for JsonDecoder {
     fn decode(&mut self, slab: &Slab, rows: Range<usize>, partition: i32) -> Decoded {
         reserve(&mut self.fields, rows.len(), slab);
         let payloads = Payloads::new(slab, rows.clone());
-        let mut good = Good::new(rows.start);
-        let mut bad = Vec::new();
-        let mut tombstones = 0;
+        let mut account = Account::new(rows.start);
         for first in rows.clone().step_by(BLOCK) {
             let block = Block {
                 slab,
@@ -188,36 +186,22 @@ impl Decoder for JsonDecoder {
                 let run = (found >> at).trailing_ones() as usize;
                 if run > 0 {
                     self.append(block, &(at..at + run));
-                    good.push(first + at, run);
+                    account.push(first + at, run);
                     at += run;
                     continue;
                 }
                 let row = first + at;
                 at += 1;
                 if slab.values[row].is_null() {
-                    tombstones += 1;
-                    good.skip();
+                    account.tombstone();
                     continue;
                 }
-                match self.general(block, row, &payloads, good.count) {
-                    Ok(()) => good.push(row, 1),
-                    Err(Bad { reason, message }) => {
-                        good.skip();
-                        bad.push(BadRecord {
-                            row: as_u32(row),
-                            reason,
-                            message,
-                        });
-                    }
-                }
+                let filled = self.general(block, row, &payloads, account.count);
+                account.note(row, filled);
             }
         }
-        Decoded {
-            batch: batch(&mut self.fields, &self.wanted, &self.schema, good.count),
-            good: good.listed,
-            bad,
-            tombstones,
-        }
+        let rows = account.count;
+        account.close(batch(&mut self.fields, &self.wanted, &self.schema, rows))
     }
 }
 

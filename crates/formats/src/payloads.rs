@@ -1,10 +1,12 @@
-//! What every format needs around its records: the payloads as checked text, and the list of good rows.
+//! What every format needs around its records: the payloads as checked text, and what became of each.
 
 use std::ops::Range;
 
+use arrow::array::RecordBatch;
 use dataflow::{Slab, Span};
 
-use crate::bad::{Bad, BadReason};
+use crate::Decoded;
+use crate::bad::{Bad, BadReason, BadRecord};
 
 /// The payloads of a range of records, checked for UTF-8 at one go if they are all well.
 pub(crate) struct Payloads<'a> {
@@ -79,22 +81,26 @@ impl<'a> Payloads<'a> {
     }
 }
 
-/// The good rows of a range.
-pub(crate) struct Good {
+/// What became of the records of a range so far.
+pub(crate) struct Account {
     first: usize,
-    /// How many there are.
+    /// How many are good.
     pub(crate) count: usize,
-    /// The rows one by one, once one was skipped.
-    pub(crate) listed: Option<Vec<u32>>,
+    /// The good rows one by one, once one was skipped.
+    listed: Option<Vec<u32>>,
+    bad: Vec<BadRecord>,
+    tombstones: u64,
 }
 
-impl Good {
-    /// No rows yet of a range that begins at `first`.
+impl Account {
+    /// No records yet of a range that begins at `first`.
     pub(crate) fn new(first: usize) -> Self {
         Self {
             first,
             count: 0,
             listed: None,
+            bad: Vec::new(),
+            tombstones: 0,
         }
     }
 
@@ -106,10 +112,41 @@ impl Good {
         }
     }
 
+    /// The next record, `row`, is good, or what it says.
+    pub(crate) fn note(&mut self, row: usize, filled: Result<(), Bad>) {
+        match filled {
+            Ok(()) => self.push(row, 1),
+            Err(Bad { reason, message }) => {
+                self.skip();
+                self.bad.push(BadRecord {
+                    row: as_u32(row),
+                    reason,
+                    message,
+                });
+            }
+        }
+    }
+
+    /// The next record has no payload.
+    pub(crate) fn tombstone(&mut self) {
+        self.tombstones += 1;
+        self.skip();
+    }
+
     /// The next record is no row.
-    pub(crate) fn skip(&mut self) {
+    fn skip(&mut self) {
         let all = self.first..self.first + self.count;
         self.listed.get_or_insert_with(|| all.map(as_u32).collect());
+    }
+
+    /// The account of the whole range, whose good records are `batch`.
+    pub(crate) fn close(self, batch: RecordBatch) -> Decoded {
+        Decoded {
+            batch,
+            good: self.listed,
+            bad: self.bad,
+            tombstones: self.tombstones,
+        }
     }
 }
 

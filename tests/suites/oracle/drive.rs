@@ -426,12 +426,13 @@ impl Driver<'_> {
             self.taken += 1;
         }
         for entry in &entries[from..] {
-            self.core.before_tick_again(entry).map_err(text)?;
+            let mut changes = Vec::new();
             for logged in &entry.changes {
-                let changes = self.changes_again(logged, job)?;
-                self.core.change_again(changes).map_err(text)?;
+                changes.push(self.changes_again(logged, job)?);
             }
-            self.core.tick_again(entry).map_err(text)?;
+            let mut changes = changes.into_iter();
+            let changes_of = |_: &Logged| Ok(changes.next().unwrap_or_default());
+            self.core.tick_again(entry, changes_of).map_err(text)?;
         }
         self.core.end_replay();
         self.crashed += 1;

@@ -98,7 +98,7 @@ impl Rows {
     fn refused(&self, error: &ParquetError) -> Error {
         let path = self.file.path.display();
         let message = format!("cannot read {path} as Parquet: {}", told(error));
-        Error::new(SqlState("58030"), message)
+        Error::new(SqlState::IO_ERROR, message)
     }
 
     fn total(&self) -> Option<i64> {

@@ -57,7 +57,7 @@ impl Checkpoints {
             match read(&path) {
                 Ok(Some(checkpoint)) => return Ok(Some((number, checkpoint))),
                 Ok(None) => {}
-                Err(error) if error.state() == SqlState("XX001") => {
+                Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
                     tracing::warn!(%error, "a checkpoint cannot be used; the one before it is taken");
                     set_aside(&path);
                 }
@@ -174,7 +174,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<u64>> {
 
 fn no_list(folder: &Path, error: &std::io::Error) -> Error {
     let message = format!("cannot list {}: {error}", folder.display());
-    Error::new(SqlState("58030"), message)
+    Error::new(SqlState::IO_ERROR, message)
 }
 
 pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
@@ -189,6 +189,6 @@ pub(super) fn read(path: &Path) -> Result<Option<Checkpoint>> {
     let checkpoint = rmp_serde::from_slice(&bytes);
     checkpoint.map(Some).map_err(|error| {
         let message = format!("{} is no checkpoint: {error}", path.display());
-        Error::new(SqlState("XX001"), message)
+        Error::new(SqlState::DATA_CORRUPTED, message)
     })
 }

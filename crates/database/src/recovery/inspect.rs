@@ -31,7 +31,7 @@ pub struct Inspection {
 pub fn inspect(folder: &Path) -> Result<Inspection> {
     if !folder.join("format").exists() {
         let message = format!("{} holds no state of clickmill", folder.display());
-        return Err(Error::new(SqlState("58P01"), message));
+        return Err(Error::new(SqlState::UNDEFINED_FILE, message));
     }
     let mut inspection = Inspection::default();
     match read_file(&folder.join("format")) {
@@ -108,7 +108,8 @@ impl Inspection {
         if from < first || from > first + ticks {
             let message =
                 format!("no sound checkpoint goes with the journal, which begins at {first}");
-            self.faults.push(Error::new(SqlState("XX001"), message));
+            self.faults
+                .push(Error::new(SqlState::DATA_CORRUPTED, message));
         }
     }
 }

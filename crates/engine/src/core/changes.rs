@@ -9,7 +9,6 @@ use datafusion::arrow::compute::max;
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use plan::RelationKind;
 
-use super::resume::{not_running, running};
 use super::{Core, FeedSlot, Table, project};
 use crate::command::Change;
 use crate::feed::{Consumer, Feed, SourceSpec};
@@ -53,10 +52,13 @@ impl Core {
                     continue;
                 }
                 Change::Suspend(view) if alive.insert(view, false) == Some(false) => {
-                    not_running(view)
+                    let message = format!("view \"{view}\" is not running");
+                    Error::new(SqlState::OBJECT_NOT_READY, message)
                 }
                 Change::Resume { view, .. } if alive.insert(view, true) == Some(true) => {
-                    running(view)
+                    let message = format!("view \"{view}\" is running");
+                    Error::new(SqlState::OBJECT_NOT_READY, message)
+                        .hint("RESUME is for views that are suspended or have failed")
                 }
                 _ => continue,
             };
@@ -263,7 +265,6 @@ impl Core {
             columns: leaf.columns,
             schema: leaf.schema,
             skip: Vec::new(),
-            skip_numbers: Vec::new(),
             without: own.map_or_else(Vec::new, |(_, v)| v.skipped.clone()),
         }
     }

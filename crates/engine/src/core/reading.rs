@@ -38,13 +38,12 @@ impl Core {
         if !slot.logged {
             // What SUBSCRIBEs alone read is not in the journal, and leaves nothing.
             let mut aside = Aside::default();
-            return slot
-                .feed
-                .poll(clocks, deliveries, &mut aside, &mut Vec::new());
+            return slot.feed.poll(clocks, deliveries, &mut aside, None);
         }
         let name = slot.feed.spec().name.clone();
         let aside = self.aside.entry(name).or_default();
-        slot.feed.poll(clocks, deliveries, aside, &mut self.events)
+        let events = self.journal.is_kept().then_some(&mut self.events);
+        slot.feed.poll(clocks, deliveries, aside, events)
     }
 
     /// Whether a feed that only SUBSCRIBEs read waits for one of them.

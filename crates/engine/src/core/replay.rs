@@ -12,8 +12,9 @@ use dataflow::{Error, Result, SqlState};
 use super::state::sql_state;
 use super::{Core, FeedSlot};
 use crate::command::Change;
-use crate::feed::{Clocks, Feed, Recorded};
-use crate::journal::{Entry, Event, FeedId};
+use crate::feed::{Clocks, Feed, Recorded, SourceSpec};
+use crate::journal::{Entry, Event, FeedId, Logged};
+use crate::pipeline::Leaf;
 use crate::view::ViewState;
 
 /// Longest wait for records that should be there, while the connection is well.
@@ -77,19 +78,7 @@ impl Core {
         self.replay = Some(Replay { starts, stop });
     }
 
-    /// Does what came before a tick and its changes.
-    ///
-    /// # Errors
-    /// None that does not come again.
-    pub fn before_tick_again(&mut self, entry: &Entry) -> Result<()> {
-        if entry.moved {
-            self.flush()?;
-            self.moved = false;
-        }
-        Ok(())
-    }
-
-    /// Makes changes again, at the beginning of the tick that made them.
+    /// Makes changes again that a journal has, as what they were when it was written.
     ///
     /// # Errors
     /// When they cannot be made any more.
@@ -99,11 +88,22 @@ impl Core {
         result
     }
 
-    /// Runs a tick again, whose changes have been made.
+    /// Runs a tick again; `changes_of` gives the changes that the journal has as one.
     ///
     /// # Errors
-    /// `57P01` when told to stop.
-    pub fn tick_again(&mut self, entry: &Entry) -> Result<()> {
+    /// `57P01` when told to stop, and those of `changes_of`.
+    pub fn tick_again(
+        &mut self,
+        entry: &Entry,
+        mut changes_of: impl FnMut(&Logged) -> Result<Vec<Change>>,
+    ) -> Result<()> {
+        if entry.moved {
+            self.flush()?;
+            self.moved = false;
+        }
+        for logged in &entry.changes {
+            self.change_again(changes_of(logged)?)?;
+        }
         let clocks = Clocks {
             before: entry.before,
             began: entry.began,
@@ -164,7 +164,10 @@ impl Core {
             Event::Records { feed, .. } => {
                 self.read_again(*feed, clocks, |feed, wait| feed.take_records(event, wait))
             }
-            Event::Joined { feed, shared } => self.join_again(*feed, *shared),
+            Event::Joined { feed, shared } => {
+                self.join_again(*feed, *shared);
+                Ok(())
+            }
             Event::Promoted { feed } => {
                 if let Some(at) = self.feed_at(*feed) {
                     self.promote(at);
@@ -198,10 +201,7 @@ impl Core {
         shared: bool,
     ) -> Result<()> {
         self.next_feed = self.next_feed.max(id + 1);
-        let Some((view, leaf)) = self.views.iter().find_map(|(view_id, v)| {
-            let leaf = v.pipeline.leaves().get(leaf_at)?;
-            (v.spec.name == view).then(|| (*view_id, leaf.clone()))
-        }) else {
+        let Some((view, leaf)) = self.leaf_of(view, leaf_at) else {
             return Ok(());
         };
         let source = leaf.relation.clone();
@@ -212,24 +212,41 @@ impl Core {
         if let Some(at) = self.feed_at(id) {
             return self.feeds[at].feed.add(consumer);
         }
-        let definitions = self.definitions.get(&source).into_iter().flatten();
-        let mut definitions = definitions.filter(|d| d.schema.columns.len() as u64 == columns);
-        let Some(spec) = definitions.next().cloned() else {
-            return Err(Error::internal(format!(
-                "source \"{source}\" has no such definition"
-            )));
+        let Some(spec) = self.definition(&source, columns) else {
+            let message = format!("source \"{source}\" has no such definition");
+            return Err(Error::internal(message));
         };
         let starts = self.begin_of(id);
         match Feed::open(id, spec, vec![consumer], starts, self.waker.clone()) {
-            Ok(feed) => self.feeds.push(FeedSlot {
-                feed,
-                shared,
-                failed: false,
-                logged: true,
-            }),
+            Ok(feed) => self.go_on_with(feed, shared),
             Err(error) => self.fail_view(view, &error),
         }
         Ok(())
+    }
+
+    /// The view of a name, and a place in its plan.
+    pub(super) fn leaf_of(&self, view: &str, leaf_at: usize) -> Option<(u64, Leaf)> {
+        let mut views = self.views.iter();
+        let (id, found) = views.find(|(_, v)| v.spec.name == view)?;
+        let leaf = found.pipeline.leaves().get(leaf_at)?;
+        Some((*id, leaf.clone()))
+    }
+
+    /// The definition of a source that has so many columns.
+    pub(super) fn definition(&self, source: &str, columns: u64) -> Option<Arc<SourceSpec>> {
+        let mut definitions = self.definitions.get(source)?.iter();
+        let found = definitions.find(|d| d.schema.columns.len() as u64 == columns);
+        found.cloned()
+    }
+
+    /// A read that the journal has is there again.
+    pub(super) fn go_on_with(&mut self, feed: Feed, shared: bool) {
+        self.feeds.push(FeedSlot {
+            feed,
+            shared,
+            failed: false,
+            logged: true,
+        });
     }
 
     /// Partitions that the journal came to know of a read that was there before.
@@ -272,7 +289,7 @@ impl Core {
         let result = read(feed, &mut |health| waiting.nap(health));
         let mut deliveries = Vec::new();
         let aside = self.aside.entry(source).or_default();
-        let result = result.and_then(|()| feed.take_in_again(clocks, &mut deliveries, aside));
+        let result = result.and_then(|()| feed.take_in(clocks, &mut deliveries, aside));
         match result {
             Ok(_) => self.deliver(deliveries),
             Err(error) if error.state() == SqlState::ADMIN_SHUTDOWN => return Err(error),
@@ -284,25 +301,30 @@ impl Core {
         Ok(())
     }
 
-    fn join_again(&mut self, private: FeedId, shared: FeedId) -> Result<()> {
+    fn join_again(&mut self, private: FeedId, shared: FeedId) {
         let Some(at) = self.feed_at(private) else {
-            return Ok(());
+            return;
         };
         if self.feed_at(shared).is_none() {
             // It was there for SUBSCRIBEs, which are not any more.
-            let spec = Arc::clone(self.feeds[at].feed.spec());
-            let begin = self.begin_of(shared);
             self.next_feed = self.next_feed.max(shared + 1);
-            let feed = Feed::open(shared, spec, Vec::new(), begin, self.waker.clone())?;
-            self.feeds.push(FeedSlot {
-                feed,
-                shared: true,
-                failed: false,
-                logged: true,
-            });
+            let begin = self.begin_of(shared);
+            let own = &self.feeds[at].feed;
+            let (spec, consumers) = (Arc::clone(own.spec()), own.consumers.clone());
+            match Feed::open(shared, spec, consumers, begin, self.waker.clone()) {
+                Ok(mut feed) => {
+                    // Until they join they have none of it.
+                    feed.consumers.clear();
+                    self.go_on_with(feed, true);
+                }
+                Err(error) => {
+                    self.fail_feed(at, &error);
+                    self.feeds.retain(|slot| !slot.failed);
+                    return;
+                }
+            }
         }
         self.join(private, shared);
-        Ok(())
     }
 }
 
@@ -341,7 +363,7 @@ impl<'a> Waiting<'a> {
             if since.elapsed() >= PATIENCE {
                 let message =
                     format!("source \"{source}\" does not give the records that it gave before");
-                return Err(Error::new(SqlState("55000"), message));
+                return Err(Error::new(SqlState::OBJECT_NOT_READY, message));
             }
         } else {
             self.well_since = None;

@@ -11,25 +11,10 @@ use crate::feed::Delivery;
 use crate::pipeline::{Leaf, Pipeline};
 use crate::view::{Failure, Place, View, ViewState};
 
-pub(super) fn not_running(view: &str) -> Error {
-    let message = format!("view \"{view}\" is not running");
-    Error::new(SqlState::OBJECT_NOT_READY, message)
-}
-
-pub(super) fn running(view: &str) -> Error {
-    let message = format!("view \"{view}\" is running");
-    Error::new(SqlState::OBJECT_NOT_READY, message)
-        .hint("RESUME is for views that are suspended or have failed")
-}
-
 impl Core {
     pub(super) fn suspend(&mut self, name: &str) -> Result<()> {
         let at = self.view_at(name)?;
         let (id, view) = &mut self.views[at];
-        // One may have failed when the journal was run again that ran before.
-        if !view.is_alive() && self.replay.is_none() {
-            return Err(not_running(name));
-        }
         view.suspend();
         let id = *id;
         self.forget_attached(name);
@@ -41,12 +26,7 @@ impl Core {
         let view = &self.views[at].1;
         let failure = match &view.state {
             ViewState::Failed(failure) => Some(failure.clone()),
-            ViewState::Suspended => None,
-            // What has failed before may be well when the journal is run again.
-            _ if self.replay.is_some() => None,
-            ViewState::Running | ViewState::CatchingUp => {
-                return Err(running(name));
-            }
+            _ => None,
         };
         let mut skipped = view.skipped.clone();
         if skip && (self.replay.is_none() || failure.is_some()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dataflow::{DeltaBatch, Error, Micros, Result, SqlState, Watermark};
 use serde::{Deserialize, Serialize};
 
-use super::{Core, FeedSlot};
+use super::Core;
 use crate::feed::{Feed, FeedState};
 use crate::journal::FeedId;
 use crate::state::saved::Saved;
@@ -244,29 +244,18 @@ impl Core {
     }
 
     fn load_feed(&mut self, state: FeedState) -> Result<()> {
-        let definitions = self.definitions.get(state.source()).into_iter().flatten();
-        let mut definitions =
-            definitions.filter(|d| d.schema.columns.len() as u64 == state.columns());
-        let spec = definitions.next().cloned();
+        let spec = self.definition(state.source(), state.columns());
         let spec = spec.ok_or_else(|| undeclared("source", state.source()))?;
         let mut consumers = Vec::new();
         for (view, leaf_at) in state.consumers() {
-            let found = self.views.iter().find_map(|(id, v)| {
-                let leaf = v.pipeline.leaves().get(leaf_at)?;
-                (v.spec.name == view).then(|| (*id, leaf.clone()))
-            });
+            let found = self.leaf_of(view, leaf_at);
             let (id, leaf) = found.ok_or_else(|| undeclared("view", view))?;
             consumers.push(self.consumer(id, leaf_at, leaf));
         }
         let later = self.later_of(state.id());
         let (shared, views) = (state.shared(), consumers.clone());
         match Feed::load(state, spec, consumers, later, self.waker.clone()) {
-            Ok(feed) => self.feeds.push(FeedSlot {
-                feed,
-                shared,
-                failed: false,
-                logged: true,
-            }),
+            Ok(feed) => self.go_on_with(feed, shared),
             // As when a read cannot go on: it takes its views with it.
             Err(error) => views.iter().for_each(|c| self.fail_view(c.view, &error)),
         }
@@ -276,7 +265,7 @@ impl Core {
 
 fn undeclared(kind: &str, name: &str) -> Error {
     let message = format!("the state is of {kind} \"{name}\", which the catalog does not have so");
-    Error::new(SqlState("XX001"), message)
+    Error::new(SqlState::DATA_CORRUPTED, message)
 }
 
 fn save_view(view: &View) -> Result<SavedView> {

@@ -2,11 +2,13 @@
 
 use dataflow::{Error, SqlState};
 
+use serde::{Deserialize, Serialize};
+
 use super::Feed;
 use crate::aside::Aside;
 
 /// Counts of a feed since it began.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedCounts {
     /// Records read.
     pub records: u64,
@@ -19,7 +21,7 @@ pub struct FeedCounts {
 }
 
 /// Counts of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionCounts {
     /// Records read.
     pub records: u64,
@@ -28,21 +30,28 @@ pub struct PartitionCounts {
     /// What the last of them was.
     pub last_bad: Option<String>,
     /// Offset one past the last record read.
-    pub(super) read_to: i64,
+    read_to: i64,
 }
 
 impl Feed {
+    /// Counts of each partition of the reader.
+    pub fn partition_counts(&self) -> impl Iterator<Item = &PartitionCounts> {
+        let counts = |number: &u32| self.partition_counts.get(*number as usize);
+        self.numbers.iter().filter_map(counts)
+    }
+
     /// Offsets that go back are those of a topic that was made anew: what was known of the old one's is forgotten.
     pub(super) fn note_offsets(&mut self, partition: usize, id: i32, aside: &mut Aside) {
         let (Some(first), Some(last)) = (self.slab.offsets.first(), self.slab.offsets.last())
         else {
             return;
         };
-        let read_to = &mut self.partition_counts[partition].read_to;
+        let number = self.numbers[partition] as usize;
+        let read_to = &mut self.partition_counts[number].read_to;
         if first < read_to {
             aside.forget(&self.slab.topic, id);
             for consumer in &mut self.consumers {
-                if let Some(skip) = consumer.skip.get_mut(partition) {
+                if let Some(skip) = consumer.skip.get_mut(number) {
                     *skip = 0;
                 }
             }
@@ -58,7 +67,8 @@ impl Feed {
     ) -> Option<Error> {
         let (first, last) = (decoded.bad.first()?, decoded.bad.last()?);
         self.counts.bad += decoded.bad.len() as u64;
-        self.partition_counts[partition].bad += decoded.bad.len() as u64;
+        let counts = &mut self.partition_counts[self.numbers[partition] as usize];
+        counts.bad += decoded.bad.len() as u64;
         let (topic, id) = (&self.slab.topic, self.reader.partitions()[partition].id);
         let text = |bad: &formats::BadRecord| {
             let offset = self.slab.offsets[bad.row as usize];
@@ -69,7 +79,7 @@ impl Feed {
             let message = format!("bad record: {}", text(first));
             Error::new(SqlState::INVALID_TEXT, message)
         });
-        self.partition_counts[partition].last_bad = Some(text(last));
+        counts.last_bad = Some(text(last));
         failure
     }
 }

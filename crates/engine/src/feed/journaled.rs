@@ -5,8 +5,7 @@ use std::sync::Arc;
 use dataflow::connector::{Health, Partition, PollLimits};
 use dataflow::{Error, Micros, Result, Slab, SqlState, Watermark};
 
-use super::{Clocks, Consumer, Delivery, Feed, POLL, PartitionCounts};
-use crate::aside::Aside;
+use super::{Consumer, Feed, POLL, PartitionCounts};
 use crate::faults::{self, Fault};
 use crate::journal::{Bytes, Event, FeedTime, LoggedTime};
 use crate::watermark::PartitionTime;
@@ -43,20 +42,13 @@ impl Feed {
                 self.names.len() - 1
             });
             self.numbers.push(as_u32(number));
+            if number >= self.partition_counts.len() {
+                let counts = PartitionCounts::default();
+                self.partition_counts.resize(number + 1, counts);
+            }
             if let Some(Some(noted)) = self.noted.get(number) {
                 self.time.grow(at + 1, noted.last_row);
                 self.time.set(at, noted);
-            }
-            if let Some(counts) = self.known_counts.get(number) {
-                self.partition_counts
-                    .resize(at + 1, PartitionCounts::default());
-                self.partition_counts[at] = counts.counts();
-            }
-            for consumer in &mut self.consumers {
-                if let Some(skip) = consumer.skip_numbers.get(number) {
-                    consumer.skip.resize(at + 1, 0);
-                    consumer.skip[at] = *skip;
-                }
             }
         }
     }
@@ -79,15 +71,15 @@ impl Feed {
     }
 
     /// What the journal has of the slab at hand.
-    pub(super) fn read_event(&self) -> Result<Event> {
+    pub(super) fn read_event(&self) -> Event {
         let (feed, partition) = (self.id, self.numbers[self.slab.partition]);
         if self.spec.factory.replays() {
-            return Ok(Event::Read {
+            return Event::Read {
                 feed,
                 partition,
                 records: as_u32(self.slab.len()),
                 to: self.slab.offsets.last().map_or(0, |last| last + 1),
-            });
+            };
         }
         let mut data = Vec::with_capacity(self.slab.data.len());
         let ends = (0..self.slab.len()).map(|row| {
@@ -96,14 +88,14 @@ impl Feed {
             i64::try_from(data.len()).ok()
         });
         let ends = ends.map(|end| end.unwrap_or(-1)).collect();
-        Ok(Event::Records {
+        Event::Records {
             feed,
             partition,
             offsets: self.slab.offsets.clone(),
             timestamps: self.slab.timestamps.clone(),
             ends,
             data: Bytes(data),
-        })
+        }
     }
 
     /// Event time since the journal was told last, if it moved.
@@ -133,13 +125,7 @@ impl Feed {
     /// Takes a consumer that had everything that `before` has handed over.
     pub(crate) fn take_over(&mut self, mut consumer: Consumer, before: &Self) -> Result<()> {
         let handed_over = |(topic, id): &(Arc<str>, i32)| before.next_of(topic, *id);
-        consumer.skip_numbers = self.names.iter().map(handed_over).collect();
-        let skip = |number: &u32| consumer.skip_numbers.get(*number as usize);
-        consumer.skip = self
-            .numbers
-            .iter()
-            .map(|n| skip(n).copied().unwrap_or(0))
-            .collect();
+        consumer.skip = self.names.iter().map(handed_over).collect();
         self.add(consumer)
     }
 
@@ -209,19 +195,9 @@ impl Feed {
         let message = format!(
             "{records} records before offset {to} of topic \"{topic}\" partition {id} cannot be read again"
         );
-        Error::new(SqlState("55000"), message)
+        Error::new(SqlState::OBJECT_NOT_READY, message)
             .detail("they were read before clickmill was started again, and are not there any more")
             .hint("ALTER MATERIALIZED VIEW … RESUME builds the view from what is there")
-    }
-
-    /// Takes in what [`Feed::read_again`] has read, or records that the journal holds.
-    pub(crate) fn take_in_again(
-        &mut self,
-        clocks: Clocks,
-        out: &mut Vec<Delivery>,
-        aside: &mut Aside,
-    ) -> Result<usize> {
-        self.take_in(clocks, out, aside)
     }
 
     /// Takes records of the journal as the slab at hand.

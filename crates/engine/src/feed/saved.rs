@@ -19,7 +19,7 @@ pub(crate) struct FeedState {
     columns: u64,
     shared: bool,
     watermark: Micros,
-    counts: [u64; 4],
+    counts: FeedCounts,
     /// In the journal's order.
     partitions: Vec<SavedPartition>,
     consumers: Vec<SavedConsumer>,
@@ -31,16 +31,7 @@ struct SavedPartition {
     id: i32,
     position: i64,
     time: Option<LoggedTime>,
-    counts: SavedCounts,
-}
-
-/// What was counted of a partition.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct SavedCounts {
-    records: u64,
-    bad: u64,
-    last_bad: Option<String>,
-    read_to: i64,
+    counts: PartitionCounts,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,17 +80,6 @@ impl FeedState {
     }
 }
 
-impl SavedCounts {
-    pub(super) fn counts(&self) -> PartitionCounts {
-        PartitionCounts {
-            records: self.records,
-            bad: self.bad,
-            last_bad: self.last_bad.clone(),
-            read_to: self.read_to,
-        }
-    }
-}
-
 impl Feed {
     /// The read as it is; `name_of` gives the names of views that last.
     pub(crate) fn save(&self, shared: bool, name_of: impl Fn(u64) -> Option<String>) -> FeedState {
@@ -108,34 +88,23 @@ impl Feed {
             let at = at(number);
             let partition = at.and_then(|at| self.reader.partitions().get(at));
             let known = self.starts.get(number).map_or(0, |start| start.offset);
-            let counts = at.and_then(|at| self.partition_counts.get(at));
             SavedPartition {
                 topic: topic.to_string(),
                 id: *id,
                 position: partition.map_or(known, |p| p.position),
                 time: self.noted.get(number).copied().flatten(),
-                counts: match counts {
-                    Some(counts) => SavedCounts {
-                        records: counts.records,
-                        bad: counts.bad,
-                        last_bad: counts.last_bad.clone(),
-                        read_to: counts.read_to,
-                    },
-                    None => self.known_counts.get(number).cloned().unwrap_or_default(),
-                },
+                counts: self
+                    .partition_counts
+                    .get(number)
+                    .cloned()
+                    .unwrap_or_default(),
             }
         });
         let consumers = self.consumers.iter().filter_map(|consumer| {
-            let skip = |number: usize| {
-                let found = at(number).and_then(|at| consumer.skip.get(at));
-                found.or_else(|| consumer.skip_numbers.get(number))
-            };
             Some(SavedConsumer {
                 view: name_of(consumer.view)?,
                 leaf: u32::try_from(consumer.leaf).unwrap_or(u32::MAX),
-                skip: (0..self.names.len())
-                    .map(|number| skip(number).copied().unwrap_or(0))
-                    .collect(),
+                skip: consumer.skip.clone(),
             })
         });
         FeedState {
@@ -144,12 +113,7 @@ impl Feed {
             columns: self.spec.schema.columns.len() as u64,
             shared,
             watermark: self.time.watermark().0,
-            counts: [
-                self.counts.records,
-                self.counts.bytes,
-                self.counts.bad,
-                self.counts.tombstones,
-            ],
+            counts: self.counts.clone(),
             consumers: consumers.collect(),
             partitions: partitions.collect(),
         }
@@ -175,21 +139,15 @@ impl Feed {
         };
         positions.extend(later.into_iter().filter(is_new));
         for (consumer, saved) in consumers.iter_mut().zip(&state.consumers) {
-            consumer.skip_numbers.clone_from(&saved.skip);
+            consumer.skip.clone_from(&saved.skip);
         }
         let mut feed = Self::open(state.id, spec, consumers, positions, waker)?;
         feed.time.advance_to(Watermark(state.watermark));
         feed.noted_watermark = Watermark(state.watermark);
-        let [records, bytes, bad, tombstones] = state.counts;
-        feed.counts = FeedCounts {
-            records,
-            bytes,
-            bad,
-            tombstones,
-        };
+        feed.counts = state.counts;
         for partition in state.partitions {
             feed.noted.push(partition.time);
-            feed.known_counts.push(partition.counts);
+            feed.partition_counts.push(partition.counts);
         }
         Ok(feed)
     }

@@ -157,5 +157,5 @@ pub(crate) fn wrong(expected: &str, found: Option<impl std::fmt::Debug>) -> Erro
     );
     let message =
         format!("the state is not that of its view: it has {found} in place of {expected}");
-    Error::new(SqlState("XX001"), message)
+    Error::new(SqlState::DATA_CORRUPTED, message)
 }
