@@ -124,10 +124,14 @@ impl Core {
         }
     }
 
-    /// Records between a private read and the shared one; `None` while positions are not known, or when the two do not
-    /// end at the same places: then each view has a read of its own.
+    /// Records between a private read and the shared one; `None` while positions are not known, when the two do not end at
+    /// the same places, or when the shared one has no keys or headers and views want them: then each has a read of its own.
     pub(crate) fn behind(&self, private: usize, shared: usize) -> Option<i64> {
         if self.feeds[private].feed.is_ahead() || self.feeds[shared].feed.is_ahead() {
+            return None;
+        }
+        let mut consumers = self.feeds[private].feed.consumers.iter();
+        if !consumers.all(|c| self.feeds[shared].feed.can_serve(&c.columns)) {
             return None;
         }
         let own = self.feeds[private].feed.reader().partitions();
