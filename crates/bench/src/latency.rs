@@ -128,8 +128,7 @@ fn send(brokers: &str, topic: &str, rate: u64, total: u64, began: Instant) -> Re
         let record = Record {
             key: Some(key.as_bytes()),
             payload: Some(payload.as_bytes()),
-            timestamp_ms: None,
-            partition: None,
+            ..Record::default()
         };
         producer.send(&record).map_err(text)?;
     }

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ProduceArgs) -> Result<(), String> {
             key: Some(&payload[meta.key.clone()]),
             payload: Some(&payload),
             timestamp_ms: Some(meta.event_time_ms),
-            partition: None,
+            ..Record::default()
         };
         producer.send(&record).map_err(text)?;
     }

@@ -1,7 +1,9 @@
-//! The connector `file`: the records of a file, or of all files of a folder in the order of their names, to their ends.
+//! The connector `file`: the records of a file, or of all files of a folder in the order of their names, to their ends; and
+//! files of a folder that a sink writes.
 
 mod lines;
 mod parquet;
+mod sink;
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -14,6 +16,7 @@ use dataflow::connector::{
 };
 use dataflow::options::{OptionEntry, Options, bad_value};
 use dataflow::schema::{Encoding, SourceSchema};
+use dataflow::sink::{SinkDeclaration, SinkFactory};
 use dataflow::{Error, Result, Slab, SqlState};
 
 use self::lines::Lines;
@@ -26,7 +29,7 @@ const MAX_OPEN: usize = 64;
 /// Options of Flink's `filesystem` that clickmill knows and does not have.
 const UNSUPPORTED: [&str; 2] = ["source.monitor-interval", "source.path.regex-pattern"];
 
-/// Reads files of the machine that clickmill runs on: `WITH (connector = 'file', path = '…')`.
+/// Reads and writes files of the machine that clickmill runs on: `WITH (connector = 'file', path = '…')`.
 pub(crate) struct FileConnector {
     name: &'static str,
 }
@@ -57,15 +60,32 @@ impl Connector for FileConnector {
                 .at(entry.location)
                 .hint("a file source ends with the files that are there when reading begins"));
         }
-        let Some(entry) = options.take_any("path", &[])? else {
-            let message = "option \"path\" is missing";
-            return Err(Error::new(SqlState::INVALID_PARAMETER, message)
-                .hint("add path = '/data/clicks.jsonl' to WITH (…)"));
-        };
-        let path = local(&entry)?;
+        let path = take_path(options, "/data/clicks.jsonl")?;
         let has_names = options.take_bool("csv.header")?.unwrap_or(false);
         Ok(Arc::new(FileSource { path, has_names }))
     }
+
+    fn sink_encodings(&self) -> &'static [&'static str] {
+        &["JSON", "CSV", "PARQUET"]
+    }
+
+    fn sink(
+        &self,
+        options: &mut Options,
+        declared: &SinkDeclaration,
+    ) -> Result<Arc<dyn SinkFactory>> {
+        sink::sink(self.name, options, declared)
+    }
+}
+
+/// The path, which must be given.
+fn take_path(options: &mut Options, example: &str) -> Result<PathBuf> {
+    let Some(entry) = options.take_any("path", &[])? else {
+        let message = "option \"path\" is missing";
+        return Err(Error::new(SqlState::INVALID_PARAMETER, message)
+            .hint(format!("add path = '{example}' to WITH (…)")));
+    };
+    local(&entry)
 }
 
 /// The path, which may be written as `file:///…`.
@@ -74,7 +94,7 @@ fn local(entry: &OptionEntry) -> Result<PathBuf> {
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(Error::unsupported(format!("files behind {scheme}://"))
             .at(entry.location)
-            .hint("copy them to this machine"));
+            .hint("use a path of this machine"));
     }
     if text.is_empty() || text.contains('\0') {
         return Err(bad_value(entry, "is not a path"));

@@ -1,9 +1,16 @@
-//! Sources that need no broker: a generator of clicks, files, and a socket. One file each, and one line in [`all`].
+//! Sources and sinks that need no broker: a generator of clicks, files, a socket, and the standard output. One file each,
+//! and one line in [`all`].
 #![warn(missing_docs)]
 
+mod failed;
 mod file;
 mod generator;
+mod http;
 mod number;
+mod postgres;
+mod print;
+#[cfg(test)]
+mod sink_testing;
 mod socket;
 #[cfg(test)]
 mod testing;
@@ -21,5 +28,8 @@ pub fn all(clock: &Arc<dyn Clock>) -> Vec<Arc<dyn Connector>> {
         // Flink's name for it.
         Arc::new(file::FileConnector::new("filesystem")),
         Arc::new(socket::SocketConnector::new(Arc::clone(clock))),
+        Arc::new(print::PrintConnector),
+        Arc::new(postgres::PostgresConnector),
+        Arc::new(http::HttpConnector),
     ]
 }

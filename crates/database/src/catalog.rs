@@ -1,4 +1,4 @@
-//! What exists: sources, tables, views, with what they depend on.
+//! What exists: sources, tables, views, sinks, with what they depend on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use engine::{SourceSpec, Store};
 use plan::Node;
 use sql::ast::{Name, ObjectKind};
 use sqlparser::ast::Query;
+
+use crate::sinks::Sink;
 
 /// First oid of user objects, as in PostgreSQL.
 const FIRST_OID: u32 = 16_384;
@@ -45,6 +47,7 @@ pub(crate) enum Body {
         text: String,
     },
     Materialized(Box<Materialized>),
+    Sink(Arc<Sink>),
 }
 
 /// A materialized view.
@@ -63,6 +66,7 @@ impl Object {
             Body::Table { .. } | Body::Aside { .. } => ObjectKind::Table,
             Body::View { .. } => ObjectKind::View,
             Body::Materialized(_) => ObjectKind::MaterializedView,
+            Body::Sink(_) => ObjectKind::Sink,
         }
     }
 
@@ -83,6 +87,7 @@ pub(crate) fn kind_name(kind: ObjectKind) -> &'static str {
         ObjectKind::Table => "table",
         ObjectKind::View => "view",
         ObjectKind::MaterializedView => "materialized view",
+        ObjectKind::Sink => "sink",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataflow::connector::Connectors;
 use dataflow::{Clock, Error, Micros, Result};
@@ -14,11 +14,15 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::catalog::Catalog;
-use crate::recovery::{Data, DataDir, History, Recovery, RecoveryStatus};
+use crate::recovery::{self, Data, DataDir, History, Recovery, RecoveryStatus};
 use crate::session::Session;
+use crate::sinks::Sinks;
 
 /// Memory of all queries that end together, in bytes: what needs more fails, or goes to disk where DataFusion can.
 const QUERY_MEMORY: usize = 2 << 30;
+
+/// How long sinks may write what there is when the engine stops.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// Partitions of queries that end.
 const PARALLEL: usize = 2;
@@ -70,11 +74,17 @@ pub(crate) struct Shared {
     /// Where queries that end compute.
     queries: Option<Runtime>,
     recovery: Option<Recovery>,
+    /// Tells the state here from all other, in letters and digits.
+    pub(crate) identity: String,
+    /// Whether state outlives the process.
+    pub(crate) is_lasting: bool,
+    pub(crate) sinks: Sinks,
     pub(crate) history: Arc<History>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.sinks.stop();
         if let Some(queries) = self.queries.take() {
             queries.shutdown_background();
         }
@@ -103,6 +113,10 @@ impl Database {
             .with_memory_limit(QUERY_MEMORY, 1.0)
             .build_arc()
             .map_err(sql::errors::from_datafusion)?;
+        let identity = match &data {
+            Some(data) => data.identity()?,
+            None => recovery::new_identity()?,
+        };
         let (failing, failed) = watch::channel(None);
         let (engine, mut idle) = Engine::prepare(Arc::clone(&config.clock), Limits::default());
         let mut shared = Shared {
@@ -118,6 +132,9 @@ impl Database {
             next_session: AtomicI32::new(1),
             queries: Some(queries),
             recovery: None,
+            identity,
+            is_lasting: data.is_some(),
+            sinks: Sinks::default(),
             history: Arc::clone(&history),
         };
         if let Some(mut data) = data {
@@ -141,6 +158,7 @@ impl Database {
             // Nobody waits any more when the database is gone.
             let _ = failing.send(error);
         })?;
+        shared.follow_sinks()?;
         Ok(Self(Arc::new(shared)))
     }
 
@@ -174,6 +192,7 @@ impl Database {
 
     /// Stops the engine. Sessions that are still open get errors.
     pub fn shutdown(&self) {
+        self.0.sinks.drain(DRAIN);
         self.0.engine.stop();
     }
 }
@@ -190,6 +209,12 @@ impl Shared {
     pub(crate) async fn status(&self) -> Result<Status> {
         let answer = self.engine.status()?;
         blocking(move || answer.recv()).await
+    }
+
+    /// Has the sinks of the catalog run, and no others.
+    pub(crate) fn follow_sinks(&self) -> Result<()> {
+        let catalog = self.catalog.read().clone();
+        self.sinks.follow(self, &catalog)
     }
 
     /// A name for what a SUBSCRIBE runs; no user can write it.

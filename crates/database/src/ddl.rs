@@ -1,9 +1,11 @@
 //! CREATE and DROP: checked and planned at once, gathered, and applied together at the end of the batch.
 
 mod drop;
+mod sink;
 
 use std::sync::Arc;
 
+use dataflow::options::OptionEntry;
 use dataflow::{Error, Micros, Result, SqlState};
 use engine::{AsideSpec, Change, SourceSpec, Store, StoreOptions, TableSpec, TimeRules, ViewSpec};
 use plan::{Mode, Node};
@@ -63,6 +65,10 @@ impl Ddl<'_> {
                 } else {
                     ObjectKind::View
                 })
+            }
+            Statement::CreateSink(create) => {
+                self.create_sink(create, &parsed.text)?;
+                create_tag(ObjectKind::Sink)
             }
             Statement::AlterSource(alter) => {
                 self.alter_source(alter, &parsed.text)?;
@@ -154,6 +160,7 @@ impl Ddl<'_> {
             max_rows: Some(ASIDE_ROWS),
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
+            pinned: false,
         })?);
         let body = Body::Aside {
             store: Arc::clone(&store),
@@ -179,6 +186,7 @@ impl Ddl<'_> {
             max_rows: None,
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
+            pinned: false,
         })?);
         let watermark = create
             .schema
@@ -270,7 +278,7 @@ impl Ddl<'_> {
         let names = schema.fields().iter().map(|f| f.name().clone()).collect();
         let schema = named(&schema, &self.column_names(create, names)?);
         check_distinct(&schema, create.name.location)?;
-        check_state_options(create, &node, &options)?;
+        check_state_options(&create.options, &node, &options)?;
         let time = retention_column(&node);
         if time.is_none() && options.retention_given {
             return Err(Error::new(
@@ -289,6 +297,7 @@ impl Ddl<'_> {
             max_rows: None,
             log_only: false,
             log_bytes: engine::store::DEFAULT_LOG_BYTES,
+            pinned: false,
         })?);
         self.announce(create, &node, &options);
         let reads = reads(&node, self.catalog, &create.query);
@@ -423,9 +432,13 @@ fn check_time_options(create: &CreateSource) -> Result<()> {
 }
 
 /// Refuses options about state that no operator of the view obeys.
-fn check_state_options(create: &CreateView, node: &Node, options: &ViewOptions) -> Result<()> {
+pub(crate) fn check_state_options(
+    entries: &[OptionEntry],
+    node: &Node,
+    options: &ViewOptions,
+) -> Result<()> {
     let unused = |name: &str| {
-        let entry = create.options.iter().find(|o| o.name == name);
+        let entry = entries.iter().find(|o| o.name == name);
         let message = format!("option \"{name}\" has no effect on this view");
         Err(Error::new(SqlState::INVALID_PARAMETER, message)
             .at(entry.and_then(|e| e.location))
@@ -472,6 +485,7 @@ pub(crate) fn create_tag(kind: ObjectKind) -> &'static str {
         ObjectKind::Table => "CREATE TABLE",
         ObjectKind::View => "CREATE VIEW",
         ObjectKind::MaterializedView => "CREATE MATERIALIZED VIEW",
+        ObjectKind::Sink => "CREATE SINK",
     }
 }
 
@@ -482,5 +496,6 @@ pub(crate) fn drop_tag(kind: ObjectKind) -> &'static str {
         ObjectKind::Table => "DROP TABLE",
         ObjectKind::View => "DROP VIEW",
         ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
+        ObjectKind::Sink => "DROP SINK",
     }
 }

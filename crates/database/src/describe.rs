@@ -6,13 +6,14 @@ use pgcatalog::{ColumnInfo, RelationInfo, RelationKind, UserSchema};
 
 use crate::catalog::{Body, Object};
 
-/// An object as the system catalog shows it.
-pub(crate) fn relation_info(object: &Object) -> RelationInfo {
+/// An object as the system catalog shows it; a sink is no relation.
+pub(crate) fn relation_info(object: &Object) -> Option<RelationInfo> {
     let (kind, definition) = match &object.body {
         Body::Source(_) => (RelationKind::Source, None),
         Body::Table { .. } | Body::Aside { .. } => (RelationKind::Table, None),
         Body::View { text, .. } => (RelationKind::View, Some(text.clone())),
         Body::Materialized(view) => (RelationKind::MaterializedView, Some(view.text.clone())),
+        Body::Sink(_) => return None,
     };
     let columns = column_infos(&object.schema);
     let foreign = match &object.body {
@@ -22,7 +23,7 @@ pub(crate) fn relation_info(object: &Object) -> RelationInfo {
         }),
         _ => None,
     };
-    RelationInfo {
+    Some(RelationInfo {
         schema: UserSchema::Public,
         oid: object.oid,
         name: object.name.clone(),
@@ -31,7 +32,7 @@ pub(crate) fn relation_info(object: &Object) -> RelationInfo {
         definition,
         comment: None,
         foreign,
-    }
+    })
 }
 
 /// Oid of the first relation of schema `clickmill`; below those of users.

@@ -46,6 +46,21 @@ pub(crate) fn explain(
                 create.name.location,
             )?
         }
+        Statement::CreateSink(create) => {
+            let (view, _) = crate::options::sink_options(create.options.clone())?;
+            let manner = Manner {
+                emission: create.emission,
+                state_ttl: view.state_ttl,
+                unbounded_state: view.unbounded_state,
+            };
+            continuous(
+                shared,
+                &create.query,
+                manner,
+                explain.verbose,
+                create.name.location,
+            )?
+        }
         Statement::Subscribe(subscribe) => {
             let manner = Manner {
                 emission: subscribe.emission,

@@ -18,6 +18,7 @@ mod relations;
 mod scan;
 mod settings;
 mod show;
+mod sinks;
 mod system;
 
 pub mod database;

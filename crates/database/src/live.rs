@@ -108,6 +108,7 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
         max_rows: None,
         log_only: true,
         log_bytes: engine::store::DEFAULT_LOG_BYTES,
+        pinned: false,
     })?);
     let spec = ViewSpec {
         name: shared.ephemeral_name(),

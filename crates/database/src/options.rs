@@ -115,6 +115,14 @@ pub(crate) fn view_options(entries: Vec<OptionEntry>) -> Result<ViewOptions> {
     })
 }
 
+/// Options of a sink: those of its query's state, and the rest.
+pub(crate) fn sink_options(entries: Vec<OptionEntry>) -> Result<(ViewOptions, Vec<OptionEntry>)> {
+    let of_state =
+        |entry: &OptionEntry| matches!(entry.name.as_str(), "state_ttl" | "unbounded_state");
+    let (state, rest) = entries.into_iter().partition(of_state);
+    Ok((view_options(state)?, rest))
+}
+
 fn micros(duration: std::time::Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }

@@ -65,7 +65,7 @@ pub(crate) async fn plan(
         let _version = shared.engine.published().read();
         let mut relations = Snapshots::new(&state, &catalog);
         if let Some(status) = status {
-            relations.system = system::tables(&status, &shared.history)?;
+            relations.system = system::tables(&status, &shared.history, &shared.sinks.status())?;
         }
         analysed(
             &state,

@@ -28,6 +28,10 @@ const FORMAT: u32 = 1;
 const JOURNAL: &str = "journal";
 /// Checkpoints may make the engine stand still for one part in so many.
 const SHARE: Micros = 20;
+/// The file that tells it from others.
+const IDENTITY: &str = "identity";
+/// Letters of an identity.
+const IDENTITY_LETTERS: usize = 16;
 /// The checkpoints' folder in it.
 const CHECKPOINTS: &str = "checkpoints";
 
@@ -58,7 +62,7 @@ pub(crate) struct Data {
     /// The statements that made the catalog, with the times at which they were given.
     statements: Vec<(String, Micros)>,
     /// Owned as long as the journal is written.
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// What was done to have everything as it was before.
@@ -94,8 +98,25 @@ impl Data {
             due: None,
             wall: Micros::MIN,
             statements: Vec::new(),
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// Tells the folder from all others; made when it is asked for first.
+    pub(crate) fn identity(&self) -> Result<String> {
+        let path = self.folder.path().join(IDENTITY);
+        if let Some(found) = durable::read_file(&path)? {
+            let text = String::from_utf8(found).unwrap_or_default();
+            if text.len() == IDENTITY_LETTERS && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Ok(text);
+            }
+            let message = format!("{} is damaged", path.display());
+            return Err(Error::new(SqlState::DATA_CORRUPTED, message)
+                .hint("it names what sinks have written: put it back from a copy"));
+        }
+        let made = new_identity()?;
+        durable::write_file(&path, made.as_bytes())?;
+        Ok(made)
     }
 
     /// Takes the newest checkpoint, and runs what the journal has after it again.
@@ -167,6 +188,14 @@ impl Data {
         let next = entry.wall.saturating_add(self.spacing);
         self.due = Some(self.due.map_or(next, |due| due.min(next)));
     }
+}
+
+/// A new identity of state: 64 random bits.
+pub(crate) fn new_identity() -> Result<String> {
+    let mut bytes = [0; IDENTITY_LETTERS / 2];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The changes that the journal has one of; a statement changes the catalog, too.

@@ -31,6 +31,7 @@ impl Relations for Streams<'_> {
         let object = self.catalog.get(name)?;
         match &object.body {
             Body::View { .. } => inline(self.state, self, RunMode::Continuous, object),
+            Body::Sink(_) => None,
             _ => Some(Arc::new(StreamSource(Arc::clone(&object.schema)))),
         }
     }
@@ -92,7 +93,7 @@ impl sql::lower::Catalog for Catalog {
                     window: view.node.window.clone(),
                 },
             ),
-            Body::View { .. } | Body::Aside { .. } => return None,
+            Body::View { .. } | Body::Aside { .. } | Body::Sink(_) => return None,
         };
         Some(Relation {
             name: name.to_owned(),

@@ -11,10 +11,10 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use engine::Change;
 use pgcatalog::CatalogSnapshot;
-use sql::ast::{CopyFormat, CopyTo, Parsed, Statement, Subscribe};
+use sql::ast::{AlterView, CopyFormat, CopyTo, ObjectKind, Parsed, Statement, Subscribe};
 use sqlparser::ast::Query;
 
-use crate::catalog::{Body, Catalog};
+use crate::catalog::{Body, Catalog, missing};
 use crate::database::{SessionInit, Shared};
 use crate::ddl::Ddl;
 use crate::describe::{parameter_types, relation_info, system_infos};
@@ -156,9 +156,13 @@ impl Session {
         }
         let done = |tag: &str| Ok(Outcome::Done(tag.to_owned()));
         match &parsed.statement {
+            Statement::AlterView(alter) if alter.kind == ObjectKind::Sink => {
+                self.resume_sink(alter)
+            }
             Statement::CreateSource(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
+            | Statement::CreateSink(_)
             | Statement::AlterSource(_)
             | Statement::AlterView(_)
             | Statement::Drop(_) => self.ddl(parsed).await,
@@ -208,6 +212,20 @@ impl Session {
                 done(self.transact(&parsed.statement))
             }
         }
+    }
+
+    /// A sink that failed tries again; that outlives no restart, after which all of them do.
+    fn resume_sink(&mut self, alter: &AlterView) -> Result<Outcome> {
+        let catalog = self.shared.catalog.read().clone();
+        if alter.if_exists && catalog.get(&alter.name.value).is_none() {
+            let missing = missing(&alter.name, ObjectKind::Sink);
+            let message = format!("{}, skipping", missing.message());
+            self.notices.push(Notice::plain(message));
+        } else {
+            catalog.expect(&alter.name, ObjectKind::Sink)?;
+            self.shared.sinks.resume(&alter.name)?;
+        }
+        Ok(Outcome::Done("ALTER SINK".to_owned()))
     }
 
     fn set(&mut self, name: &sql::ast::Name, value: Option<&str>, local: bool) -> Result<Outcome> {
@@ -264,7 +282,7 @@ impl Session {
             return Ok(());
         }
         match self.shared.apply(gathered.changes).await {
-            Ok(_) => Ok(()),
+            Ok(_) => self.shared.follow_sinks(),
             Err(error) => {
                 *self.shared.catalog.write() = gathered.before;
                 Err(error)
@@ -391,7 +409,8 @@ impl Session {
 
     fn catalog_snapshot(&self) -> Result<CatalogSnapshot> {
         let mut relations = system_infos()?;
-        relations.extend(self.shared.catalog.read().iter().map(|o| relation_info(o)));
+        let catalog = self.shared.catalog.read().clone();
+        relations.extend(catalog.iter().filter_map(|o| relation_info(o)));
         Ok(CatalogSnapshot {
             database: self.init.database.clone(),
             user: self.init.user.clone(),
@@ -420,11 +439,11 @@ fn changes_catalog(statement: &Statement) -> bool {
         Statement::CreateSource(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
+            | Statement::CreateSink(_)
             | Statement::InferSource(_)
             | Statement::AlterSource(_)
-            | Statement::AlterView(_)
             | Statement::Drop(_)
-    )
+    ) || matches!(statement, Statement::AlterView(alter) if alter.kind != ObjectKind::Sink)
 }
 
 fn one_batch(batch: RecordBatch, tag: &'static str) -> Outcome {

@@ -27,6 +27,7 @@ pub(crate) async fn show(shared: &Shared, settings: &Settings, show: &Show) -> R
         Show::Tables => objects(&catalog, ObjectKind::Table),
         Show::Views => objects(&catalog, ObjectKind::View),
         Show::MaterializedViews => objects(&catalog, ObjectKind::MaterializedView),
+        Show::Sinks => objects(&catalog, ObjectKind::Sink),
         Show::Create(kind, name) => {
             let statement = catalog.expect(name, *kind)?.statement.clone();
             table(
@@ -89,6 +90,18 @@ fn objects(catalog: &Catalog, kind: ObjectKind) -> Result<RecordBatch> {
                 })
                 .collect();
             table(&["name", "columns", "topic"], vec![names, columns, topics])
+        }
+        ObjectKind::Sink => {
+            let mut parts = [Vec::new(), Vec::new()];
+            for object in &found {
+                if let Body::Sink(sink) = &object.body {
+                    parts[0].push(sink.factory.target());
+                    parts[1].push(sink.text.clone());
+                }
+            }
+            let [targets, queries] = parts;
+            let names_of = ["name", "columns", "target", "query"];
+            table(&names_of, vec![names, columns, targets, queries])
         }
         ObjectKind::Table => table(&["name", "columns"], vec![names, columns]),
     }

@@ -1,6 +1,7 @@
 //! The relations of schema `clickmill`: what the engine knows of itself.
 
 mod lasting;
+mod sinks;
 mod waiting;
 
 use std::collections::HashMap;
@@ -17,23 +18,26 @@ use engine::status::{PartitionStatus, SourceStatus, ViewStatus};
 use engine::{Status, ViewState};
 
 use crate::recovery::History;
+use crate::sinks::SinkStatus;
 
 /// Names of the relations, for the catalog and for messages.
-pub(crate) const NAMES: [&str; 5] = [
+pub(crate) const NAMES: [&str; 6] = [
     "sources",
     "jobs",
     "waiting_windows",
     "checkpoints",
     "recoveries",
+    "sinks",
 ];
 
 /// All relations.
 pub(crate) fn tables(
     status: &Status,
     history: &History,
+    sinks: &[SinkStatus],
 ) -> Result<HashMap<String, Arc<dyn TableProvider>>> {
     let mut tables: HashMap<String, Arc<dyn TableProvider>> = HashMap::new();
-    for (name, batch) in NAMES.iter().zip(batches(status, history)?) {
+    for (name, batch) in NAMES.iter().zip(batches(status, history, sinks)?) {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])
             .map_err(sql::errors::from_datafusion)?;
         tables.insert((*name).to_owned(), Arc::new(table));
@@ -43,18 +47,23 @@ pub(crate) fn tables(
 
 /// Names and columns of the relations.
 pub(crate) fn schemas() -> Result<Vec<(&'static str, SchemaRef)>> {
-    let batches = batches(&Status::default(), &History::default())?;
+    let batches = batches(&Status::default(), &History::default(), &[])?;
     Ok(NAMES.into_iter().zip(batches.map(|b| b.schema())).collect())
 }
 
 /// In the order of [`NAMES`].
-fn batches(status: &Status, history: &History) -> Result<[RecordBatch; NAMES.len()]> {
+fn batches(
+    status: &Status,
+    history: &History,
+    sinks: &[SinkStatus],
+) -> Result<[RecordBatch; NAMES.len()]> {
     Ok([
         sources(status)?,
         jobs(status)?,
         waiting::windows(status)?,
         lasting::checkpoints(history)?,
         lasting::recoveries(history)?,
+        sinks::sinks(sinks)?,
     ])
 }
 
@@ -188,6 +197,11 @@ pub(crate) fn jobs(status: &Status) -> Result<RecordBatch> {
     let state = |v: &ViewStatus| match &v.state {
         ViewState::CatchingUp | ViewState::Running if status.stuck.is_some() => {
             ("waiting".to_owned(), status.stuck.clone())
+        }
+        ViewState::CatchingUp | ViewState::Running if v.waits_for.is_some() => {
+            let sink = v.waits_for.as_deref().unwrap_or_default();
+            let detail = format!("the target of sink \"{sink}\" has not taken what there is");
+            ("waiting".to_owned(), Some(detail))
         }
         ViewState::CatchingUp | ViewState::Running if v.watermark == Watermark::MAX => {
             ("finished".to_owned(), None)

@@ -3,14 +3,15 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::schema::SourceSchema;
+use crate::sink::{SinkDeclaration, SinkFactory, SinkParts};
 use crate::slab::Slab;
 use crate::time::Micros;
 use crate::wake::Waker;
 
-/// A kind of source, named in `WITH (connector = '…')`.
+/// A kind of source or sink, named in `WITH (connector = '…')`.
 pub trait Connector: Send + Sync {
     /// The name in `connector = '…'`.
     fn name(&self) -> &'static str;
@@ -23,6 +24,31 @@ pub trait Connector: Send + Sync {
     /// Reads its own options out of `options` (marking each as used) and gives the factory of readers. Must not block:
     /// a broker that is away is found by the reader, not here.
     fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>>;
+
+    /// What a sink's records can be written in, by the names behind ENCODE; nothing when the connector cannot write.
+    fn sink_encodings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Which parts of records its sinks hand on.
+    fn sink_parts(&self) -> SinkParts {
+        SinkParts::default()
+    }
+
+    /// As [`Connector::source`], for a sink.
+    ///
+    /// # Errors
+    /// `0A000` when the connector has no sinks, or none like this.
+    fn sink(
+        &self,
+        _options: &mut Options,
+        _declared: &SinkDeclaration,
+    ) -> Result<Arc<dyn SinkFactory>> {
+        Err(Error::unsupported(format!(
+            "a sink with connector \"{}\"",
+            self.name()
+        )))
+    }
 }
 
 /// The connectors that a process has, by name.

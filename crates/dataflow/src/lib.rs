@@ -7,9 +7,11 @@ pub mod connector;
 pub mod error;
 pub mod options;
 pub mod schema;
+pub mod sink;
 pub mod slab;
 mod sql_types;
 pub mod time;
+pub mod upsert;
 pub mod wake;
 
 pub use batch::{DeltaBatch, Weights};

@@ -38,6 +38,8 @@ pub struct Limits {
     pub join_records: i64,
     /// History for a SUBSCRIBE waits while its reader is behind by so many rows.
     pub ephemeral_backlog: usize,
+    /// What a sink reads waits while its target has not taken so many bytes of changes.
+    pub sink_bytes: usize,
 }
 
 impl Default for Limits {
@@ -47,6 +49,7 @@ impl Default for Limits {
             tick_micros: 50_000,
             join_records: 10_000,
             ephemeral_backlog: 1 << 17,
+            sink_bytes: 64 << 20,
         }
     }
 }
@@ -86,6 +89,8 @@ pub struct Core {
     stuck: Option<(Entry, bool, Error)>,
     /// Changes that wait for that.
     waiting: Vec<(Vec<Change>, Reply<u64>)>,
+    /// Views that wait for sinks, and for which: what they read is not read on.
+    pub(crate) held: Vec<(u64, String)>,
     inserted: bool,
     /// State was moved into runs since the last entry of the journal.
     moved: bool,
@@ -156,6 +161,7 @@ impl Core {
             replies: Vec::new(),
             stuck: None,
             waiting: Vec::new(),
+            held: Vec::new(),
             inserted: false,
             moved: false,
             last_commit: 0,
@@ -219,6 +225,7 @@ impl Core {
             before: self.last_wall,
             began: wall,
         };
+        self.hold_back();
         self.join_shared(clocks);
         let mut records = 0;
         while records < self.limits.tick_records

@@ -84,6 +84,11 @@ impl Engine {
         &self.published
     }
 
+    /// Makes the engine look again at what waits, such as for a sink.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
     fn send(&self, command: Command) -> Result<()> {
         let gone = |_| Error::new(SqlState::ADMIN_SHUTDOWN, "the engine has stopped");
         self.commands.send(command).map_err(gone)?;

@@ -29,6 +29,11 @@ impl Core {
                 rows_out: v.rows_out,
                 rows: v.spec.store.len() as u64,
                 behind: self.behind_of(*id),
+                waits_for: self
+                    .held
+                    .iter()
+                    .find(|(view, _)| view == id)
+                    .map(|(_, s)| s.clone()),
                 counters: v.counters(),
             })
             .collect();

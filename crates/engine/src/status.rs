@@ -87,6 +87,8 @@ pub struct ViewStatus {
     pub rows: u64,
     /// Records still to read before it has caught up.
     pub behind: i64,
+    /// The sink for which it waits, if it does.
+    pub waits_for: Option<String>,
     /// Late rows, state, next close.
     pub counters: Counters,
 }

@@ -31,6 +31,8 @@ pub struct StoreOptions {
     pub log_only: bool,
     /// Bytes of changes kept for followers.
     pub log_bytes: usize,
+    /// Changes are kept, however many, until their one reader has [`Store::forget`] forget them: those of a sink.
+    pub pinned: bool,
 }
 
 /// Bytes of changes kept for followers of a view unless said otherwise.
@@ -149,7 +151,9 @@ impl Store {
             inner.add(&batch, &self.options)?;
             inner.push(version, batch);
         }
-        inner.trim_log(self.options.log_bytes);
+        if !self.options.pinned {
+            inner.trim_log(self.options.log_bytes);
+        }
         if let (Some((column, keep)), Some(watermark)) = (self.options.retention, watermark) {
             let before = watermark.saturating_sub(keep);
             // Looking costs, so rows may stay a sixty-fourth of the retention longer.
@@ -299,9 +303,22 @@ impl Store {
         inner.log.range(from..).map(|e| e.batch.len()).sum()
     }
 
+    /// Whether its changes wait for one reader.
+    pub fn is_pinned(&self) -> bool {
+        self.options.pinned
+    }
+
+    /// Bytes of changes that are kept.
+    pub fn log_bytes(&self) -> usize {
+        self.inner.lock().log_bytes
+    }
+
     /// Forgets changes up to `version`: the only follower has read them.
     pub fn forget(&self, version: u64) {
         let mut inner = self.inner.lock();
+        if self.options.pinned {
+            inner.forgotten = inner.forgotten.max(version.min(inner.version));
+        }
         while inner.log.front().is_some_and(|e| e.version <= version) {
             inner.forget_first();
         }

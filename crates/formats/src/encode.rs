@@ -3,10 +3,13 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
+use std::io::Write as _;
+
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, DecimalType, Float32Type, Float64Type, Int16Type,
-    Int32Type, Int64Type, TimestampMicrosecondType,
+    Int32Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
 };
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta};
 use dataflow::schema::{ColumnOrigin, SourceSchema, TimestampFormat};
@@ -63,6 +66,22 @@ impl JsonEncoder {
         })
     }
 
+    /// An encoder of batches, each column under its name.
+    pub fn of_columns(schema: &Schema, columns: &[usize], timestamps: TimestampFormat) -> Self {
+        let field = |column: &usize| {
+            let name = schema.field(*column).name();
+            Field {
+                name: name.clone(),
+                key: quoted(name) + ":",
+                value: Value::Column(*column),
+            }
+        };
+        Self {
+            fields: columns.iter().map(field).collect(),
+            timestamps,
+        }
+    }
+
     /// Appends row `row` of a batch as a JSON object; NULL is `null`.
     ///
     /// # Errors
@@ -86,47 +105,70 @@ impl JsonEncoder {
             out.extend_from_slice(field.key.as_bytes());
             match &field.value {
                 Value::Object(fields) => self.object(fields, batch, row, out)?,
-                Value::Column(at) => {
-                    let text = self.value(batch.column(*at).as_ref(), row)?;
-                    out.extend_from_slice(text.as_bytes());
-                }
+                Value::Column(at) => self.value(batch.column(*at).as_ref(), row, out)?,
             }
         }
         out.push(b'}');
         Ok(())
     }
 
-    fn value(&self, array: &dyn Array, row: usize) -> Result<String> {
+    /// Appends one value.
+    pub(crate) fn value(&self, array: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<()> {
         if array.is_null(row) {
-            return Ok("null".to_owned());
+            out.extend_from_slice(b"null");
+            return Ok(());
         }
         fn of<T: ArrowPrimitiveType>(array: &dyn Array, row: usize) -> T::Native {
             array.as_primitive::<T>().value(row)
         }
-        Ok(match array.data_type() {
-            DataType::Utf8 => quoted(array.as_string::<i32>().value(row)),
-            DataType::Utf8View => quoted(array.as_string_view().value(row)),
-            DataType::Boolean => array.as_boolean().value(row).to_string(),
-            DataType::Int16 => of::<Int16Type>(array, row).to_string(),
-            DataType::Int32 => of::<Int32Type>(array, row).to_string(),
-            DataType::Int64 => of::<Int64Type>(array, row).to_string(),
+        match array.data_type() {
+            DataType::Utf8 => quote(array.as_string::<i32>().value(row), out),
+            DataType::LargeUtf8 => quote(array.as_string::<i64>().value(row), out),
+            DataType::Utf8View => quote(array.as_string_view().value(row), out),
+            DataType::Boolean => show(array.as_boolean().value(row), out),
+            DataType::Int16 => show(of::<Int16Type>(array, row), out),
+            DataType::Int32 => show(of::<Int32Type>(array, row), out),
+            DataType::Int64 => show(of::<Int64Type>(array, row), out),
             DataType::Float32 => {
                 let value = of::<Float32Type>(array, row);
-                number(serde_json::to_string(&value), value.is_finite())?
+                show(
+                    number(serde_json::to_string(&value), value.is_finite())?,
+                    out,
+                );
             }
             DataType::Float64 => {
                 let value = of::<Float64Type>(array, row);
-                number(serde_json::to_string(&value), value.is_finite())?
+                show(
+                    number(serde_json::to_string(&value), value.is_finite())?,
+                    out,
+                );
             }
             DataType::Decimal128(precision, scale) => {
-                Decimal128Type::format_decimal(of::<Decimal128Type>(array, row), *precision, *scale)
+                let value = of::<Decimal128Type>(array, row);
+                show(
+                    Decimal128Type::format_decimal(value, *precision, *scale),
+                    out,
+                );
             }
-            DataType::Date32 => date(of::<Date32Type>(array, row))?,
-            DataType::Timestamp(_, zone) => {
-                self.time(of::<TimestampMicrosecondType>(array, row), zone.is_some())?
+            DataType::Date32 => show(date(of::<Date32Type>(array, row))?, out),
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+                let at = of::<TimestampMicrosecondType>(array, row);
+                show(self.time(at, zone.is_some())?, out);
             }
-            other => return Err(Error::unsupported(format!("type {other} in a JSON record"))),
-        })
+            DataType::List(_) => {
+                let items = array.as_list::<i32>().value(row);
+                out.push(b'[');
+                for at in 0..items.len() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    self.value(items.as_ref(), at, out)?;
+                }
+                out.push(b']');
+            }
+            other => return Err(unwritable(other)),
+        }
+        Ok(())
     }
 
     fn time(&self, at: Micros, zoned: bool) -> Result<String> {
@@ -175,8 +217,49 @@ fn place(fields: &mut Vec<Field>, path: &[String], column: usize) -> bool {
     }
 }
 
+/// Whether values of a type can be written.
+pub(crate) fn check_type(data_type: &DataType) -> Result<()> {
+    match data_type {
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Boolean
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float32
+        | DataType::Float64
+        | DataType::Decimal128(..)
+        | DataType::Date32
+        | DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(()),
+        DataType::List(item) => check_type(item.data_type()),
+        other => Err(unwritable(other)),
+    }
+}
+
+fn unwritable(data_type: &DataType) -> Error {
+    Error::unsupported(format!("type {data_type} in a JSON record"))
+        .hint("cast the column to text or a number")
+}
+
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+fn quote(text: &str, out: &mut Vec<u8>) {
+    // Bytes that stand for themselves, as nearly always, need no look at each.
+    if text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(quoted(text).as_bytes());
+    }
+}
+
+fn show(value: impl Display, out: &mut Vec<u8>) {
+    // A buffer in memory takes everything.
+    let _ = write!(out, "{value}");
 }
 
 fn number(text: serde_json::Result<String>, is_finite: bool) -> Result<String> {

@@ -12,6 +12,7 @@ pub mod infer;
 mod json;
 mod parquet;
 mod payloads;
+mod sink;
 
 use std::ops::Range;
 
@@ -25,6 +26,7 @@ pub use encode::JsonEncoder;
 pub use json::sample::JsonSample;
 pub use json::{JsonDecoder, LaneCounts};
 pub use parquet::ParquetDecoder;
+pub use sink::{KeyFormat, SinkEncoder, SinkEncoding};
 
 /// Turns records of one source into rows. Used from one thread; it keeps buffers and guesses from call to call, never
 /// results: what a record decodes to does not depend on what was decoded before.

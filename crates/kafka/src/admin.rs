@@ -30,8 +30,22 @@ impl ClientContext for Quiet {
 /// # Errors
 /// `08006` when the brokers do not answer, `22023` when they refuse.
 pub fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result<bool> {
-    let client = client(brokers)?;
-    let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+    create_topic_with(brokers, topic, partitions, &[], false)
+}
+
+/// As [`create_topic`], with properties of the client; a topic of which the newest record of each key counts is compacted.
+pub(crate) fn create_topic_with(
+    brokers: &str,
+    topic: &str,
+    partitions: i32,
+    properties: &[(&str, &str)],
+    is_compacted: bool,
+) -> Result<bool> {
+    let client = client(brokers, properties)?;
+    let mut wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+    if is_compacted {
+        wanted = wanted.set("cleanup.policy", "compact");
+    }
     let done = futures::executor::block_on(client.create_topics([&wanted], &options()));
     outcome(done, topic, "create", RDKafkaErrorCode::TopicAlreadyExists)
 }
@@ -41,7 +55,7 @@ pub fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result<bool>
 /// # Errors
 /// `08006` when the brokers do not answer, `22023` when they refuse.
 pub fn delete_topic(brokers: &str, topic: &str) -> Result<bool> {
-    let client = client(brokers)?;
+    let client = client(brokers, &[])?;
     let done = futures::executor::block_on(client.delete_topics(&[topic], &options()));
     outcome(
         done,
@@ -51,8 +65,11 @@ pub fn delete_topic(brokers: &str, topic: &str) -> Result<bool> {
     )
 }
 
-fn client(brokers: &str) -> Result<AdminClient<Quiet>> {
+fn client(brokers: &str, properties: &[(&str, &str)]) -> Result<AdminClient<Quiet>> {
     let mut config = ClientConfig::new();
+    for (name, value) in properties {
+        config.set(*name, *value);
+    }
     config.set_log_level(RDKafkaLogLevel::Info);
     config
         .set("bootstrap.servers", brokers)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dataflow::connector::{Connector, OpenRequest, SourceFactory, SourceReader, SourceWriter};
 use dataflow::options::Options;
+use dataflow::sink::{SinkDeclaration, SinkFactory, SinkParts};
 use dataflow::{Clock, Result};
 
 use crate::link;
@@ -29,6 +30,26 @@ impl KafkaConnector {
 impl Connector for KafkaConnector {
     fn name(&self) -> &'static str {
         "kafka"
+    }
+
+    fn sink_encodings(&self) -> &'static [&'static str] {
+        &["JSON", "CSV"]
+    }
+
+    fn sink_parts(&self) -> SinkParts {
+        SinkParts {
+            keys: true,
+            records: true,
+            signs: false,
+        }
+    }
+
+    fn sink(
+        &self,
+        options: &mut Options,
+        declared: &SinkDeclaration,
+    ) -> Result<Arc<dyn SinkFactory>> {
+        crate::sink::factory(options, declared)
     }
 
     fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>> {

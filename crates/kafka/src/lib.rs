@@ -14,6 +14,7 @@ mod properties;
 mod reader;
 mod settings;
 mod shared;
+mod sink;
 mod start;
 mod stop;
 mod topics;

@@ -8,6 +8,7 @@ use dataflow::{Error, Result, SqlState};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{
     BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext,
 };
@@ -47,6 +48,8 @@ pub struct Record<'a> {
     pub timestamp_ms: Option<i64>,
     /// Its partition; chosen by the key when `None`.
     pub partition: Option<i32>,
+    /// Its headers.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
 /// What has become of the records so far.
@@ -71,9 +74,10 @@ pub struct Producer {
 }
 
 #[derive(Default)]
-struct Reports {
+pub(crate) struct Reports {
     failed: AtomicU64,
     last_error: Mutex<Option<String>>,
+    last_failure: Mutex<Option<RDKafkaErrorCode>>,
 }
 
 impl ClientContext for Reports {
@@ -93,6 +97,7 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
         if let Err((error, _)) = result {
             self.failed.fetch_add(1, Ordering::Relaxed);
             *self.last_error.lock() = Some(crate::describe(error));
+            *self.last_failure.lock() = error.rdkafka_error_code();
         }
     }
 }
@@ -134,6 +139,13 @@ impl Producer {
         let mut base: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topic);
         (base.key, base.payload) = (record.key, record.payload);
         (base.timestamp, base.partition) = (record.timestamp_ms, record.partition);
+        if !record.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            for (key, value) in record.headers {
+                headers = headers.insert(Header { key, value: *value });
+            }
+            base = base.headers(headers);
+        }
         match self.client.send(base) {
             Ok(()) => {
                 self.accepted.set(self.accepted.get() + 1);
@@ -178,6 +190,28 @@ impl Producer {
             waited += TURN;
         }
         Ok(())
+    }
+
+    /// The client, for transactions.
+    pub(crate) fn client(&self) -> &BaseProducer<Reports> {
+        &self.client
+    }
+
+    /// Why the last record failed that did.
+    pub(crate) fn last_failure(&self) -> Option<RDKafkaErrorCode> {
+        *self.client.context().last_failure.lock()
+    }
+
+    /// Number of the topic's partitions; none when there is no such topic.
+    pub(crate) fn partitions(&self, limit: Duration) -> std::result::Result<usize, String> {
+        let metadata = self
+            .client
+            .client()
+            .fetch_metadata(Some(&self.topic), limit);
+        let metadata = metadata.map_err(|error| crate::describe(&error))?;
+        let mut topics = metadata.topics().iter();
+        let topic = topics.find(|topic| topic.name() == self.topic);
+        Ok(topic.map_or(0, |topic| topic.partitions().len()))
     }
 
     /// Collects reports of failures for at most `limit`.

@@ -99,7 +99,7 @@ fn place_of(options: &Options, names: &[&str]) -> Option<Location> {
     entry.and_then(|entry| entry.location)
 }
 
-fn take_brokers(options: &mut Options) -> Result<String> {
+pub(crate) fn take_brokers(options: &mut Options) -> Result<String> {
     let entry = require(
         options,
         "brokers",

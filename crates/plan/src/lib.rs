@@ -2,6 +2,7 @@
 
 pub mod display;
 mod estimate;
+pub mod keys;
 pub mod node;
 pub mod relation;
 pub mod window;

@@ -1,7 +1,8 @@
 //! clickmill's statements: what the parser gives and the database carries out.
 
 use dataflow::options::OptionEntry;
-use dataflow::schema::{Column, SourceSchema, TimestampFormat};
+use dataflow::schema::{Column, Encoding, SourceSchema, TimestampFormat};
+use dataflow::sink::SinkFormat;
 use dataflow::{Location, Micros};
 use sqlparser::ast::{Expr, Query};
 
@@ -37,9 +38,11 @@ pub enum Statement {
     CreateTable(CreateTable),
     /// `CREATE [MATERIALIZED] VIEW`.
     CreateView(CreateView),
+    /// `CREATE SINK`.
+    CreateSink(CreateSink),
     /// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`.
     Drop(Drop),
-    /// `ALTER MATERIALIZED VIEW name …`.
+    /// `ALTER MATERIALIZED VIEW name …`, `ALTER SINK name …`.
     AlterView(AlterView),
     /// `ALTER SOURCE name ADD COLUMN …`.
     AlterSource(AlterSource),
@@ -170,6 +173,35 @@ pub struct CreateView {
     pub emission: Emission,
 }
 
+/// `CREATE SINK name FROM view | AS query [EMIT …] WITH (…) [FORMAT … ENCODE …]`.
+#[derive(Clone, Debug)]
+pub struct CreateSink {
+    /// Its name.
+    pub name: Name,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// The query whose rows leave; `FROM view` is `SELECT * FROM view`.
+    pub query: Box<Query>,
+    /// The query's text, without EMIT.
+    pub query_text: String,
+    /// The view of `FROM view`.
+    pub from: Option<Name>,
+    /// `EMIT …` and `ALLOW LATENESS …`.
+    pub emission: Emission,
+    /// The connector's name and where it stands.
+    pub connector: Name,
+    /// `WITH (…)` as written, except `connector`, `timestamp.format` and the encoding's own.
+    pub options: Vec<OptionEntry>,
+    /// `FORMAT …`; PLAIN when not given.
+    pub format: SinkFormat,
+    /// `ENCODE …`; JSON when not given.
+    pub encoding: Encoding,
+    /// Whether FORMAT is written.
+    pub format_given: bool,
+    /// How timestamps are written in records.
+    pub timestamps: TimestampFormat,
+}
+
 /// What a statement says about when results come out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Emission {
@@ -204,6 +236,8 @@ pub enum ObjectKind {
     View,
     /// `MATERIALIZED VIEW`.
     MaterializedView,
+    /// `SINK`.
+    Sink,
 }
 
 /// `DROP`.
@@ -219,9 +253,11 @@ pub struct Drop {
     pub cascade: bool,
 }
 
-/// `ALTER MATERIALIZED VIEW [IF EXISTS] name action`.
+/// `ALTER MATERIALIZED VIEW | SINK [IF EXISTS] name action`.
 #[derive(Clone, Debug)]
 pub struct AlterView {
+    /// A materialized view or a sink.
+    pub kind: ObjectKind,
     /// Its name.
     pub name: Name,
     /// `IF EXISTS`.
@@ -230,7 +266,7 @@ pub struct AlterView {
     pub action: ViewAction,
 }
 
-/// What ALTER does to a view.
+/// What ALTER does to a view or a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ViewAction {
     /// `SUSPEND`: it reads nothing until it is resumed.
@@ -313,6 +349,8 @@ pub enum Show {
     Views,
     /// `SHOW MATERIALIZED VIEWS`.
     MaterializedViews,
+    /// `SHOW SINKS`.
+    Sinks,
     /// `SHOW JOBS`.
     Jobs,
     /// `SHOW CREATE kind name`.

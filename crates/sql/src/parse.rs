@@ -4,6 +4,7 @@ mod alter;
 mod columns;
 mod copy;
 mod create;
+mod create_sink;
 mod create_source;
 mod create_view;
 mod cursor;

@@ -28,6 +28,7 @@ fn aside(schema: SchemaRef) -> Result<Arc<Store>> {
         max_rows: None,
         log_only: false,
         log_bytes: usize::MAX,
+        pinned: false,
     })?))
 }
 
@@ -136,6 +137,7 @@ impl<'a> Objects<'a> {
             max_rows: None,
             log_only: false,
             log_bytes: usize::MAX,
+            pinned: false,
         })?);
         let spec = ViewSpec {
             name: create.name.value.clone(),

@@ -1,5 +1,6 @@
 //! Reading sources: polls, failures, and views that pass from a read of their own to the shared one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::{Error, Result};
@@ -46,9 +47,37 @@ impl Core {
         slot.feed.poll(clocks, deliveries, aside, events)
     }
 
-    /// Whether a feed that only SUBSCRIBEs read waits for one of them.
+    /// Finds the views that wait: those whose rows go, also through other views, to a sink that is far behind.
+    pub(super) fn hold_back(&mut self) {
+        self.held.clear();
+        let limit = self.limits.sink_bytes;
+        let mut sinks: HashMap<String, String> = HashMap::new();
+        // Readers stand behind what they read.
+        for (id, view) in self.views.iter().rev() {
+            let own = &view.spec.name;
+            let store = &view.spec.store;
+            if view.is_alive() && store.is_pinned() && store.log_bytes() > limit {
+                sinks.insert(own.clone(), own.clone());
+            }
+            let Some(sink) = sinks.get(own).cloned() else {
+                continue;
+            };
+            for name in view.spec.plan.reads() {
+                sinks.entry(name).or_insert_with(|| sink.clone());
+            }
+            self.held.push((*id, sink));
+        }
+    }
+
+    /// Whether a feed waits: for a sink, or, when only SUBSCRIBEs read it, for one of them.
     fn must_wait(&self, at: usize) -> bool {
         let consumers = &self.feeds[at].feed.consumers;
+        if !self.held.is_empty() {
+            let waits = |view: u64| self.held.iter().any(|(id, _)| *id == view);
+            if consumers.iter().any(|c| waits(c.view)) {
+                return true;
+            }
+        }
         let mut behind = false;
         for consumer in consumers {
             let view = self.views.iter().find(|(id, _)| *id == consumer.view);

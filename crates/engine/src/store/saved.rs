@@ -21,7 +21,11 @@ impl Store {
         let rows = inner.rows.snapshot(&self.options.schema)?;
         saved.count(rows.len());
         rows.iter().try_for_each(|rows| saved.rows(rows))?;
-        let (forgotten, changes) = inner.newest_changes(SAVED_LOG_BYTES);
+        let most = match self.options.pinned {
+            true => usize::MAX,
+            false => SAVED_LOG_BYTES,
+        };
+        let (forgotten, changes) = inner.newest_changes(most);
         saved.counter(forgotten);
         saved.count(changes.len());
         for LogEntry { version, batch, .. } in changes {
@@ -79,7 +83,7 @@ impl Inner {
     fn newest_changes(&self, bytes: usize) -> (u64, impl ExactSizeIterator<Item = &LogEntry>) {
         let mut from = self.log.len();
         let mut kept = 0;
-        while from > 0 && kept + self.log[from - 1].bytes <= bytes {
+        while from > 0 && self.log[from - 1].bytes <= bytes - kept {
             from -= 1;
             kept += self.log[from].bytes;
         }

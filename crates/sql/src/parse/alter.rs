@@ -1,4 +1,4 @@
-//! `ALTER MATERIALIZED VIEW [IF EXISTS] name { SUSPEND | RESUME [SKIP] }`, and `ALTER SOURCE … ADD COLUMN …`.
+//! `ALTER MATERIALIZED VIEW | SINK [IF EXISTS] name { SUSPEND | RESUME [SKIP] }`, and `ALTER SOURCE … ADD COLUMN …`.
 
 use dataflow::Result;
 use sqlparser::tokenizer::Token;
@@ -7,7 +7,7 @@ use super::columns::Declared;
 use super::create::if_not_exists;
 use super::cursor::Cursor;
 use super::unsupported;
-use crate::ast::{AlterSource, AlterView, Statement, ViewAction};
+use crate::ast::{AlterSource, AlterView, ObjectKind, Statement, ViewAction};
 
 /// Reads an ALTER statement; other kinds of objects and other actions are refused by name.
 pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Statement> {
@@ -16,20 +16,29 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.accept(&["SOURCE"]) || cursor.accept(&["TABLE"]) {
         return alter_source(cursor, &start);
     }
-    if !cursor.accept(&["MATERIALIZED", "VIEW"]) {
+    let kind = if cursor.accept(&["MATERIALIZED", "VIEW"]) {
+        ObjectKind::MaterializedView
+    } else if cursor.accept(&["SINK"]) {
+        ObjectKind::Sink
+    } else {
         return Err(unsupported::refuse_statement(&start));
-    }
+    };
     let if_exists = cursor.accept(&["IF", "EXISTS"]);
     let name = cursor.name()?;
     if cursor.at_end() {
         return Err(cursor.unexpected());
     }
-    let action = if cursor.accept(&["SUSPEND"]) {
+    let is_view = kind == ObjectKind::MaterializedView;
+    let action = if is_view && cursor.accept(&["SUSPEND"]) {
         ViewAction::Suspend
     } else if cursor.accept(&["RESUME"]) {
         ViewAction::Resume {
-            skip: cursor.accept(&["SKIP"]),
+            skip: is_view && cursor.accept(&["SKIP"]),
         }
+    } else if !is_view {
+        return Err(cursor
+            .unsupported("this change of a sink")
+            .hint("RESUME; to change its query or options, DROP it and create it anew"));
     } else {
         return Err(cursor
             .unsupported("this change of a materialized view")
@@ -38,6 +47,7 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<Statement> {
             ));
     };
     Ok(Statement::AlterView(AlterView {
+        kind,
         name,
         if_exists,
         action,

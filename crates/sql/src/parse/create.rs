@@ -3,10 +3,10 @@
 use dataflow::Result;
 
 use super::cursor::Cursor;
-use super::{create_source, create_view, unsupported};
+use super::{create_sink, create_source, create_view, unsupported};
 use crate::ast::Statement;
 
-/// Reads `CREATE SOURCE`, `CREATE TABLE` or `CREATE [MATERIALIZED] VIEW`; refuses the rest by name.
+/// Reads `CREATE SOURCE`, `CREATE TABLE`, `CREATE [MATERIALIZED] VIEW` or `CREATE SINK`; refuses the rest by name.
 pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let start = cursor.clone();
     cursor.expect(&["CREATE"])?;
@@ -37,6 +37,9 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     if cursor.accept(&["VIEW"]) {
         return create_view::create_view(cursor, false);
+    }
+    if cursor.accept(&["SINK"]) {
+        return create_sink::create_sink(cursor);
     }
     Err(unsupported::refuse_statement(&start))
 }

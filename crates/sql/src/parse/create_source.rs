@@ -1,6 +1,6 @@
 //! `CREATE SOURCE`, and `CREATE TABLE` both as a small table and in Flink's form for a source.
 
-use dataflow::options::{OptionEntry, bad_value};
+use dataflow::options::OptionEntry;
 use dataflow::schema::{ColumnOrigin, Encoding, SourceSchema, TimestampFormat};
 use dataflow::{Error, Location, Result, SqlState};
 use sqlparser::tokenizer::Token;
@@ -8,7 +8,9 @@ use sqlparser::tokenizer::Token;
 use super::columns::{Declared, included, metadata_origin};
 use super::create::if_not_exists;
 use super::cursor::Cursor;
-use super::encoding::{check_columns, read_format, take, take_format, take_options};
+use super::encoding::{
+    check_columns, read_format, take, take_format, take_options, take_timestamps,
+};
 use super::infer::infer;
 use super::with_options::options;
 use crate::ast::{CreateSource, CreateTable, InferSource, Name, Statement};
@@ -266,22 +268,4 @@ fn schema(
     let schema = declared.schema(timestamps)?;
     check_columns(&encoding, &schema.columns).map_err(|error| error.at(name.location))?;
     Ok(SourceSchema { encoding, ..schema })
-}
-
-/// Takes `timestamp.format`.
-fn take_timestamps(options: &mut Vec<OptionEntry>) -> Result<TimestampFormat> {
-    Ok(match take(options, "timestamp.format") {
-        None => TimestampFormat::default(),
-        Some(entry) => match entry.value.to_ascii_lowercase().as_str() {
-            "auto" => TimestampFormat::Auto,
-            "epoch_s" => TimestampFormat::EpochSeconds,
-            "epoch_ms" => TimestampFormat::EpochMillis,
-            "epoch_us" => TimestampFormat::EpochMicros,
-            "iso8601" => TimestampFormat::Iso8601,
-            _ => {
-                return Err(bad_value(&entry, "is not one of the choices")
-                    .hint("choices: auto, epoch_s, epoch_ms, epoch_us, iso8601"));
-            }
-        },
-    })
 }

@@ -216,6 +216,11 @@ impl<'a> Cursor<'a> {
         Err(self.unexpected().detail(format!("expected {token}")))
     }
 
+    /// Goes back by so many tokens that were read.
+    pub(crate) fn back(&mut self, tokens: usize) {
+        self.at = self.at.saturating_sub(tokens);
+    }
+
     /// Reads any one token.
     pub(crate) fn skip(&mut self) {
         self.at += 1;

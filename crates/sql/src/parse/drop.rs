@@ -38,6 +38,7 @@ pub(super) fn object_kind(cursor: &mut Cursor<'_>) -> Option<ObjectKind> {
         (&["TABLE"], ObjectKind::Table),
         (&["VIEW"], ObjectKind::View),
         (&["MATERIALIZED", "VIEW"], ObjectKind::MaterializedView),
+        (&["SINK"], ObjectKind::Sink),
     ];
     kinds
         .into_iter()

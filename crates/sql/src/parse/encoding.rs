@@ -1,7 +1,7 @@
 //! How a source's records are written: `FORMAT PLAIN ENCODE …`, Flink's `'format' = '…'`, and the options of each encoding.
 
 use dataflow::options::{OptionEntry, bad_value, bool_value};
-use dataflow::schema::{Column, ColumnOrigin, CsvOptions, Encoding};
+use dataflow::schema::{Column, ColumnOrigin, CsvOptions, Encoding, TimestampFormat};
 use dataflow::{Error, Result, SqlState};
 use sqlparser::tokenizer::Token;
 
@@ -21,6 +21,11 @@ pub(super) fn read_format(cursor: &mut Cursor<'_>) -> Result<Encoding> {
     if !cursor.accept(&["PLAIN"]) {
         return Err(refused(cursor, "FORMAT"));
     }
+    read_encoding(cursor)
+}
+
+/// Reads `ENCODE JSON | CSV | PARQUET`.
+pub(super) fn read_encoding(cursor: &mut Cursor<'_>) -> Result<Encoding> {
     cursor.expect(&["ENCODE"])?;
     let encoding = if cursor.accept(&["JSON"]) {
         Encoding::Json
@@ -78,7 +83,7 @@ pub(super) fn take_options(encoding: Encoding, options: &mut Vec<OptionEntry>) -
     };
     if let Some(entry) = options.iter().find(of_another) {
         let message = format!(
-            "option \"{}\" has no effect on a source with ENCODE {}",
+            "option \"{}\" has no effect with ENCODE {}",
             entry.name,
             encoding.name()
         );
@@ -173,4 +178,22 @@ fn take_either(
         }
         (first, second) => Ok(first.or(second)),
     }
+}
+
+/// Takes `timestamp.format`.
+pub(super) fn take_timestamps(options: &mut Vec<OptionEntry>) -> Result<TimestampFormat> {
+    Ok(match take(options, "timestamp.format") {
+        None => TimestampFormat::default(),
+        Some(entry) => match entry.value.to_ascii_lowercase().as_str() {
+            "auto" => TimestampFormat::Auto,
+            "epoch_s" => TimestampFormat::EpochSeconds,
+            "epoch_ms" => TimestampFormat::EpochMillis,
+            "epoch_us" => TimestampFormat::EpochMicros,
+            "iso8601" => TimestampFormat::Iso8601,
+            _ => {
+                return Err(bad_value(&entry, "is not one of the choices")
+                    .hint("choices: auto, epoch_s, epoch_ms, epoch_us, iso8601"));
+            }
+        },
+    })
 }

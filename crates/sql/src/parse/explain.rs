@@ -23,14 +23,15 @@ pub(super) fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     let statement = super::statement(cursor)?;
     match statement {
-        Statement::Query(_) | Statement::Subscribe(_) | Statement::CreateView(_) => {
-            Ok(Statement::Explain(Explain {
-                verbose,
-                statement: Box::new(statement),
-            }))
-        }
+        Statement::Query(_)
+        | Statement::Subscribe(_)
+        | Statement::CreateView(_)
+        | Statement::CreateSink(_) => Ok(Statement::Explain(Explain {
+            verbose,
+            statement: Box::new(statement),
+        })),
         _ => Err(Error::unsupported("EXPLAIN of this statement")
-            .hint("EXPLAIN takes a query, SUBSCRIBE, or CREATE MATERIALIZED VIEW")
+            .hint("EXPLAIN takes a query, SUBSCRIBE, CREATE MATERIALIZED VIEW or CREATE SINK")
             .at(at)),
     }
 }

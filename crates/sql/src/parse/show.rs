@@ -16,6 +16,7 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
         (&["TABLES"], Show::Tables),
         (&["VIEWS"], Show::Views),
         (&["MATERIALIZED", "VIEWS"], Show::MaterializedViews),
+        (&["SINKS"], Show::Sinks),
         (&["JOBS"], Show::Jobs),
     ];
     for (words, show) in lists {
@@ -35,7 +36,6 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
         return Ok(Statement::Show(Show::Create(kind, cursor.name()?)));
     }
     for what in [
-        "SINKS",
         "INDEXES",
         "COLUMNS",
         "DATABASES",

@@ -72,7 +72,6 @@ fn hint(name: &str) -> Option<&'static str> {
             "rows of a table can only be added, by INSERT"
         }
         "REFRESH MATERIALIZED VIEW" => "materialized views are kept up to date by themselves",
-        "CREATE SINK" => "read the view by SELECT or SUBSCRIBE",
         "CREATE SCHEMA" | "CREATE DATABASE" => "everything lives in schema public",
         "DECLARE" | "FETCH" | "MOVE" | "CLOSE" => "use SUBSCRIBE, or COPY (SUBSCRIBE …) TO STDOUT",
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => "prepare statements by the driver's protocol",

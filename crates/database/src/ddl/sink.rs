@@ -1,0 +1,100 @@
+//! CREATE SINK: a continuous query whose rows leave.
+
+use std::sync::Arc;
+
+use dataflow::{Error, Result, SqlState};
+use engine::{Change, Store, StoreOptions, ViewSpec};
+use sql::ast::CreateSink;
+
+use super::{Ddl, check_state_options};
+use crate::catalog::Body;
+use crate::continuous::{Manner, check_distinct, plan_continuous, reads};
+use crate::options::sink_options;
+use crate::outcome::Notice;
+use crate::sinks::Declaring;
+
+impl Ddl<'_> {
+    pub(super) fn create_sink(&mut self, create: &CreateSink, statement: &str) -> Result<()> {
+        if self.exists(&create.name, create.if_not_exists)? {
+            return Ok(());
+        }
+        self.check_input(create)?;
+        let (view, options) = sink_options(create.options.clone())?;
+        let manner = Manner {
+            emission: create.emission,
+            state_ttl: view.state_ttl,
+            unbounded_state: view.unbounded_state,
+        };
+        let location = create.name.location;
+        let planned = plan_continuous(self.shared, self.catalog, &create.query, manner, location)?;
+        check_distinct(&planned.schema, location)?;
+        let (node, schema) = (planned.node, planned.schema);
+        check_state_options(&create.options, &node, &view)?;
+        let store = Arc::new(Store::new(StoreOptions {
+            schema: Arc::clone(&schema),
+            mode: node.mode,
+            retention: None,
+            max_rows: None,
+            log_only: true,
+            log_bytes: usize::MAX,
+            pinned: true,
+        })?);
+        let declaring = Declaring {
+            shared: self.shared,
+            catalog: self.catalog,
+            create,
+            node: &node,
+            schema: &schema,
+            options,
+            now: self.now,
+        };
+        let sink = declaring.sink(Arc::clone(&store))?;
+        self.notices.push(self.promise(create, &sink));
+        let reads = reads(&node, self.catalog, &create.query);
+        self.add(
+            &create.name,
+            statement,
+            schema,
+            reads,
+            Body::Sink(Arc::new(sink)),
+        );
+        self.changes.push(Change::CreateView(ViewSpec {
+            name: create.name.value.clone(),
+            plan: node,
+            store,
+            time: None,
+            ephemeral: false,
+        }));
+        Ok(())
+    }
+
+    /// `FROM name` takes what a view, a table or a source has.
+    fn check_input(&self, create: &CreateSink) -> Result<()> {
+        let Some(from) = &create.from else {
+            return Ok(());
+        };
+        if self.catalog.get(&from.value).is_some() {
+            return Ok(());
+        }
+        let message = format!("relation \"{}\" does not exist", from.value);
+        Err(Error::new(SqlState::UNDEFINED_TABLE, message).at(from.location))
+    }
+
+    /// Tells what is promised of the rows.
+    fn promise(&self, create: &CreateSink, sink: &crate::sinks::Sink) -> Notice {
+        use dataflow::sink::Delivery;
+        let name = &create.name.value;
+        match (sink.factory.delivery(), self.shared.is_lasting) {
+            (Delivery::ExactlyOnce, true) => {
+                Notice::plain(format!("sink \"{name}\" writes every row exactly once"))
+            }
+            (Delivery::AtLeastOnce, true) => Notice::plain(format!(
+                "sink \"{name}\" writes every row at least once: the newest may come again after a crash"
+            )),
+            (_, false) => Notice::plain(format!(
+                "sink \"{name}\" writes everything again when clickmill is started again"
+            ))
+            .with_hint("with --data-dir it goes on where it was"),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A sink's thread: writes versions in their order, commits them, and begins again where the target says after trouble.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataflow::sink::{Delivery, SinkRequest, SinkWriter, may_pass};
+use dataflow::wake::Waker;
+use dataflow::{Clock, DeltaBatch, Error, Result, SqlState};
+use formats::SinkEncoder;
+use parking_lot::Mutex;
+
+use super::signal::{Order, Signal};
+use super::{Sink, SinkState, SinkStatus};
+
+/// Rows that are handed over at a time, whole versions.
+const ROWS: usize = 8192;
+/// With so many bytes waiting a commit is due in any case: what a sink reads waits at twice as many.
+const BYTES: usize = 32 << 20;
+/// Time to the first attempt after trouble; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// Longest sleep when nothing is to be done.
+const SLEEP: Duration = Duration::from_secs(1);
+
+/// A sink at work.
+pub(super) struct Runner {
+    sink: Arc<Sink>,
+    identity: String,
+    signal: Arc<Signal>,
+    status: Arc<Mutex<SinkStatus>>,
+    clock: Arc<dyn Clock>,
+    engine: Waker,
+    /// A user has said to go on with what is known here, whatever the target knows.
+    told: bool,
+}
+
+/// What has been written and not committed.
+#[derive(Default)]
+struct Open {
+    since: Option<Instant>,
+    rows: u64,
+}
+
+impl Runner {
+    pub(super) fn new(
+        sink: Arc<Sink>,
+        identity: String,
+        signal: Arc<Signal>,
+        status: Arc<Mutex<SinkStatus>>,
+        clock: Arc<dyn Clock>,
+        engine: Waker,
+    ) -> Self {
+        Self {
+            sink,
+            identity,
+            signal,
+            status,
+            clock,
+            engine,
+            told: false,
+        }
+    }
+
+    /// Runs until it is told to end.
+    pub(super) fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let commits = self.status.lock().commits;
+            let Err(error) = self.attempt() else {
+                return;
+            };
+            if self.status.lock().commits > commits {
+                pause = FIRST_PAUSE;
+            }
+            if may_pass(&error) {
+                if self.ends() || self.drains() {
+                    return;
+                }
+                tracing::debug!(sink = %self.identity, %error, "the sink tries again");
+                self.set_state(SinkState::Retrying, Some(error.to_string()));
+                self.signal.wait_for_order(pause);
+                pause = (pause * 2).min(LAST_PAUSE);
+            } else {
+                tracing::warn!(sink = %self.identity, %error, "the sink failed");
+                self.set_state(SinkState::Failed, Some(error.to_string()));
+                if !self.wait_for_resume() {
+                    return;
+                }
+                pause = FIRST_PAUSE;
+            }
+        }
+    }
+
+    /// Whether it is to end, also when not everything is written.
+    fn ends(&self) -> bool {
+        match self.signal.order() {
+            Order::Quit => true,
+            Order::Drain { until } => Instant::now() >= until,
+            Order::Go | Order::Resume => false,
+        }
+    }
+
+    fn drains(&self) -> bool {
+        matches!(self.signal.order(), Order::Drain { .. })
+    }
+
+    /// Waits for ALTER SINK … RESUME; says whether it came, and not the end.
+    fn wait_for_resume(&mut self) -> bool {
+        loop {
+            if self.signal.take_resume() {
+                self.told = true;
+                return true;
+            }
+            if self.signal.order() != Order::Go {
+                return false;
+            }
+            self.signal.wait_for_order(SLEEP);
+        }
+    }
+
+    fn set_state(&self, state: SinkState, detail: Option<String>) {
+        let mut status = self.status.lock();
+        status.state = state;
+        status.detail = detail;
+    }
+
+    /// Opens a writer and writes until it is told to end.
+    fn attempt(&mut self) -> Result<()> {
+        let encoder = SinkEncoder::new(self.sink.encoding.clone())?;
+        let mut writer = self.sink.factory.open(SinkRequest {
+            identity: self.identity.clone(),
+            encoder: Box::new(encoder),
+        })?;
+        let committed = writer.begin()?;
+        let mut position = self.position(committed)?;
+        self.told = false;
+        self.sink.store.forget(position);
+        self.engine.wake();
+        self.status.lock().version = Some(position);
+        self.set_state(SinkState::Running, None);
+        let mut open = Open::default();
+        loop {
+            if self.ends() {
+                return Ok(());
+            }
+            let more = self.write_some(writer.as_mut(), &mut position, &mut open)?;
+            let done = self.commit_if_due(writer.as_mut(), position, &mut open, more)?;
+            if self.drains() && !more && done {
+                return Ok(());
+            }
+            if more {
+                continue;
+            }
+            let left = open.since.map_or(SLEEP, |since| {
+                let due = self.sink.commit_every;
+                let left = due.saturating_sub(since.elapsed());
+                // A writer that gathers longer is asked again after a while.
+                if left.is_zero() { due } else { left }
+            });
+            self.signal.wait(left);
+        }
+    }
+
+    /// Where to go on: where the target is, as far as that fits what is known here.
+    fn position(&self, committed: Option<u64>) -> Result<u64> {
+        let store = &self.sink.store;
+        let (born, known) = (store.born(), store.forgotten());
+        // What the target has of a sink of the same name before this one says nothing of this one.
+        let committed = committed.filter(|version| *version > born);
+        if let Some(version) = committed.filter(|version| *version > store.version()) {
+            let message = format!(
+                "the target has everything up to version {version}, and the state here ends at version {}",
+                store.version()
+            );
+            return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
+                .hint("the state is older than what it has written: start with the newer state, or DROP SINK and create it under another name"));
+        }
+        let position = committed.unwrap_or(born);
+        let lost = position < known && known > born;
+        let remembers =
+            self.sink.factory.delivery() == Delivery::ExactlyOnce && self.sink.factory.remembers();
+        if lost && remembers && !self.told {
+            let message = format!(
+                "the target knows of versions up to {position} only, and has committed up to {known} before"
+            );
+            return Err(Error::new(SqlState::OBJECT_NOT_READY, message).hint(
+                "ALTER SINK … RESUME goes on behind what is known here; what was committed after the last checkpoint may come twice",
+            ));
+        }
+        Ok(position.max(known))
+    }
+
+    /// Writes some versions; says whether there are more.
+    fn write_some(
+        &self,
+        writer: &mut dyn SinkWriter,
+        position: &mut u64,
+        open: &mut Open,
+    ) -> Result<bool> {
+        let changes = self.sink.store.changes_after(*position, ROWS)?;
+        let mut rest = changes.batches.as_slice();
+        while let Some((version, _)) = rest.first() {
+            let length = rest.iter().take_while(|(v, _)| v == version).count();
+            let (now, later) = rest.split_at(length);
+            let batches: Vec<DeltaBatch> = now.iter().map(|(_, batch)| batch.clone()).collect();
+            writer.write(*version, &batches)?;
+            open.since.get_or_insert_with(Instant::now);
+            open.rows += batches.iter().map(|b| b.len() as u64).sum::<u64>();
+            rest = later;
+        }
+        *position = changes.version;
+        if let Some(error) = changes.ended {
+            let query = Error::new(
+                error.state(),
+                format!("its query failed: {}", error.message()),
+            );
+            self.set_state(SinkState::Ended, Some(query.to_string()));
+        }
+        Ok(self.sink.store.backlog(*position) > 0)
+    }
+
+    /// Commits what was written when it is time; says whether nothing is left to commit.
+    fn commit_if_due(
+        &self,
+        writer: &mut dyn SinkWriter,
+        position: u64,
+        open: &mut Open,
+        more: bool,
+    ) -> Result<bool> {
+        let Some(since) = open.since else {
+            return Ok(true);
+        };
+        let gathered = since.elapsed();
+        let is_time = gathered >= self.sink.commit_every && writer.is_due(gathered);
+        let is_full = self.sink.store.log_bytes() >= BYTES;
+        if !(is_time || is_full || self.drains() && !more) {
+            return Ok(false);
+        }
+        writer.commit(position)?;
+        self.sink.store.forget(position);
+        self.engine.wake();
+        let rows = std::mem::take(open).rows;
+        let mut status = self.status.lock();
+        status.rows += rows;
+        status.commits += 1;
+        status.version = Some(position);
+        status.committed_at = Some(self.clock.now());
+        Ok(true)
+    }
+}

@@ -1,0 +1,164 @@
+//! Exactly once: a transaction holds the rows of some versions and the number of the last, and it is the only commit there is.
+//!
+//! librdkafka cannot take up a transaction of a process that is gone, so nothing may be made lasting before the commit. What
+//! the rows are made of is: the journal has every version before a sink sees it. The number stands in the transaction as an
+//! offset of the sink's consumer group, with the sink's name beside it, so that a start reads it back from the brokers.
+
+use std::time::Duration;
+
+use dataflow::sink::{SinkRequest, SinkWriter};
+use dataflow::{DeltaBatch, Error, Result, SqlState};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::Producer as _;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::KafkaSink;
+use super::writer::{PATIENCE, Sending, state_of};
+
+/// The brokers abort a transaction of a process that is gone after so long; until then readers of committed records wait.
+const TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "60000");
+/// How long an abort may take when a writer ends in the middle.
+const ABORTING: Duration = Duration::from_secs(2);
+
+/// Each row exactly once.
+pub(super) struct Transactional {
+    sending: Sending,
+    progress: BaseConsumer,
+    sink: KafkaSink,
+    identity: String,
+    is_open: bool,
+}
+
+impl Transactional {
+    pub(super) fn new(sink: &KafkaSink, request: SinkRequest) -> Result<Self> {
+        let identity = request.identity;
+        let mut own = vec![("transactional.id", identity.as_str())];
+        if sink.config.get(TIMEOUT.0).is_none() {
+            own.push(TIMEOUT);
+        }
+        let sending = Sending::new(sink, request.encoder, &own)?;
+        let mut config: ClientConfig = sink.config.clone();
+        config.set("group.id", &identity);
+        let progress = config.create().map_err(|error| {
+            let message = format!("cannot make a Kafka consumer: {error}");
+            Error::new(SqlState::INVALID_PARAMETER, message)
+        })?;
+        Ok(Self {
+            sending,
+            progress,
+            sink: sink.clone(),
+            identity,
+            is_open: false,
+        })
+    }
+
+    fn open(&mut self) -> Result<()> {
+        if !self.is_open {
+            let begun = self.sending.producer.client().begin_transaction();
+            begun.map_err(|error| self.failed("begin a transaction", &error))?;
+            self.is_open = true;
+        }
+        Ok(())
+    }
+
+    /// The place where the number of the version stands.
+    fn place(&self) -> (&str, i32) {
+        (&self.sink.topic, 0)
+    }
+
+    fn group(&self) -> Result<ConsumerGroupMetadata> {
+        let group = self.progress.group_metadata();
+        group.ok_or_else(|| Error::internal("a consumer without a group"))
+    }
+
+    fn failed(&self, what: &str, error: &KafkaError) -> Error {
+        let code = match error {
+            KafkaError::Transaction(error) => Some(error.code()),
+            other => other.rdkafka_error_code(),
+        };
+        let reason = match error {
+            KafkaError::Transaction(error) => error.string(),
+            other => crate::describe(other),
+        };
+        let state = code.map_or(SqlState::CONNECTION_FAILURE, state_of);
+        let topic = &self.sink.topic;
+        match state {
+            SqlState::OBJECT_IN_USE => Error::new(
+                state,
+                format!("another clickmill has taken over the sink to topic \"{topic}\""),
+            )
+            .detail(reason)
+            .hint("one of the two must end; ALTER SINK … RESUME takes the sink back"),
+            SqlState::FEATURE_NOT_SUPPORTED => {
+                Error::unsupported(format!("a transaction on the brokers of topic \"{topic}\""))
+                    .detail(reason)
+                    .hint("delivery = 'at_least_once' needs none; the embedded broker has none")
+            }
+            _ => Error::new(
+                state,
+                format!("cannot {what} of topic \"{topic}\": {reason}"),
+            ),
+        }
+    }
+}
+
+impl SinkWriter for Transactional {
+    fn begin(&mut self) -> Result<Option<u64>> {
+        self.sending.find_topic(&self.sink)?;
+        // Ends what an earlier writer has left open, and keeps it from going on.
+        let client = self.sending.producer.client();
+        client
+            .init_transactions(PATIENCE)
+            .map_err(|error| self.failed("begin the transactions", &error))?;
+        let (topic, partition) = self.place();
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition(topic, partition);
+        let found = self
+            .progress
+            .committed_offsets(wanted, PATIENCE)
+            .map_err(|error| self.failed("read the progress", &error))?;
+        let element = found.find_partition(topic, partition);
+        Ok(element.and_then(|e| match e.offset() {
+            Offset::Offset(version) => u64::try_from(version).ok(),
+            _ => None,
+        }))
+    }
+
+    fn write(&mut self, _version: u64, batches: &[DeltaBatch]) -> Result<()> {
+        self.open()?;
+        self.sending.send(batches)
+    }
+
+    fn commit(&mut self, version: u64) -> Result<()> {
+        self.open()?;
+        self.sending.finish()?;
+        let (topic, partition) = self.place();
+        let mut reached = TopicPartitionList::new();
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        reached
+            .add_partition_offset(topic, partition, Offset::Offset(version))
+            .map_err(|error| self.failed("name the progress", &error))?;
+        if let Some(mut element) = reached.find_partition(topic, partition) {
+            element.set_metadata(&self.identity);
+        }
+        let client = self.sending.producer.client();
+        client
+            .send_offsets_to_transaction(&reached, &self.group()?, PATIENCE)
+            .map_err(|error| self.failed("write the progress", &error))?;
+        client
+            .commit_transaction(PATIENCE)
+            .map_err(|error| self.failed("commit a transaction", &error))?;
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Transactional {
+    fn drop(&mut self) {
+        if self.is_open {
+            // Else readers of committed records would wait until the brokers give it up. After a failure that may not work.
+            let _ = self.sending.producer.client().abort_transaction(ABORTING);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Records to a topic by an idempotent producer; what was not acknowledged before a crash comes again.
+
+use std::time::Duration;
+
+use dataflow::sink::{Record, RecordEncoder, Records, SinkRequest, SinkWriter};
+use dataflow::{DeltaBatch, Error, Result, SqlState};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::KafkaSink;
+use crate::admin::create_topic_with;
+use crate::producer::Producer;
+use crate::properties;
+
+/// How long brokers may take to acknowledge all records of a commit.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long brokers may take to tell of a topic.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Rows that were written together have left after so long.
+const ON_THE_WAY: (&str, &str) = ("message.timeout.ms", "30000");
+
+/// Sends records; common to both kinds of delivery.
+pub(super) struct Sending {
+    pub(super) producer: Producer,
+    encoder: Box<dyn RecordEncoder>,
+    records: Records,
+    topic: String,
+    /// Failures that were told of.
+    failed: u64,
+}
+
+impl Sending {
+    pub(super) fn new(
+        sink: &KafkaSink,
+        encoder: Box<dyn RecordEncoder>,
+        own: &[(&str, &str)],
+    ) -> Result<Self> {
+        let mut given = vec![ON_THE_WAY];
+        given.extend(properties::for_producer(&sink.config));
+        given.extend([("enable.idempotence", "true"), ("acks", "all")]);
+        given.extend_from_slice(own);
+        Ok(Self {
+            producer: Producer::new(&sink.brokers, &sink.topic, &given)?,
+            encoder,
+            records: Records::default(),
+            topic: sink.topic.clone(),
+            failed: 0,
+        })
+    }
+
+    /// Looks for the topic, and makes it when that was asked for.
+    pub(super) fn find_topic(&self, sink: &KafkaSink) -> Result<()> {
+        let found = self.producer.partitions(ANSWER);
+        let found = found.map_err(|why| Error::new(SqlState::CONNECTION_FAILURE, why))?;
+        if found > 0 {
+            return Ok(());
+        }
+        let Some(partitions) = sink.partitions else {
+            let message = format!("topic \"{}\" does not exist", sink.topic);
+            return Err(Error::new(SqlState::CONNECTION_FAILURE, message)
+                .hint("create it, or say partitions = … in WITH (…)"));
+        };
+        let properties = properties::for_producer(&sink.config);
+        let (brokers, topic) = (&sink.brokers, &sink.topic);
+        create_topic_with(brokers, topic, partitions, &properties, sink.is_upsert)?;
+        // Not all brokers need to know of it yet.
+        Ok(())
+    }
+
+    /// Queues the records of a version.
+    pub(super) fn send(&mut self, batches: &[DeltaBatch]) -> Result<()> {
+        self.records.clear();
+        self.encoder.encode(batches, &mut self.records)?;
+        for Record {
+            key,
+            value,
+            time,
+            headers,
+        } in self.records.iter()
+        {
+            self.producer.send(&crate::Record {
+                key,
+                payload: value,
+                timestamp_ms: time.map(|at| at.div_euclid(dataflow::time::MILLI)),
+                partition: None,
+                headers: &headers,
+            })?;
+        }
+        self.check()
+    }
+
+    /// Waits until all records are acknowledged.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        let delivery = self.producer.flush(PATIENCE);
+        self.check()?;
+        if delivery.pending > 0 {
+            let message = format!(
+                "the brokers of topic \"{}\" have not acknowledged {} records",
+                self.topic, delivery.pending
+            );
+            let reason = delivery.last_error.unwrap_or_default();
+            return Err(Error::new(SqlState::CONNECTION_FAILURE, message).detail(reason));
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<()> {
+        let delivery = self.producer.delivery();
+        if delivery.failed == self.failed {
+            return Ok(());
+        }
+        self.failed = delivery.failed;
+        let reason = delivery.last_error.unwrap_or_default();
+        let state = self
+            .producer
+            .last_failure()
+            .map_or(SqlState::CONNECTION_FAILURE, state_of);
+        let message = format!("cannot write to topic \"{}\": {reason}", self.topic);
+        Err(Error::new(state, message))
+    }
+}
+
+/// The condition of an error: what another attempt does not mend is no trouble of the connection.
+pub(super) fn state_of(code: Code) -> SqlState {
+    match code {
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => SqlState::PROGRAM_LIMIT,
+        Code::InvalidRecord | Code::InvalidTopic | Code::PolicyViolation => {
+            SqlState::INVALID_PARAMETER
+        }
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed => SqlState("42501"),
+        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => SqlState::OBJECT_IN_USE,
+        Code::UnsupportedFeature | Code::UnsupportedVersion => SqlState::FEATURE_NOT_SUPPORTED,
+        _ => SqlState::CONNECTION_FAILURE,
+    }
+}
+
+/// Each row at least once.
+pub(super) struct AtLeastOnce {
+    sending: Sending,
+    sink: KafkaSink,
+}
+
+impl AtLeastOnce {
+    pub(super) fn new(sink: &KafkaSink, request: SinkRequest) -> Result<Self> {
+        Ok(Self {
+            sending: Sending::new(sink, request.encoder, &[])?,
+            sink: sink.clone(),
+        })
+    }
+}
+
+impl SinkWriter for AtLeastOnce {
+    fn begin(&mut self) -> Result<Option<u64>> {
+        self.sending.find_topic(&self.sink)?;
+        Ok(None)
+    }
+
+    fn write(&mut self, _version: u64, batches: &[DeltaBatch]) -> Result<()> {
+        self.sending.send(batches)
+    }
+
+    fn commit(&mut self, _version: u64) -> Result<()> {
+        self.sending.finish()
+    }
+}
