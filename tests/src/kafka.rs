@@ -38,6 +38,11 @@ impl Broker {
         self.script("stop");
     }
 
+    /// Ends the broker as a crash does.
+    pub fn kill(&self) {
+        self.script("kill");
+    }
+
     /// Starts the broker on its folder and, after the first time, on its port.
     pub fn start_again(&mut self) {
         self.address = self.script("start").trim().to_owned();
@@ -68,6 +73,26 @@ impl Drop for Broker {
             .arg(self.folder.path())
             .status();
     }
+}
+
+/// The committed records of a topic, as kcat reads them: key and value.
+pub fn committed(brokers: &str, topic: &str) -> Vec<(String, String)> {
+    let output = Command::new("kcat")
+        .args([
+            "-C", "-q", "-e", "-b", brokers, "-t", topic, "-f", "%k\t%s\n", "-Z",
+        ])
+        .args(["-X", "isolation.level=read_committed"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "kcat failed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let record = |line: &str| {
+        let (key, value) = line.split_once('\t').unwrap();
+        (key.to_owned(), value.to_owned())
+    };
+    text.lines().map(record).collect()
 }
 
 fn script() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What the end-to-end suites share: databases in this process, a real Kafka, a real psql, and the runner of `.slt` files.
+//! What the end-to-end suites share: databases in this process, clickmill as a process, a real Kafka, psql and PostgreSQL, and the runner of `.slt` files.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,7 +9,10 @@ pub mod flink;
 pub mod forms;
 pub mod kafka;
 pub mod memory;
+pub mod numbers;
+pub mod postgres;
 pub mod psql;
+pub mod serve;
 pub mod slt;
 pub mod tools;
 pub mod world;

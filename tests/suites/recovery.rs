@@ -1,32 +1,30 @@
 //! The program killed with `kill -9` and started again on its folder of state, while records come from a real Apache Kafka.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use e2e::kafka::Broker;
-use e2e::slt::wire::Wire;
+use e2e::numbers::{Numbers, PARTITIONS, STEP_MS, TOPIC};
+use e2e::postgres::Postgres;
+use e2e::serve::{Server, program};
 use e2e::tools::{long, trial};
 use e2e::world::{PATIENCE, block_on};
 use futures::{StreamExt, pin_mut};
 use libtest_mimic::Trial;
-use sqllogictest::{AsyncDB, DBOutput};
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-const PROGRAMS: &[&str] = &["java", "mvn"];
-const TOPIC: &str = "numbers";
-const PARTITIONS: i32 = 4;
-/// Event time of the first record: 2026-01-01 00:00:00 UTC, in milliseconds.
-const FIRST_MS: i64 = 1_767_225_600_000;
-/// Event time from one record to the next, in milliseconds.
-const STEP_MS: i64 = 10;
+mod outputs;
+
+use outputs::Outputs;
+
+const PROGRAMS: &[&str] = &["java", "mvn", "kcat"];
 /// Event time of a window, in milliseconds.
 const WINDOW_MS: i64 = 10_000;
 
@@ -56,165 +54,6 @@ pub(super) fn trials() -> Vec<Trial> {
             || block_on(orderly_end()),
         ),
     ]
-}
-
-/// `clickmill serve` on a folder of state.
-struct Server {
-    child: Child,
-    port: u16,
-    /// What it said before it listened.
-    said: String,
-    /// Reads on what it says, so that it can go on saying it.
-    _said: JoinHandle<()>,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        Self::try_start(folder).unwrap_or_else(|said| panic!("clickmill did not start:\n{said}"))
-    }
-
-    /// Starts it, or gives what it said when it ended.
-    fn try_start(folder: &Path) -> Result<Self, String> {
-        let mut child = Command::new(program())
-            .args([
-                "serve",
-                "--pg-port",
-                "0",
-                "--checkpoint-interval",
-                "500ms",
-                "--data-dir",
-            ])
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut seen = String::new();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else {
-                child.wait().unwrap();
-                return Err(seen);
-            };
-            if let Some((_, rest)) = line.split_once("listens on ") {
-                break rest.split(':').nth(1).unwrap().to_owned();
-            }
-            seen.push_str(&line);
-            seen.push('\n');
-        };
-        Ok(Self {
-            child,
-            port: address.parse().unwrap(),
-            said: seen,
-            _said: std::thread::spawn(move || lines.for_each(drop)),
-        })
-    }
-
-    /// Asks it to end.
-    fn stop(&mut self) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", "TERM", &id]).status();
-        assert!(sent.unwrap().success());
-        assert!(self.child.wait().unwrap().success());
-    }
-
-    /// Ends it as the kernel does when memory runs out: no handler runs, nothing is written.
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    async fn query(&self, sql: &str) -> Vec<Vec<String>> {
-        let mut wire = Wire::connect(self.port).await.unwrap();
-        match wire.run(sql).await {
-            Ok(DBOutput::Rows { rows, .. }) => rows,
-            Ok(_) => Vec::new(),
-            Err(error) => panic!("{sql}\n{error}"),
-        }
-    }
-
-    async fn value(&self, sql: &str) -> String {
-        self.query(sql).await[0][0].clone()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The program, which lies beside the folder of this test's.
-fn program() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let program = own.parent().unwrap().parent().unwrap().join("clickmill");
-    assert!(program.exists(), "{} is not built", program.display());
-    program
-}
-
-/// Sends numbers until it is told to stop.
-struct Numbers {
-    sent: Arc<AtomicI64>,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl Numbers {
-    fn start(brokers: &str) -> Self {
-        kafka::admin::create_topic(brokers, TOPIC, PARTITIONS).unwrap();
-        let producer =
-            kafka::Producer::new(brokers, TOPIC, &[("enable.idempotence", "true")]).unwrap();
-        let (sent, stop) = (
-            Arc::new(AtomicI64::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let (count, stopped) = (Arc::clone(&sent), Arc::clone(&stop));
-        let send = move || {
-            while !stopped.load(Ordering::Relaxed) {
-                for _ in 0..20 {
-                    let n = count.fetch_add(1, Ordering::Relaxed);
-                    put(&producer, n, FIRST_MS + n * STEP_MS);
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            // An hour later in every partition: all windows of numbers close.
-            let n = count.load(Ordering::Relaxed);
-            for partition in 0..i64::from(PARTITIONS) {
-                put(
-                    &producer,
-                    partition - i64::from(PARTITIONS),
-                    FIRST_MS + n * STEP_MS + 3_600_000,
-                );
-            }
-            let delivery = producer.flush(PATIENCE);
-            assert_eq!(delivery.failed, 0, "{delivery:?}");
-        };
-        Self {
-            sent,
-            stop,
-            thread: std::thread::spawn(send),
-        }
-    }
-
-    /// Ends it; gives how many numbers there are, besides the four that close the windows.
-    fn end(self) -> i64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-fn put(producer: &kafka::Producer, n: i64, ts: i64) {
-    let payload = format!(r#"{{"n":{n},"user":"u{}","ts":{ts}}}"#, n.rem_euclid(50));
-    let partition = i32::try_from(n.rem_euclid(i64::from(PARTITIONS))).unwrap();
-    let record = kafka::Record {
-        payload: Some(payload.as_bytes()),
-        partition: Some(partition),
-        ..kafka::Record::default()
-    };
-    producer.send(&record).unwrap();
 }
 
 /// A client of a SUBSCRIBE that goes on, whenever it is cut off, after the last version of which it had everything.
@@ -310,18 +149,30 @@ async fn killed_again_and_again() {
     let folder = TempDir::new().unwrap();
     let mut server = Server::start(folder.path());
     server.query(&statements(broker.address())).await;
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let files = TempDir::new().unwrap();
+    let outputs = Outputs {
+        broker: &broker,
+        postgres: &postgres,
+        files: files.path(),
+    };
+    outputs.create(&server).await;
     let kills = if long() { 1000 } else { 25 };
     let mut seen = BTreeSet::new();
     let mut moment: u64 = 20_260_101;
     let mut records: i64 = 0;
     let mut follower = Follower::default();
+    let mut killed: BTreeMap<String, i32> = BTreeMap::new();
     for round in 0..kills {
         let following = tokio::spawn(follower.follow(server.port));
         // The moment of the kill is a matter of chance; until then everything that was seen must stay.
         moment = moment
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        let until = Instant::now() + Duration::from_millis(20 + (moment >> 33) % 700);
+        // Every third time sinks have the time to write something; the others find them on their way.
+        let most = if round % 3 == 2 { 3000 } else { 700 };
+        let until = Instant::now() + Duration::from_millis(20 + (moment >> 33) % most);
+        let mut wrote = BTreeSet::new();
         loop {
             let windows: BTreeSet<Vec<String>> = server
                 .query("SELECT * FROM windows")
@@ -347,13 +198,24 @@ async fn killed_again_and_again() {
                 "after {round} kills there are {now} records, and were {records}"
             );
             records = now;
+            wrote.extend(outputs.writing(&server).await);
             if Instant::now() >= until {
                 break;
             }
         }
         server.kill();
+        wrote
+            .into_iter()
+            .for_each(|sink| *killed.entry(sink).or_insert(0) += 1);
         follower = following.await.unwrap();
         server = Server::start(folder.path());
+    }
+    println!("kills behind the first commit of a start, by sink: {killed:?}");
+    for sink in outputs.names() {
+        assert!(
+            killed.contains_key(sink),
+            "sink {sink} was never killed at work: {killed:?}"
+        );
     }
     let following = tokio::spawn(follower.follow(server.port));
     let sent = numbers.end();
@@ -376,11 +238,15 @@ async fn killed_again_and_again() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     check(&server, sent).await;
+    outputs.finish(&server).await;
+    outputs.check(&server, sent).await;
     // Once more, with nothing coming any more.
     server.kill();
     let follower = following.await.unwrap();
     server = Server::start(folder.path());
     check(&server, sent).await;
+    outputs.finish(&server).await;
+    outputs.check(&server, sent).await;
     let taken = "SELECT count(*) FROM clickmill.recoveries WHERE checkpoint_version > 0";
     assert_eq!(server.value(taken).await, "1", "no checkpoint was taken");
     // What the subscriber has not seen of the last versions, it sees now.

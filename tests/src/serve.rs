@@ -1,0 +1,149 @@
+//! `clickmill serve` as a process of its own, on a folder of state.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sqllogictest::{AsyncDB, DBOutput};
+
+use crate::slt::wire::Wire;
+use crate::world::PATIENCE;
+
+/// `clickmill serve` on a folder of state.
+pub struct Server {
+    child: Child,
+    /// Where psql finds it.
+    pub port: u16,
+    /// What it said before it listened.
+    pub said: String,
+    /// Reads on what it says, so that it can go on saying it.
+    _said: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts it, which must work.
+    pub fn start(folder: &Path) -> Self {
+        Self::try_start(folder).unwrap_or_else(|said| panic!("clickmill did not start:\n{said}"))
+    }
+
+    /// Starts it, or gives what it said when it ended.
+    pub fn try_start(folder: &Path) -> Result<Self, String> {
+        Self::try_start_with(folder, &[])
+    }
+
+    /// As [`Server::try_start`], with further arguments.
+    pub fn try_start_with(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut child = Command::new(program())
+            .args([
+                "serve",
+                "--pg-port",
+                "0",
+                "--checkpoint-interval",
+                "500ms",
+                "--data-dir",
+            ])
+            .arg(folder)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                child.wait().unwrap();
+                return Err(seen);
+            };
+            if let Some((_, rest)) = line.split_once("listens on ") {
+                break rest.split(':').nth(1).unwrap().to_owned();
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        };
+        Ok(Self {
+            child,
+            port: address.parse().unwrap(),
+            said: seen,
+            _said: std::thread::spawn(move || lines.for_each(drop)),
+        })
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end; gives whether it ended well.
+    pub fn wait(&mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
+    /// Waits until a query gives this value.
+    pub async fn await_value(&self, sql: &str, expected: &str) {
+        let begun = Instant::now();
+        loop {
+            let value = self.value(sql).await;
+            if value == expected {
+                return;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{sql} gives {value} and not {expected}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks it to end.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        assert!(self.wait());
+    }
+
+    /// Ends it as the kernel does when memory runs out: no handler runs, nothing is written.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The rows of a query; of several statements those of the last.
+    pub async fn query(&self, sql: &str) -> Vec<Vec<String>> {
+        let mut wire = Wire::connect(self.port).await.unwrap();
+        match wire.run(sql).await {
+            Ok(DBOutput::Rows { rows, .. }) => rows,
+            Ok(_) => Vec::new(),
+            Err(error) => panic!("{sql}\n{error}"),
+        }
+    }
+
+    /// The first value of a query.
+    pub async fn value(&self, sql: &str) -> String {
+        self.query(sql).await[0][0].clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, which lies beside the folder of this test's.
+pub fn program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let program = own.parent().unwrap().parent().unwrap().join("clickmill");
+    assert!(program.exists(), "{} is not built", program.display());
+    program
+}
