@@ -27,8 +27,15 @@ impl Numbers {
     /// Makes the topic and begins to send.
     pub fn start(brokers: &str) -> Self {
         kafka::admin::create_topic(brokers, TOPIC, PARTITIONS).unwrap();
-        let producer =
-            kafka::Producer::new(brokers, TOPIC, &[("enable.idempotence", "true")]).unwrap();
+        let producer = kafka::Producer::new(
+            brokers,
+            TOPIC,
+            &[
+                ("enable.idempotence", "true"),
+                ("message.timeout.ms", "120000"),
+            ],
+        )
+        .unwrap();
         let (sent, stop) = (
             Arc::new(AtomicI64::new(0)),
             Arc::new(AtomicBool::new(false)),

@@ -71,6 +71,10 @@ impl Postgres {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
+        run(&mut self.command(program, arguments));
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
@@ -80,13 +84,18 @@ impl Postgres {
             Command::new(binary(program))
         };
         let data = self.folder.path().join("data");
-        run(command.args(arguments).arg("-D").arg(data).current_dir("/"));
+        command.args(arguments).arg("-D").arg(data).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.kill();
+        // In a failing test another panic would hide the first.
+        let _ = self
+            .command("pg_ctl", &["stop", "-m", "immediate"])
+            .status();
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) fn trials() -> Vec<Trial> {
             || block_on(killed_again_and_again()),
         ),
         trial(
+            "recovery::targets_are_killed_and_come_back",
+            PROGRAMS,
+            || block_on(targets_are_killed()),
+        ),
+        trial(
             "recovery::a_damaged_checkpoint_is_named_and_the_one_before_it_taken",
             &[],
             || block_on(damaged_checkpoints()),
@@ -152,7 +157,7 @@ async fn killed_again_and_again() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let files = TempDir::new().unwrap();
     let outputs = Outputs {
-        broker: &broker,
+        broker: broker.address().to_owned(),
         postgres: &postgres,
         files: files.path(),
     };
@@ -219,24 +224,17 @@ async fn killed_again_and_again() {
     }
     let following = tokio::spawn(follower.follow(server.port));
     let sent = numbers.end();
-    let begun = Instant::now();
-    while server.value("SELECT records FROM total").await != sent.to_string() {
-        assert!(begun.elapsed() < PATIENCE, "not all of {sent} records came");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server
+        .await_value("SELECT records FROM total", &sent.to_string())
+        .await;
     let closes = PARTITIONS.to_string();
-    while server.value("SELECT count(*) FROM every WHERE n < 0").await != closes {
-        assert!(begun.elapsed() < PATIENCE, "the windows do not close");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server
+        .await_value("SELECT count(*) FROM every WHERE n < 0", &closes)
+        .await;
     // Views that gather changes are a moment behind.
-    while server.value("SELECT sum(records) FROM users").await != sent.to_string() {
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "not all of {sent} records have a user"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server
+        .await_value("SELECT sum(records) FROM users", &sent.to_string())
+        .await;
     check(&server, sent).await;
     outputs.finish(&server).await;
     outputs.check(&server, sent).await;
@@ -252,6 +250,7 @@ async fn killed_again_and_again() {
     // What the subscriber has not seen of the last versions, it sees now.
     let seen = Arc::clone(&follower.seen);
     let following = tokio::spawn(follower.follow(server.port));
+    let begun = Instant::now();
     while seen.load(Ordering::Relaxed) < sent + i64::from(PARTITIONS) {
         assert!(
             begun.elapsed() < PATIENCE,
@@ -261,6 +260,60 @@ async fn killed_again_and_again() {
     }
     server.kill();
     following.await.unwrap().check(sent);
+}
+
+/// The broker and the database are killed while sinks write to them, the last time together with clickmill.
+async fn targets_are_killed() {
+    let mut broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let (folder, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let numbers = Numbers::start(broker.address());
+    let mut server = Server::start(folder.path());
+    server.query(&statements(broker.address())).await;
+    let address = broker.address().to_owned();
+    let outputs = Outputs {
+        broker: address.clone(),
+        postgres: &postgres,
+        files: files.path(),
+    };
+    outputs.create(&server).await;
+    let all = outputs.names().len().to_string();
+    let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
+    for round in 0..if long() { 30 } else { 3 } {
+        server.await_value(works, &all).await;
+        broker.kill();
+        postgres.kill();
+        let away = "SELECT count(*) > 0 FROM clickmill.sources WHERE state <> 'running'";
+        server.await_value(away, "t").await;
+        if round % 3 == 2 {
+            server.kill();
+        }
+        broker = tokio::task::spawn_blocking(move || {
+            broker.start_again();
+            broker
+        })
+        .await
+        .unwrap();
+        assert_eq!(broker.address(), address);
+        postgres.start_again();
+        if round % 3 == 2 {
+            server = Server::start(folder.path());
+        }
+    }
+    let sent = numbers.end();
+    server
+        .await_value("SELECT records FROM total", &sent.to_string())
+        .await;
+    let closes = PARTITIONS.to_string();
+    server
+        .await_value("SELECT count(*) FROM every WHERE n < 0", &closes)
+        .await;
+    server
+        .await_value("SELECT sum(records) FROM users", &sent.to_string())
+        .await;
+    check(&server, sent).await;
+    outputs.finish(&server).await;
+    outputs.check(&server, sent).await;
 }
 
 /// Every number counts once, everywhere.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use e2e::kafka::{Broker, committed};
+use e2e::kafka::committed;
 use e2e::numbers::PARTITIONS;
 use e2e::postgres::Postgres;
 use e2e::serve::Server;
@@ -12,7 +12,8 @@ use e2e::world::PATIENCE;
 
 /// The targets.
 pub(super) struct Outputs<'a> {
-    pub(super) broker: &'a Broker,
+    /// Address of the broker.
+    pub(super) broker: String,
     pub(super) postgres: &'a Postgres,
     pub(super) files: &'a Path,
 }
@@ -26,7 +27,7 @@ impl Outputs<'_> {
         client.batch_execute(tables).await.unwrap();
         let (url, files) = (self.postgres.url(), self.files.display());
         let kafka = |topic: &str| {
-            let brokers = self.broker.address();
+            let brokers = &self.broker;
             format!(
                 "connector = 'kafka', topic = '{topic}', brokers = '{brokers}', partitions = 2, commit_interval = '50 ms'"
             )
@@ -125,9 +126,8 @@ impl Outputs<'_> {
             .unwrap();
         let rows: Vec<Vec<String>> = rows.iter().map(|r| vec![r.get(0), r.get(1)]).collect();
         assert_eq!(rows, users);
-        let newest: BTreeMap<String, String> = committed(self.broker.address(), "users")
-            .into_iter()
-            .collect();
+        let newest: BTreeMap<String, String> =
+            committed(&self.broker, "users").into_iter().collect();
         let newest: Vec<Vec<String>> = newest
             .into_iter()
             .map(|(key, value)| {
@@ -136,7 +136,7 @@ impl Outputs<'_> {
             })
             .collect();
         assert_eq!(newest, users);
-        let windows = committed(self.broker.address(), "windows").len();
+        let windows = committed(&self.broker, "windows").len();
         assert_eq!(
             windows.to_string(),
             server.value("SELECT count(*) FROM windows").await
@@ -168,7 +168,7 @@ impl Outputs<'_> {
     }
 
     fn topic(&self, topic: &str) -> Vec<i64> {
-        let records = committed(self.broker.address(), topic);
+        let records = committed(&self.broker, topic);
         records.iter().map(|(_, value)| number(value)).collect()
     }
 
