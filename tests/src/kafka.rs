@@ -77,9 +77,19 @@ impl Drop for Broker {
 
 /// The committed records of a topic, as kcat reads them: key and value.
 pub fn committed(brokers: &str, topic: &str) -> Vec<(String, String)> {
+    let text = consumed(brokers, topic, "%k\t%s\n");
+    let record = |line: &str| {
+        let (key, value) = line.split_once('\t').unwrap();
+        (key.to_owned(), value.to_owned())
+    };
+    text.lines().map(record).collect()
+}
+
+/// The committed records of a topic in kcat's format; bytes that are no text are replaced.
+pub fn consumed(brokers: &str, topic: &str, format: &str) -> String {
     let output = Command::new("kcat")
         .args([
-            "-C", "-q", "-e", "-b", brokers, "-t", topic, "-f", "%k\t%s\n", "-Z",
+            "-C", "-q", "-e", "-Z", "-b", brokers, "-t", topic, "-f", format,
         ])
         .args(["-X", "isolation.level=read_committed"])
         .stdin(Stdio::null())
@@ -87,12 +97,7 @@ pub fn committed(brokers: &str, topic: &str) -> Vec<(String, String)> {
         .output()
         .unwrap();
     assert!(output.status.success(), "kcat failed");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let record = |line: &str| {
-        let (key, value) = line.split_once('\t').unwrap();
-        (key.to_owned(), value.to_owned())
-    };
-    text.lines().map(record).collect()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn script() -> PathBuf {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use e2e::kafka::Broker;
+use e2e::kafka::{Broker, consumed};
 use e2e::numbers::{Numbers, PARTITIONS, STEP_MS, TOPIC};
 use e2e::postgres::Postgres;
 use e2e::serve::{Server, program};
@@ -39,6 +39,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::targets_are_killed_and_come_back",
             PROGRAMS,
             || block_on(targets_are_killed()),
+        ),
+        trial(
+            "recovery::dead_letters_are_the_bytes_that_came_once",
+            PROGRAMS,
+            || block_on(dead_letters()),
         ),
         trial(
             "recovery::a_damaged_checkpoint_is_named_and_the_one_before_it_taken",
@@ -314,6 +319,72 @@ async fn targets_are_killed() {
     check(&server, sent).await;
     outputs.finish(&server).await;
     outputs.check(&server, sent).await;
+}
+
+/// Bad records of every kind leave as they came, each once, also when clickmill is killed.
+async fn dead_letters() {
+    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    kafka::admin::create_topic(broker.address(), "clicks", 1).unwrap();
+    let producer = kafka::Producer::new(broker.address(), "clicks", &[]).unwrap();
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(folder.path());
+    let brokers = broker.address();
+    server
+        .query(&format!(
+            "CREATE SOURCE clicks (n BIGINT NOT NULL, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts)
+             WITH (connector = 'kafka', topic = 'clicks', brokers = '{brokers}', bad_data = 'dead_letter',
+                   dead_letter.topic = 'dead', dead_letter.partitions = 1, dead_letter.delivery = 'exactly_once')
+             FORMAT PLAIN ENCODE JSON;
+             CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n FROM clicks;"
+        ))
+        .await;
+    let kinds: [(&str, &[u8]); 6] = [
+        ("not_json", b"{\"n\":1"),
+        ("not_utf8", b"{\"n\":1,\"x\":\"\xff\"}"),
+        ("wrong_type", b"{\"n\":\"one\",\"ts\":0}"),
+        ("missing", b"{\"ts\":0}"),
+        ("missing", b"{\"n\":1,\"ts\":null}"),
+        ("out_of_range", b"{\"n\":99999999999999999999,\"ts\":0}"),
+    ];
+    let rounds = 5;
+    for round in 0..rounds {
+        for (_, payload) in kinds
+            .iter()
+            .chain([&("", b"{\"n\":1,\"ts\":0}".as_slice())])
+        {
+            let record = kafka::Record {
+                payload: Some(payload),
+                timestamp_ms: Some(1000 + round),
+                ..kafka::Record::default()
+            };
+            producer.send(&record).unwrap();
+        }
+        assert_eq!(producer.flush(PATIENCE).failed, 0);
+        server
+            .await_value("SELECT n FROM total", &(round + 1).to_string())
+            .await;
+        if round % 2 == 0 {
+            let written =
+                "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND pending_rows = 0";
+            server.await_value(written, "1").await;
+        }
+        server.kill();
+        server = Server::start(folder.path());
+    }
+    let written = "SELECT count(*) FROM clickmill.sinks WHERE sink = 'clicks_dead_letters' AND state = 'running' AND pending_rows = 0";
+    server.await_value(written, "1").await;
+    let each = i64::try_from(kinds.len()).unwrap() + 1;
+    let mut expected = String::new();
+    for round in 0..rounds {
+        for (at, (reason, payload)) in (0..).zip(kinds) {
+            let (offset, time) = (round * each + at, 1000 + round);
+            let payload = String::from_utf8_lossy(payload);
+            expected.push_str(&format!("clicks 0 {offset} {reason} @{time} {payload}\n"));
+        }
+    }
+    let found = consumed(broker.address(), "dead", "%h @%T %s\n");
+    let headers = regex::Regex::new("clickmill.topic=(.*?),clickmill.partition=(.*?),clickmill.offset=(.*?),clickmill.reason=(.*?),clickmill.error=.* @").unwrap();
+    assert_eq!(headers.replace_all(&found, "$1 $2 $3 $4 @"), expected);
 }
 
 /// Every number counts once, everywhere.

@@ -6,7 +6,11 @@ use crate::report::{Failure, Outcome};
 use crate::script::{Script, Variables};
 
 /// Every file of `queries/`, by name.
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
+    (
+        "queries/analytics_results.sql",
+        include_str!("../../../queries/analytics_results.sql"),
+    ),
     (
         "queries/filters.sql",
         include_str!("../../../queries/filters.sql"),

@@ -70,6 +70,15 @@ impl Object {
         }
     }
 
+    /// The source whose part it is.
+    pub(crate) fn of_source(&self) -> Option<&str> {
+        match &self.body {
+            Body::Aside { source, .. } => Some(source),
+            Body::Sink(sink) => sink.of_source.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The rows, where the object keeps any.
     pub(crate) fn store(&self) -> Option<&Arc<Store>> {
         match &self.body {
@@ -143,10 +152,9 @@ impl Catalog {
             .hint(hint))
     }
 
-    /// The tables of what a source sets aside.
+    /// The tables and the sink of what a source sets aside.
     pub(crate) fn asides(&self, name: &str) -> Vec<Arc<Object>> {
-        let of_source =
-            |o: &&Arc<Object>| matches!(&o.body, Body::Aside { source, .. } if source == name);
+        let of_source = |o: &&Arc<Object>| o.of_source() == Some(name);
         self.iter().filter(of_source).cloned().collect()
     }
 

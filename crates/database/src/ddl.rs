@@ -107,6 +107,10 @@ impl Ddl<'_> {
         let aside = AsideSpec {
             errors: self.aside(create, statement, "errors", own.store_bad)?,
             late: self.aside(create, statement, "late", own.store_late)?,
+            dead: match own.dead {
+                Some(dead) => Some(self.dead_letters(create, statement, dead)?),
+                None => None,
+            },
         };
         let spec = Arc::new(SourceSpec {
             name: create.name.value.clone(),

@@ -31,6 +31,16 @@ pub(crate) struct SourceOptions {
     pub(crate) store_bad: bool,
     /// `late = 'store'`.
     pub(crate) store_late: bool,
+    /// `bad_data = 'dead_letter'`.
+    pub(crate) dead: Option<DeadLetters>,
+}
+
+/// Where bad records go as they were.
+pub(crate) struct DeadLetters {
+    /// Options of the sink: `topic` and the like.
+    pub(crate) options: Vec<OptionEntry>,
+    /// `dead_letter.delivery`.
+    pub(crate) delivery: Option<OptionEntry>,
 }
 
 fn source_options(options: &mut Options, encoding: &Encoding) -> Result<SourceOptions> {
@@ -38,7 +48,8 @@ fn source_options(options: &mut Options, encoding: &Encoding) -> Result<SourceOp
     let advance = options.take_choice("watermark.idle_advance", &["hold", "wall"])?;
     let drift = options.take_duration("watermark.max_drift", &[])?;
     let ahead = options.take_duration("watermark.max_ahead", &[])?;
-    let bad = options.take_choice("bad_data", &["drop", "fail", "store"])?;
+    let bad = options.take_choice("bad_data", &["drop", "fail", "store", "dead_letter"])?;
+    let dead = dead_letters(options, bad.as_deref() == Some("dead_letter"))?;
     let ignore = match encoding {
         Encoding::Json => options.take_bool("json.ignore-parse-errors")?,
         Encoding::Csv(_) => options.take_bool("csv.ignore-parse-errors")?,
@@ -56,8 +67,54 @@ fn source_options(options: &mut Options, encoding: &Encoding) -> Result<SourceOp
         max_ahead: ahead.map_or(DEFAULT_AHEAD, micros),
         store_bad: bad.as_deref() == Some("store"),
         store_late: late.as_deref() == Some("store"),
+        dead,
         fail_on_bad: bad.as_deref() == Some("fail") || (bad.is_none() && ignore == Some(false)),
     })
+}
+
+/// The options of dead letters, as those of a sink. Brokers and properties are the source's unless said otherwise.
+fn dead_letters(options: &mut Options, wanted: bool) -> Result<Option<DeadLetters>> {
+    const PREFIX: &str = "dead_letter.";
+    let entries: Vec<OptionEntry> = options.entries().cloned().collect();
+    let topic = options.take_any("dead_letter.topic", &[])?;
+    let brokers = options.take_any("dead_letter.brokers", &[])?;
+    let partitions = options.take_any("dead_letter.partitions", &[])?;
+    let delivery = options.take_any("dead_letter.delivery", &[])?;
+    let given = [&topic, &brokers, &partitions, &delivery];
+    if !wanted {
+        return match given.into_iter().flatten().next() {
+            None => Ok(None),
+            Some(entry) => {
+                let message = format!("option \"{}\" has no effect", entry.name);
+                Err(Error::new(SqlState::INVALID_PARAMETER, message)
+                    .at(entry.location)
+                    .hint("bad_data = 'dead_letter' goes with it"))
+            }
+        };
+    }
+    if topic.is_none() {
+        let message = "bad_data = 'dead_letter' needs the option \"dead_letter.topic\"";
+        let place = entries.iter().find(|entry| entry.name == "bad_data");
+        return Err(Error::new(SqlState::INVALID_PARAMETER, message)
+            .at(place.and_then(|entry| entry.location)));
+    }
+    let plain = |entry: OptionEntry| OptionEntry {
+        name: entry.name.trim_start_matches(PREFIX).to_owned(),
+        ..entry
+    };
+    let own: Vec<OptionEntry> = [topic, brokers, partitions].into_iter().flatten().collect();
+    let mut own: Vec<OptionEntry> = own.into_iter().map(plain).collect();
+    let has_brokers = own.iter().any(|entry| entry.name == "brokers");
+    let of_source = |entry: &OptionEntry| match entry.name.as_str() {
+        "brokers" | "properties.bootstrap.servers" => !has_brokers,
+        "properties.group.id" => false,
+        name => name.starts_with("properties."),
+    };
+    own.extend(entries.into_iter().filter(of_source));
+    Ok(Some(DeadLetters {
+        options: own,
+        delivery: delivery.map(plain),
+    }))
 }
 
 /// Finds the connector and has it read its options; what nobody read is refused. The connector is not asked for anything.

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dataflow::sink::{Delivery, SinkFactory};
+use dataflow::sink::{Delivery, RecordEncoder, SinkFactory};
 use dataflow::{Error, Micros, Result, SqlState};
 use engine::Store;
-use formats::SinkEncoding;
+use formats::{DeadLetterEncoder, SinkEncoder, SinkEncoding};
 use parking_lot::Mutex;
 use sql::ast::Name;
 
 use crate::catalog::{Body, Catalog, missing};
 use crate::database::Shared;
-pub(crate) use declare::Declaring;
+pub(crate) use declare::{Declaring, dead_letters};
 use runner::Runner;
 use signal::{Order, Signal};
 
@@ -34,9 +34,27 @@ pub(crate) struct Sink {
     pub(crate) store: Arc<Store>,
     /// Its target.
     pub(crate) factory: Arc<dyn SinkFactory>,
-    encoding: SinkEncoding,
+    encoding: Writing,
     /// How long rows are gathered before they are committed.
     commit_every: Duration,
+    /// The source whose dead letters it writes.
+    pub(crate) of_source: Option<String>,
+}
+
+/// How rows become records.
+#[derive(Clone, Debug)]
+enum Writing {
+    Rows(SinkEncoding),
+    DeadLetters,
+}
+
+impl Writing {
+    fn encoder(&self) -> Result<Box<dyn RecordEncoder>> {
+        Ok(match self {
+            Self::Rows(how) => Box::new(SinkEncoder::new(how.clone())?),
+            Self::DeadLetters => Box::new(DeadLetterEncoder::default()),
+        })
+    }
 }
 
 /// What a sink does.

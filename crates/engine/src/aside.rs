@@ -23,6 +23,20 @@ pub struct AsideSpec {
     pub errors: Option<Arc<Store>>,
     /// Rows of [`late_schema`].
     pub late: Option<Arc<Store>>,
+    /// Rows of [`errors_schema`] that a sink writes as dead letters.
+    pub dead: Option<Arc<Store>>,
+}
+
+impl AsideSpec {
+    /// All stores.
+    pub fn stores(&self) -> impl Iterator<Item = &Arc<Store>> {
+        [&self.errors, &self.late, &self.dead].into_iter().flatten()
+    }
+
+    /// Whether somebody wants bad records.
+    pub fn wants_errors(&self) -> bool {
+        self.errors.is_some() || self.dead.is_some()
+    }
 }
 
 fn time_type() -> DataType {

@@ -410,7 +410,16 @@ impl Core {
                 continue;
             };
             let (errors, late) = aside.take();
-            for (store, rows) in [(&spec.aside.errors, errors), (&spec.aside.late, late)] {
+            let aside = &spec.aside;
+            let dead = match aside.dead {
+                Some(_) => errors.clone(),
+                None => Vec::new(),
+            };
+            for (store, rows) in [
+                (&aside.errors, errors),
+                (&aside.late, late),
+                (&aside.dead, dead),
+            ] {
                 if let Some(store) = store {
                     let rows = rows.into_iter().map(DeltaBatch::inserts).collect();
                     store.apply(self.version, rows, None)?;

@@ -295,7 +295,7 @@ impl Feed {
         }
         self.counts.tombstones += decoded.tombstones;
         let failure = self.note_bad(partition, &decoded);
-        if self.spec.aside.errors.is_some() {
+        if self.spec.aside.wants_errors() {
             aside.note_errors(id, &self.slab, &decoded.bad)?;
         }
         if let Some(highest) = self.highest(&decoded.batch) {

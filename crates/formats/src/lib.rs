@@ -6,6 +6,7 @@
 mod bad;
 mod columns;
 mod csv;
+mod dead;
 mod encode;
 pub mod fuzzing;
 pub mod infer;
@@ -22,6 +23,7 @@ use dataflow::{Result, Slab};
 
 pub use bad::{BadReason, BadRecord};
 pub use csv::CsvDecoder;
+pub use dead::DeadLetterEncoder;
 pub use encode::JsonEncoder;
 pub use json::sample::JsonSample;
 pub use json::{JsonDecoder, LaneCounts};

@@ -80,6 +80,7 @@ impl<'a> Objects<'a> {
             aside: engine::AsideSpec {
                 errors: Some(aside(engine::aside::errors_schema())?),
                 late: Some(aside(engine::aside::late_schema())?),
+                dead: None,
             },
         });
         self.source = Some(Arc::clone(&spec));

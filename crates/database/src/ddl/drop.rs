@@ -5,7 +5,7 @@ use engine::Change;
 use sql::ast::{Drop, Name};
 
 use super::Ddl;
-use crate::catalog::{Body, kind_name};
+use crate::catalog::kind_name;
 use crate::outcome::Notice;
 
 impl Ddl<'_> {
@@ -22,8 +22,13 @@ impl Ddl<'_> {
 
     fn drop_one(&mut self, name: &Name, drop: &Drop) -> Result<()> {
         let asides = self.catalog.asides(&name.value);
-        if let Some(Body::Aside { source, .. }) = self.catalog.get(&name.value).map(|o| &o.body) {
-            let message = format!("cannot drop table \"{}\" without its source", name.value);
+        let object = self.catalog.get(&name.value).cloned();
+        if let Some(source) = object.as_ref().and_then(|object| object.of_source()) {
+            let message = format!(
+                "cannot drop {} \"{}\" without its source",
+                kind_name(drop.kind),
+                name.value
+            );
             return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message)
                 .at(name.location)
                 .hint(format!("it goes with DROP SOURCE {source}")));

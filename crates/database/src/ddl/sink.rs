@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use dataflow::{Error, Result, SqlState};
 use engine::{Change, Store, StoreOptions, ViewSpec};
-use sql::ast::CreateSink;
+use plan::Mode;
+use sql::ast::{CreateSink, CreateSource, Name};
 
 use super::{Ddl, check_state_options};
 use crate::catalog::Body;
 use crate::continuous::{Manner, check_distinct, plan_continuous, reads};
-use crate::options::sink_options;
+use crate::options::{DeadLetters, sink_options};
 use crate::outcome::Notice;
 use crate::sinks::Declaring;
 
@@ -49,7 +50,7 @@ impl Ddl<'_> {
             now: self.now,
         };
         let sink = declaring.sink(Arc::clone(&store))?;
-        self.notices.push(self.promise(create, &sink));
+        self.notices.push(self.promise(&create.name, &sink));
         let reads = reads(&node, self.catalog, &create.query);
         self.add(
             &create.name,
@@ -68,6 +69,35 @@ impl Ddl<'_> {
         Ok(())
     }
 
+    /// The sink of a source's bad records; gives the store from which it reads.
+    pub(super) fn dead_letters(
+        &mut self,
+        create: &CreateSource,
+        statement: &str,
+        dead: DeadLetters,
+    ) -> Result<Arc<Store>> {
+        let name = Name {
+            value: format!("{}_dead_letters", create.name.value),
+            location: create.name.location,
+        };
+        self.exists(&name, false)?;
+        let schema = engine::aside::errors_schema();
+        let store = Arc::new(Store::new(StoreOptions {
+            schema: Arc::clone(&schema),
+            mode: Mode::Append,
+            retention: None,
+            max_rows: None,
+            log_only: true,
+            log_bytes: usize::MAX,
+            pinned: true,
+        })?);
+        let sink = crate::sinks::dead_letters(self.shared, create, dead, Arc::clone(&store))?;
+        self.notices.push(self.promise(&name, &sink));
+        let body = Body::Sink(Arc::new(sink));
+        self.add(&name, statement, schema, Vec::new(), body);
+        Ok(store)
+    }
+
     /// `FROM name` takes what a view, a table or a source has.
     fn check_input(&self, create: &CreateSink) -> Result<()> {
         let Some(from) = &create.from else {
@@ -81,9 +111,9 @@ impl Ddl<'_> {
     }
 
     /// Tells what is promised of the rows.
-    fn promise(&self, create: &CreateSink, sink: &crate::sinks::Sink) -> Notice {
+    fn promise(&self, name: &Name, sink: &crate::sinks::Sink) -> Notice {
         use dataflow::sink::Delivery;
-        let name = &create.name.value;
+        let name = &name.value;
         match (sink.factory.delivery(), self.shared.is_lasting) {
             (Delivery::ExactlyOnce, true) => {
                 Notice::plain(format!("sink \"{name}\" writes every row exactly once"))

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use dataflow::connector::Connector;
 use dataflow::options::{OptionEntry, Options, bad_value};
+use dataflow::schema::Encoding;
 use dataflow::sink::{Delivery, SinkDeclaration, SinkFormat, SinkParts};
 use dataflow::{Error, Micros, Result, SqlState};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use engine::Store;
 use formats::{KeyFormat, SinkEncoder, SinkEncoding};
 use plan::{Mode, Node, WindowColumn};
-use sql::ast::CreateSink;
+use sql::ast::{CreateSink, CreateSource};
 
-use super::Sink;
+use super::{Sink, Writing};
 use crate::catalog::{Body, Catalog};
 use crate::database::Shared;
+use crate::options::DeadLetters;
 
 /// How long rows are gathered before they are committed unless said otherwise.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
@@ -57,13 +59,15 @@ impl Declaring<'_> {
         let factory = connector.sink(&mut options, &declared).map_err(located)?;
         options.finish()?;
         if let Some((Delivery::ExactlyOnce, entry)) = &delivery {
-            self.check_exactly_once(factory.delivery(), entry)?;
+            let connector = &create.connector.value;
+            check_exactly_once(self.shared, factory.delivery(), entry, connector)?;
         }
         Ok(Sink {
             text: create.query_text.clone(),
             store,
             factory,
-            encoding,
+            encoding: Writing::Rows(encoding),
+            of_source: None,
             commit_every: commit_every
                 .unwrap_or(COMMIT_EVERY)
                 .max(Duration::from_millis(10)),
@@ -248,24 +252,75 @@ impl Declaring<'_> {
         let other = self.node.times.first().map(|time| (time.index, 0));
         time.or(end).or(other)
     }
+}
 
-    /// Exactly once needs a connector that can, and state that lasts.
-    fn check_exactly_once(&self, has: Delivery, entry: &OptionEntry) -> Result<()> {
-        if has != Delivery::ExactlyOnce {
-            let what = format!(
-                "delivery = 'exactly_once' with connector \"{}\"",
-                self.create.connector.value
-            );
-            return Err(Error::unsupported(what).at(entry.location));
-        }
-        if !self.shared.is_lasting {
-            let message = "delivery = 'exactly_once' needs state that lasts";
-            return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
-                .at(entry.location)
-                .hint("start clickmill with --data-dir"));
-        }
-        Ok(())
+/// The sink of a source's bad records, by the source's own connector.
+pub(crate) fn dead_letters(
+    shared: &Shared,
+    create: &CreateSource,
+    dead: DeadLetters,
+    store: Arc<Store>,
+) -> Result<Sink> {
+    let named = &create.connector;
+    let connector = shared.connectors.get(&named.value);
+    let connector = connector.filter(|connector| connector.sink_parts().records);
+    let connector = connector.ok_or_else(|| {
+        let what = format!(
+            "bad_data = 'dead_letter' with connector \"{}\"",
+            named.value
+        );
+        Error::unsupported(what)
+            .at(named.location)
+            .hint("bad_data = 'store' keeps them in a table")
+    })?;
+    let delivery = match &dead.delivery {
+        Some(entry) => Some(delivery_of(entry)?),
+        None => None,
+    };
+    let mut options = Options::new(dead.options)?;
+    let factory = connector.sink(
+        &mut options,
+        &SinkDeclaration {
+            schema: engine::aside::errors_schema(),
+            format: SinkFormat::Plain,
+            encoding: Encoding::Json,
+            key: Vec::new(),
+            updating: false,
+            delivery,
+        },
+    )?;
+    options.finish()?;
+    if let (Some(Delivery::ExactlyOnce), Some(entry)) = (delivery, &dead.delivery) {
+        check_exactly_once(shared, factory.delivery(), entry, &named.value)?;
     }
+    Ok(Sink {
+        text: format!("bad records of source {}", create.name.value),
+        store,
+        factory,
+        encoding: Writing::DeadLetters,
+        commit_every: COMMIT_EVERY,
+        of_source: Some(create.name.value.clone()),
+    })
+}
+
+/// Exactly once needs a connector that can, and state that lasts.
+fn check_exactly_once(
+    shared: &Shared,
+    has: Delivery,
+    entry: &OptionEntry,
+    connector: &str,
+) -> Result<()> {
+    if has != Delivery::ExactlyOnce {
+        let what = format!("delivery = 'exactly_once' with connector \"{connector}\"");
+        return Err(Error::unsupported(what).at(entry.location));
+    }
+    if !shared.is_lasting {
+        let message = "delivery = 'exactly_once' needs state that lasts";
+        return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
+            .at(entry.location)
+            .hint("start clickmill with --data-dir"));
+    }
+    Ok(())
 }
 
 /// The key of a view's rows, through the views that it reads.
@@ -290,10 +345,14 @@ fn delivery(options: &mut Options) -> Result<Option<(Delivery, OptionEntry)>> {
     let Some(entry) = options.take_any("delivery", &["sink.delivery-guarantee"])? else {
         return Ok(None);
     };
+    Ok(Some((delivery_of(&entry)?, entry)))
+}
+
+fn delivery_of(entry: &OptionEntry) -> Result<Delivery> {
     match entry.value.to_ascii_lowercase().replace('-', "_").as_str() {
-        "exactly_once" => Ok(Some((Delivery::ExactlyOnce, entry))),
-        "at_least_once" => Ok(Some((Delivery::AtLeastOnce, entry))),
-        _ => Err(bad_value(&entry, "is not one of the choices")
+        "exactly_once" => Ok(Delivery::ExactlyOnce),
+        "at_least_once" => Ok(Delivery::AtLeastOnce),
+        _ => Err(bad_value(entry, "is not one of the choices")
             .hint("choices: at_least_once, exactly_once")),
     }
 }

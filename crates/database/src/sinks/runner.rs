@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use dataflow::sink::{Delivery, SinkRequest, SinkWriter, may_pass};
 use dataflow::wake::Waker;
 use dataflow::{Clock, DeltaBatch, Error, Result, SqlState};
-use formats::SinkEncoder;
 use parking_lot::Mutex;
 
 use super::signal::{Order, Signal};
@@ -126,10 +125,9 @@ impl Runner {
 
     /// Opens a writer and writes until it is told to end.
     fn attempt(&mut self) -> Result<()> {
-        let encoder = SinkEncoder::new(self.sink.encoding.clone())?;
         let mut writer = self.sink.factory.open(SinkRequest {
             identity: self.identity.clone(),
-            encoder: Box::new(encoder),
+            encoder: self.sink.encoding.encoder()?,
         })?;
         let committed = writer.begin()?;
         let mut position = self.position(committed)?;

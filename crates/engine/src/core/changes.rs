@@ -74,7 +74,7 @@ impl Core {
         match change {
             Change::Statement { .. } => Ok(()),
             Change::CreateSource(spec) => {
-                for store in [&spec.aside.errors, &spec.aside.late].into_iter().flatten() {
+                for store in spec.aside.stores() {
                     store.begin_after(self.version);
                     self.inserted = true;
                 }
@@ -329,11 +329,8 @@ impl Core {
         self.aside.remove(name);
         self.definitions.remove(name);
         if let Some(source) = self.sources.remove(name) {
-            let stores = [&source.aside.errors, &source.aside.late];
-            stores
-                .into_iter()
-                .flatten()
-                .for_each(|store| store.end(dropped(name)));
+            let stores = source.aside.stores();
+            stores.for_each(|store| store.end(dropped(name)));
         }
         if let Some(table) = self.tables.remove(name) {
             table.spec.store.end(dropped(name));

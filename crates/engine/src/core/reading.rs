@@ -71,7 +71,13 @@ impl Core {
 
     /// Whether a feed waits: for a sink, or, when only SUBSCRIBEs read it, for one of them.
     fn must_wait(&self, at: usize) -> bool {
-        let consumers = &self.feeds[at].feed.consumers;
+        let feed = &self.feeds[at].feed;
+        let limit = self.limits.sink_bytes;
+        let dead = feed.spec().aside.dead.as_ref();
+        if dead.is_some_and(|store| store.log_bytes() > limit) {
+            return true;
+        }
+        let consumers = &feed.consumers;
         if !self.held.is_empty() {
             let waits = |view: u64| self.held.iter().any(|(id, _)| *id == view);
             if consumers.iter().any(|c| waits(c.view)) {

@@ -68,6 +68,7 @@ struct SavedAside {
     source: String,
     errors: Option<Saved>,
     late: Option<Saved>,
+    dead: Option<Saved>,
     /// Topic, partition, and the offset below which bad records have been noted.
     noted: Vec<(String, i32, i64)>,
 }
@@ -177,6 +178,7 @@ impl Core {
                 source: name.clone(),
                 errors: store(&source.aside.errors)?,
                 late: store(&source.aside.late)?,
+                dead: store(&source.aside.dead)?,
                 noted: aside.noted(),
             });
         }
@@ -224,6 +226,7 @@ impl Core {
             for (store, rows) in [
                 (&source.aside.errors, saved.errors),
                 (&source.aside.late, saved.late),
+                (&source.aside.dead, saved.dead),
             ] {
                 if let (Some(store), Some(mut rows)) = (store, rows) {
                     store.load(&mut rows)?;
