@@ -3,9 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sqllogictest::{AsyncDB, DBOutput};
 
 use crate::slt::wire::Wire;
@@ -18,8 +20,9 @@ pub struct Server {
     pub port: u16,
     /// What it said before it listened.
     pub said: String,
-    /// Reads on what it says, so that it can go on saying it.
-    _said: JoinHandle<()>,
+    /// What it says later, which is read so that it can go on saying it.
+    later: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -64,11 +67,21 @@ impl Server {
             seen.push_str(&line);
             seen.push('\n');
         };
+        let later = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&later);
+        let read = move || {
+            for line in lines.map_while(Result::ok) {
+                let mut later = heard.lock();
+                later.push_str(&line);
+                later.push('\n');
+            }
+        };
         Ok(Self {
             child,
             port: address.parse().unwrap(),
             said: seen,
-            _said: std::thread::spawn(move || lines.for_each(drop)),
+            later,
+            reading: Some(std::thread::spawn(read)),
         })
     }
 
@@ -87,6 +100,15 @@ impl Server {
     /// Waits for its end; gives whether it ended well.
     pub fn wait(&mut self) -> bool {
         self.child.wait().unwrap().success()
+    }
+
+    /// Waits for its end by itself, with an error; gives what it said since it listens.
+    pub fn failed(&mut self) -> String {
+        assert!(!self.wait(), "it ended well");
+        if let Some(reading) = self.reading.take() {
+            reading.join().unwrap();
+        }
+        self.later.lock().clone()
     }
 
     /// Waits until a query gives this value.

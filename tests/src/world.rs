@@ -128,6 +128,7 @@ fn start(clock: Arc<dyn Clock>, connectors: Connectors, folder: Option<&Path>) -
         path: path.to_owned(),
         sync: false,
         checkpoint_every: CHECKPOINT_EVERY,
+        take_over: false,
     });
     Database::start(Config {
         clock,

@@ -41,6 +41,11 @@ pub(super) fn trials() -> Vec<Trial> {
             || block_on(targets_are_killed()),
         ),
         trial(
+            "recovery::who_stood_still_too_long_is_taken_over_and_commits_nothing",
+            PROGRAMS,
+            || block_on(taken_over()),
+        ),
+        trial(
             "recovery::dead_letters_are_the_bytes_that_came_once",
             PROGRAMS,
             || block_on(dead_letters()),
@@ -319,6 +324,69 @@ async fn targets_are_killed() {
     check(&server, sent).await;
     outputs.finish(&server).await;
     outputs.check(&server, sent).await;
+}
+
+/// A process that was stopped, and one that is alive, are taken over: they end by themselves, and what they write counts for
+/// nothing.
+async fn taken_over() {
+    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let (folder, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let numbers = Numbers::start(broker.address());
+    let mut first = Server::start(folder.path());
+    first.query(&statements(broker.address())).await;
+    let outputs = Outputs {
+        broker: broker.address().to_owned(),
+        postgres: &postgres,
+        files: files.path(),
+    };
+    outputs.create(&first).await;
+    let all = outputs.names().len().to_string();
+    let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
+    first.await_value(works, &all).await;
+    first.signal("STOP");
+    // It was seen a moment ago.
+    let said = Server::try_start(folder.path()).map(drop).unwrap_err();
+    assert!(
+        said.contains("error[55006]: another clickmill uses"),
+        "{said}"
+    );
+    let begun = Instant::now();
+    let mut second = loop {
+        match Server::try_start(folder.path()) {
+            Ok(second) => break second,
+            Err(said) => assert!(said.contains("error[55006]"), "{said}"),
+        }
+        assert!(begun.elapsed() < PATIENCE, "it is not taken over");
+    };
+    assert!(
+        begun.elapsed() > Duration::from_secs(5),
+        "it was taken over too soon"
+    );
+    second.await_value(works, &all).await;
+    first.signal("CONT");
+    let said = first.failed();
+    assert!(said.contains("another clickmill has taken over"), "{said}");
+    second.await_value(works, &all).await;
+    // One that is alive, too, when somebody says so.
+    let third = Server::try_start_with(folder.path(), &["--take-over"]).unwrap();
+    let said = second.failed();
+    assert!(said.contains("another clickmill has taken over"), "{said}");
+    third.await_value(works, &all).await;
+    let sent = numbers.end();
+    third
+        .await_value("SELECT records FROM total", &sent.to_string())
+        .await;
+    let closes = PARTITIONS.to_string();
+    third
+        .await_value("SELECT count(*) FROM every WHERE n < 0", &closes)
+        .await;
+    third
+        .await_value("SELECT sum(records) FROM users", &sent.to_string())
+        .await;
+    check(&third, sent).await;
+    outputs.finish(&third).await;
+    outputs.check(&third, sent).await;
 }
 
 /// Bad records of every kind leave as they came, each once, also when clickmill is killed.

@@ -78,6 +78,7 @@ pub(crate) fn database(data_dir: Option<PathBuf>) -> Result<Database, dataflow::
             path,
             sync: true,
             checkpoint_every: CHECKPOINT_EVERY,
+            take_over: false,
         }),
     })
 }

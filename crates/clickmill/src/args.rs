@@ -107,6 +107,9 @@ pub(crate) struct ServeArgs {
     /// Do not wait for the disk: what was seen outlives clickmill's end, but perhaps not the machine's
     #[arg(long, requires = "data_dir")]
     pub(crate) no_sync: bool,
+    /// Take the folder of state over from another clickmill, which ends
+    #[arg(long, requires = "data_dir")]
+    pub(crate) take_over: bool,
     /// Run these files at the start, unless the folder of state has been used before
     #[arg(long, value_name = "FILE.sql", num_args = 1..)]
     pub(crate) init: Vec<PathBuf>,

@@ -79,6 +79,7 @@ async fn start(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome<Opti
         path,
         sync: !args.no_sync,
         checkpoint_every: args.checkpoint_interval,
+        take_over: args.take_over,
     });
     let begun = Instant::now();
     let stopped = Arc::new(AtomicBool::new(false));

@@ -44,6 +44,7 @@ impl Connector for PostgresConnector {
     fn sink_parts(&self) -> SinkParts {
         SinkParts {
             keys: true,
+            columns: true,
             ..SinkParts::default()
         }
     }

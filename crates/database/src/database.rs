@@ -102,7 +102,15 @@ impl Database {
     pub fn start_until(config: Config, stop: &Arc<AtomicBool>) -> Result<Self> {
         let history = Arc::<History>::default();
         let place = config.data_dir.as_ref();
-        let data = place.map(|place| Data::open(place, &history)).transpose()?;
+        let (failing, failed) = watch::channel(None);
+        let lost = failing.clone();
+        let on_lost = move |error| {
+            tracing::error!(%error, "the engine stops");
+            // Nobody waits any more when the database is gone.
+            let _ = lost.send(Some(error));
+        };
+        let data = place.map(|place| Data::open(place, &history, on_lost));
+        let data = data.transpose()?;
         let queries = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(PARALLEL)
             .thread_name("queries")
@@ -117,7 +125,6 @@ impl Database {
             Some(data) => data.identity()?,
             None => recovery::new_identity()?,
         };
-        let (failing, failed) = watch::channel(None);
         let (engine, mut idle) = Engine::prepare(Arc::clone(&config.clock), Limits::default());
         let mut shared = Shared {
             clock: config.clock,
@@ -151,6 +158,8 @@ impl Database {
             shared.recovery = Some(recovery);
             idle.core.set_journal(Box::new(data));
         }
+        // Before there are new versions: a target can have none that is not known by now.
+        shared.follow_sinks()?;
         shared.engine.start(idle, move |error| {
             if let Some(error) = &error {
                 tracing::error!(%error, "the engine stops");
@@ -158,7 +167,6 @@ impl Database {
             // Nobody waits any more when the database is gone.
             let _ = failing.send(error);
         })?;
-        shared.follow_sinks()?;
         Ok(Self(Arc::new(shared)))
     }
 

@@ -47,6 +47,7 @@ pub(crate) fn explain(
             )?
         }
         Statement::CreateSink(create) => {
+            crate::ddl::check_sink(shared, create)?;
             let (view, _) = crate::options::sink_options(create.options.clone())?;
             let manner = Manner {
                 emission: create.emission,

@@ -44,6 +44,8 @@ pub struct DataDir {
     pub sync: bool,
     /// Time from one checkpoint to the next.
     pub checkpoint_every: Duration,
+    /// Whether a process that uses it is to end.
+    pub take_over: bool,
 }
 
 /// A data folder that this process owns.
@@ -85,11 +87,19 @@ impl Recovery {
 
 impl Data {
     /// Claims the folder, and opens its journal.
-    pub(crate) fn open(place: &DataDir, history: &Arc<History>) -> Result<Self> {
-        let folder = Folder::claim(&place.path, FORMAT)?;
+    pub(crate) fn open(
+        place: &DataDir,
+        history: &Arc<History>,
+        on_lost: impl FnOnce(Error) + Send + 'static,
+    ) -> Result<Self> {
+        let folder = Folder::claim(&place.path, FORMAT, place.take_over, on_lost)?;
+        let journal = folder.path().join(JOURNAL);
         let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
         Ok(Self {
-            log: Log::open(&folder.path().join(JOURNAL))?,
+            log: match folder.may_have_owner() {
+                true => Log::take_over(&journal)?,
+                false => Log::open(&journal)?,
+            },
             checkpoints: Checkpoints::open(&folder.path().join(CHECKPOINTS), history)?,
             history: Arc::clone(history),
             sync: place.sync,
@@ -258,11 +268,16 @@ impl Journal for Data {
         if self.sync || !entry.changes.is_empty() {
             self.log.sync()?;
         }
+        // What is shown must be in the journal of whoever owns it.
+        self.folder.check()?;
         self.note(entry);
         Ok(())
     }
 
     fn wants_state(&mut self) -> bool {
+        if self.folder.check().is_err() {
+            return false;
+        }
         if let Some(oldest) = self.checkpoints.finished()
             && let Err(error) = self.log.forget(oldest)
         {
@@ -272,6 +287,8 @@ impl Journal for Data {
     }
 
     fn keep_state(&mut self, state: State, pause: Micros, last: bool) -> Result<()> {
+        // What is written or removed from here on is another's.
+        self.folder.check()?;
         let number = self.log.next();
         if last && self.checkpoints.is_newest(number) {
             return Ok(());

@@ -21,13 +21,15 @@ pub(crate) async fn show(shared: &Shared, settings: &Settings, show: &Show) -> R
     if let Show::Jobs = show {
         return crate::system::jobs(&shared.status().await?);
     }
+    if let Show::Sinks = show {
+        return crate::system::sinks(&shared.sinks.status());
+    }
     let catalog = shared.catalog.read().clone();
     match show {
         Show::Sources => objects(&catalog, ObjectKind::Source),
         Show::Tables => objects(&catalog, ObjectKind::Table),
         Show::Views => objects(&catalog, ObjectKind::View),
         Show::MaterializedViews => objects(&catalog, ObjectKind::MaterializedView),
-        Show::Sinks => objects(&catalog, ObjectKind::Sink),
         Show::Create(kind, name) => {
             let statement = catalog.expect(name, *kind)?.statement.clone();
             table(
@@ -39,7 +41,7 @@ pub(crate) async fn show(shared: &Shared, settings: &Settings, show: &Show) -> R
             let value = settings.show(&name.value, name.location)?;
             table(&[name.value.as_str()], vec![vec![value]])
         }
-        Show::AllSettings | Show::Jobs => {
+        Show::AllSettings | Show::Jobs | Show::Sinks => {
             let all = settings.all();
             let column = |f: fn(&pgcatalog::SettingInfo) -> String| all.iter().map(f).collect();
             table(
@@ -91,19 +93,7 @@ fn objects(catalog: &Catalog, kind: ObjectKind) -> Result<RecordBatch> {
                 .collect();
             table(&["name", "columns", "topic"], vec![names, columns, topics])
         }
-        ObjectKind::Sink => {
-            let mut parts = [Vec::new(), Vec::new()];
-            for object in &found {
-                if let Body::Sink(sink) = &object.body {
-                    parts[0].push(sink.factory.target());
-                    parts[1].push(sink.text.clone());
-                }
-            }
-            let [targets, queries] = parts;
-            let names_of = ["name", "columns", "target", "query"];
-            table(&names_of, vec![names, columns, targets, queries])
-        }
-        ObjectKind::Table => table(&["name", "columns"], vec![names, columns]),
+        ObjectKind::Table | ObjectKind::Sink => table(&["name", "columns"], vec![names, columns]),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dataflow::sink::{Delivery, RecordEncoder, SinkFactory};
+use dataflow::sink::{Delivery, RecordEncoder, SinkFactory, SinkFormat};
 use dataflow::{Error, Micros, Result, SqlState};
 use engine::Store;
 use formats::{DeadLetterEncoder, SinkEncoder, SinkEncoding};
@@ -28,8 +28,6 @@ const TURN: Duration = Duration::from_millis(5);
 /// A declared sink.
 #[derive(Clone, Debug)]
 pub(crate) struct Sink {
-    /// Its query as written.
-    pub(crate) text: String,
     /// The changes that wait to be written.
     pub(crate) store: Arc<Store>,
     /// Its target.
@@ -46,6 +44,16 @@ pub(crate) struct Sink {
 enum Writing {
     Rows(SinkEncoding),
     DeadLetters,
+}
+
+impl Sink {
+    /// Whether each row stands for itself.
+    fn is_plain(&self) -> bool {
+        match &self.encoding {
+            Writing::Rows(how) => how.format == SinkFormat::Plain,
+            Writing::DeadLetters => true,
+        }
+    }
 }
 
 impl Writing {
@@ -69,8 +77,6 @@ pub(crate) enum SinkState {
     Retrying,
     /// Waits for ALTER SINK … RESUME.
     Failed,
-    /// Has written all that there will be.
-    Ended,
 }
 
 impl SinkState {
@@ -81,7 +87,6 @@ impl SinkState {
             Self::Running => "running",
             Self::Retrying => "retrying",
             Self::Failed => "failed",
-            Self::Ended => "ended",
         }
     }
 }
@@ -196,6 +201,16 @@ impl Sinks {
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .at(name.location)
                 .hint("clickmill.sinks says what it does"));
+        }
+        if let Some(error) = run.store.ended() {
+            let message = format!(
+                "the query of sink \"{}\" has failed: {}",
+                name.value,
+                error.message()
+            );
+            return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
+                .at(name.location)
+                .hint("DROP SINK and create it again with another query: it begins with the rows that are there"));
         }
         run.order(Order::Resume);
         Ok(())

@@ -30,6 +30,8 @@ pub(crate) const NAMES: [&str; 6] = [
     "sinks",
 ];
 
+pub(crate) use sinks::sinks;
+
 /// All relations.
 pub(crate) fn tables(
     status: &Status,
@@ -63,7 +65,7 @@ fn batches(
         waiting::windows(status)?,
         lasting::checkpoints(history)?,
         lasting::recoveries(history)?,
-        sinks::sinks(sinks)?,
+        self::sinks(sinks)?,
     ])
 }
 

@@ -80,6 +80,18 @@ impl DeltaBatch {
         }
     }
 
+    /// Some rows behind each other.
+    #[must_use]
+    pub fn slice(&self, from: usize, length: usize) -> Self {
+        Self {
+            rows: self.rows.slice(from, length),
+            weights: match &self.weights {
+                Weights::Ones => Weights::Ones,
+                Weights::Each(weights) => Weights::Each(weights[from..from + length].into()),
+            },
+        }
+    }
+
     /// The rows where `keep` is true (NULL counts as false).
     pub fn filter(&self, keep: &BooleanArray) -> Result<Self, arrow::error::ArrowError> {
         let rows = filter_record_batch(&self.rows, keep)?;

@@ -75,6 +75,8 @@ pub struct SinkParts {
     pub records: bool,
     /// Whether a row comes or goes.
     pub signs: bool,
+    /// Columns as they are, and no records.
+    pub columns: bool,
 }
 
 /// Opens the writers of one declared sink.
@@ -110,7 +112,7 @@ pub trait SinkWriter: Send {
     /// writer from ever committing it, and gives the version up to which everything is in the target, if the target knows.
     fn begin(&mut self) -> Result<Option<u64>>;
 
-    /// Takes the changes of a version, which is above all before.
+    /// Takes changes of a version, which is not below any before; of `FORMAT UPSERT` all of the version.
     fn write(&mut self, version: u64, batches: &[DeltaBatch]) -> Result<()>;
 
     /// Makes lasting, at once or not at all where the delivery is exactly once, what was written: everything up to `version`.

@@ -1,51 +1,82 @@
 //! A folder of state: one process at a time owns it, and its format has a number.
+//!
+//! An owner holds the lock of a file of its own, `owner-N`, and touches it every second. N is its generation: whoever claims
+//! the folder next makes `owner-N+1` and removes the files of all before. So an owner that stood still, and was taken for gone,
+//! finds its own file missing, and may not write any more.
+
+mod heartbeat;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use dataflow::{Error, Result, SqlState};
 
-use crate::files::{is_unfinished, make_folder, read_file, write_file};
+use crate::files::{is_unfinished, make_folder, read_file, remove_file, sync_folder, write_file};
 use crate::{damaged, failed};
+use heartbeat::Heartbeat;
 
-/// The file whose lock the owner holds.
-const LOCK: &str = "lock";
+/// How names of owners' files begin.
+const OWNER: &str = "owner-";
 /// The file that names the format.
 const FORMAT: &str = "format";
+/// An owner that has not touched its file for so long may be taken for gone, though it holds its lock.
+const STALE: Duration = Duration::from_secs(10);
 
 /// A folder that this process owns until the value is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    own: PathBuf,
+    may_have_owner: bool,
+    _heartbeat: Heartbeat,
     _lock: File,
 }
 
 impl Folder {
-    /// Makes the folder if it is missing, and claims it. `format` is the number of what is kept there.
+    /// Makes the folder if it is missing, and claims it. `format` is the number of what is kept there. An owner that lives is
+    /// waited for by nobody: the folder can be had when it has not been seen for ten seconds, or with `take_over`. `on_lost` is
+    /// called once when another process has claimed the folder.
     ///
     /// # Errors
     /// `55006` when another process owns it, `0A000` when it holds another format, `58030` when it cannot be used.
-    pub fn claim(path: &Path, format: u32) -> Result<Self> {
+    pub fn claim(
+        path: &Path,
+        format: u32,
+        take_over: bool,
+        on_lost: impl FnOnce(Error) + Send + 'static,
+    ) -> Result<Self> {
         make_folder(path)?;
-        let lock_path = path.join(LOCK);
-        let opened = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path);
-        let lock = opened.map_err(|error| failed("open", &lock_path, &error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("another clickmill uses {}", path.display());
-                return Err(Error::new(SqlState::OBJECT_IN_USE, message)
-                    .hint("stop it first, or choose another folder"));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed("lock", &lock_path, &error)),
+        let newest = owners(path)?.pop();
+        let may_have_owner = match &newest {
+            Some((_, owner)) => is_alive(owner)?,
+            None => false,
+        };
+        if let Some((_, owner)) = newest.as_ref().filter(|_| may_have_owner && !take_over)
+            && !is_stale(owner)
+        {
+            let message = format!("another clickmill uses {}", path.display());
+            return Err(Error::new(SqlState::OBJECT_IN_USE, message)
+                .hint("stop it first, or choose another folder; --take-over ends it"));
         }
         check_format(path, format)?;
+        let generation = newest.map_or(1, |(generation, _)| generation + 1);
+        let (own, lock) = enter(path, generation)?;
+        for (before, owner) in owners(path)? {
+            if before < generation {
+                remove_file(&owner)?;
+            }
+        }
+        sync_folder(&own).map_err(|error| failed("sync", path, &error))?;
+        let beating = lock.try_clone();
+        let beating = beating.map_err(|error| failed("open", &own, &error))?;
+        let lost = lost(path);
         Ok(Self {
             path: path.to_owned(),
+            may_have_owner,
+            _heartbeat: Heartbeat::start(beating, own.clone(), move || on_lost(lost))?,
+            own,
             _lock: lock,
         })
     }
@@ -54,14 +85,110 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Whether the owner before may still have files of it open.
+    pub fn may_have_owner(&self) -> bool {
+        self.may_have_owner
+    }
+
+    /// Whether it is still owned. What was written before this says so counts, and nothing else.
+    ///
+    /// # Errors
+    /// `55006` when another process has claimed it.
+    pub fn check(&self) -> Result<()> {
+        match self.own.try_exists() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(lost(&self.path)),
+            Err(error) => Err(failed("look for", &self.own, &error)),
+        }
+    }
+}
+
+fn lost(path: &Path) -> Error {
+    let message = format!("another clickmill has taken over {}", path.display());
+    Error::new(SqlState::OBJECT_IN_USE, message)
+        .detail("this one has not been seen for too long, or somebody said --take-over")
+}
+
+/// The owners' files, by generation.
+fn owners(path: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let list = || {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let generation = name.and_then(|name| name.strip_prefix(OWNER)?.parse().ok());
+            found.extend(generation.map(|generation: u64| (generation, path)));
+        }
+        found.sort_unstable();
+        Ok(found)
+    };
+    list().map_err(|error| failed("list", path, &error))
+}
+
+/// Whether a process holds the lock of an owner's file.
+fn is_alive(owner: &Path) -> Result<bool> {
+    let file = match File::open(owner) {
+        Ok(file) => file,
+        // It has been taken over at this moment.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(failed("open", owner, &error)),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(failed("lock", owner, &error)),
+    }
+}
+
+/// Whether an owner has not touched its file for too long.
+fn is_stale(owner: &Path) -> bool {
+    let touched = fs::metadata(owner).and_then(|metadata| metadata.modified());
+    let Ok(touched) = touched else {
+        return false;
+    };
+    // A file of the future is of a clock that was set back.
+    SystemTime::now()
+        .duration_since(touched)
+        .is_ok_and(|age| age >= STALE)
+}
+
+/// Makes the file of a new owner, which appears with its lock held.
+fn enter(path: &Path, generation: u64) -> Result<(PathBuf, File)> {
+    let own = path.join(format!("{OWNER}{generation:010}"));
+    let unfinished = path.join(format!("{}.unfinished", std::process::id()));
+    let make = || {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&unfinished)?;
+        file.try_lock()?;
+        writeln!(file, "process {}", std::process::id())?;
+        file.sync_all()?;
+        fs::hard_link(&unfinished, &own)?;
+        Ok(file)
+    };
+    let made: std::io::Result<File> = make();
+    // A link that is left is removed by nobody but harms nobody.
+    let _ = fs::remove_file(&unfinished);
+    match made {
+        Ok(file) => Ok((own, file)),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let message = format!("another clickmill begins to use {}", path.display());
+            Err(Error::new(SqlState::OBJECT_IN_USE, message))
+        }
+        Err(error) => Err(failed("claim", path, &error)),
+    }
 }
 
 fn check_format(folder: &Path, format: u32) -> Result<()> {
     let path = folder.join(FORMAT);
     let Some(found) = read_file(&path)? else {
         let mut entries = fs::read_dir(folder).map_err(|e| failed("read", folder, &e))?;
+        let is_owner = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(OWNER);
         let strange =
-            |entry: &fs::DirEntry| entry.file_name() != LOCK && !is_unfinished(&entry.path());
+            |entry: &fs::DirEntry| !is_owner(&entry.file_name()) && !is_unfinished(&entry.path());
         if let Some(strange) = entries.find_map(|entry| entry.ok().filter(strange)) {
             let message = format!(
                 "{} is not a folder of clickmill's state: it holds {}",
@@ -97,33 +224,73 @@ mod tests {
 
     use super::*;
 
+    fn claim(path: &Path, format: u32) -> Result<Folder> {
+        Folder::claim(path, format, false, drop)
+    }
+
+    #[test]
+    fn an_owner_that_stood_still_is_taken_over_and_finds_out() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path();
+        let (told, heard) = std::sync::mpsc::channel();
+        let first = Folder::claim(path, 1, false, move |error| told.send(error).unwrap()).unwrap();
+        assert!(!first.may_have_owner());
+        first.check().unwrap();
+        assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
+        let second = Folder::claim(path, 1, true, drop).unwrap();
+        assert!(second.may_have_owner());
+        second.check().unwrap();
+        let error = first.check().unwrap_err();
+        assert!(error.message().contains("has taken over"), "{error}");
+        let error = heard.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(error.state().0, "55006");
+        // The end of the first is not that of the second.
+        drop(first);
+        assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
+        // Its file says that it has not been seen for long.
+        let old = SystemTime::now() - STALE - Duration::from_secs(1);
+        let own = File::options().write(true).open(&second.own).unwrap();
+        let third = loop {
+            own.set_modified(old).unwrap();
+            // Its heart may beat in between.
+            match claim(path, 1) {
+                Ok(third) => break third,
+                Err(error) => assert_eq!(error.state().0, "55006"),
+            }
+        };
+        assert!(second.check().is_err());
+        third.check().unwrap();
+        drop(third);
+        assert!(!claim(path, 1).unwrap().may_have_owner());
+    }
+
     #[test]
     fn one_owner_at_a_time() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("a/b");
-        let folder = Folder::claim(&path, 1).unwrap();
-        let error = Folder::claim(&path, 1).unwrap_err();
+        let folder = claim(&path, 1).unwrap();
+        let error = claim(&path, 1).unwrap_err();
         assert_eq!(error.state().0, "55006", "{error}");
         drop(folder);
-        Folder::claim(&path, 1).unwrap();
+        claim(&path, 1).unwrap();
     }
 
     #[test]
     fn other_formats_and_other_folders_are_refused() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("state");
-        drop(Folder::claim(&path, 2).unwrap());
+        drop(claim(&path, 2).unwrap());
         for (format, hint) in [(3, "CREATE statements"), (1, "newer")] {
-            let error = Folder::claim(&path, format).unwrap_err();
+            let error = claim(&path, format).unwrap_err();
             assert_eq!(error.state().0, "0A000");
             assert!(error.hint_text().unwrap().contains(hint), "{error:?}");
         }
         fs::write(path.join(FORMAT), "2").unwrap();
-        assert_eq!(Folder::claim(&path, 2).unwrap_err().state().0, "XX001");
+        assert_eq!(claim(&path, 2).unwrap_err().state().0, "XX001");
         let other = temporary.path().join("other");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("photo.jpg"), "x").unwrap();
-        let error = Folder::claim(&other, 1).unwrap_err();
+        let error = claim(&other, 1).unwrap_err();
         assert!(error.message().contains("photo.jpg"), "{error}");
     }
 }

@@ -77,6 +77,26 @@ impl Log {
         })
     }
 
+    /// As [`Log::open`], when another process may still have the last file open: it is copied, so that what the other one
+    /// appends is in no file of the log.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn take_over(folder: &Path) -> Result<Self> {
+        make_folder(folder)?;
+        if let Some((_, path)) = files(folder)?.pop() {
+            let copy = path.with_extension("unfinished");
+            let replace = || {
+                fs::copy(&path, &copy)?;
+                File::open(&copy)?.sync_all()?;
+                fs::rename(&copy, &path)?;
+                sync_folder(&path)
+            };
+            replace().map_err(|error| failed("copy", &path, &error))?;
+        }
+        Self::open(folder)
+    }
+
     /// The records of the log from number `from` on, oldest first.
     ///
     /// # Errors

@@ -3,15 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use dataflow::schema::{CsvOptions, Encoding, TimestampFormat};
 use dataflow::sink::{RecordEncoder, Records, SinkFormat};
-use dataflow::upsert::KeyChanges;
-use dataflow::{DeltaBatch, Error, Micros, Result};
+use dataflow::upsert::{Change, newest};
+use dataflow::{DeltaBatch, Error, Micros, Result, SqlState, Weights};
 
 use crate::encode::{JsonEncoder, check_type};
 
@@ -85,13 +84,23 @@ impl SinkEncoder {
             (KeyFormat::Raw, [column, ..]) => {
                 let column = rows.column(*column);
                 if column.is_null(row) {
-                    return Ok(None);
+                    return match self.how.format {
+                        SinkFormat::Plain => Ok(None),
+                        SinkFormat::Upsert => Err(self.null_in_key()),
+                    };
                 }
                 self.text(column.as_ref(), row, out)?;
             }
             (KeyFormat::Json, _) => self.key.encode(rows, row, out)?,
         }
         Ok(Some((from, out.len())))
+    }
+
+    fn null_in_key(&self) -> Error {
+        let column = self.how.schema.field(self.how.key[0]).name();
+        let message = format!("column \"{column}\" of the sink's key is NULL");
+        Error::new(SqlState::NOT_NULL_VIOLATION, message)
+            .hint("key.format = 'json' has keys with NULL; or leave such rows out with WHERE")
     }
 
     /// A value as text, without the quotes of JSON.
@@ -179,25 +188,25 @@ impl SinkEncoder {
 
     /// Of each key what it is in the end: its row, or none.
     fn upserts(&self, batches: &[DeltaBatch], out: &mut Records) -> Result<()> {
-        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut keys: Vec<KeyChanges<Vec<u8>, (usize, usize)>> = Vec::new();
+        // Rows that only come need not be told apart: the last one of a key counts.
+        let goes = batches.iter().any(|batch| batch.weights != Weights::Ones);
+        let mut changes = Vec::new();
         for (at, batch) in batches.iter().enumerate() {
             for row in 0..batch.len() {
-                let mut key = Vec::new();
+                let (mut key, mut value) = (Vec::new(), Vec::new());
                 self.key_of(&batch.rows, row, &mut key)?;
-                let number = *numbers.entry(key).or_insert(keys.len());
-                if number == keys.len() {
-                    keys.push(KeyChanges::default());
+                if goes {
+                    self.value_of(&batch.rows, row, &mut value)?;
                 }
-                let mut value = Vec::new();
-                self.value_of(&batch.rows, row, &mut value)?;
-                keys[number].add(value, (at, row), batch.weights.get(row));
+                changes.push(Change {
+                    key,
+                    row: value,
+                    place: (at, row),
+                    weight: batch.weights.get(row),
+                });
             }
         }
-        for changes in keys {
-            let Some(((at, row), is_there)) = changes.end() else {
-                continue;
-            };
+        for ((at, row), is_there) in newest(changes.into_iter()) {
             let rows = &batches[at].rows;
             if is_there {
                 self.push(rows, row, out)?;

@@ -40,7 +40,7 @@ impl Connector for KafkaConnector {
         SinkParts {
             keys: true,
             records: true,
-            signs: false,
+            ..SinkParts::default()
         }
     }
 

@@ -17,13 +17,25 @@ use transactions::Transactional;
 use writer::AtLeastOnce;
 
 /// Properties that the writer relies on.
-const OWNED: [(&str, &str); 5] = [
+const OWNED: [(&str, &str); 8] = [
     ("transactional.id", "clickmill names it after the sink"),
     (
         "enable.idempotence",
         "a sink's producer is always idempotent",
     ),
     ("acks", "a row is written when all replicas have it"),
+    (
+        "request.required.acks",
+        "a row is written when all replicas have it",
+    ),
+    (
+        "message.timeout.ms",
+        "records are on their way for 30 seconds at most",
+    ),
+    (
+        "delivery.timeout.ms",
+        "records are on their way for 30 seconds at most",
+    ),
     (
         "delivery.report.only.error",
         "clickmill counts reports itself",
@@ -64,14 +76,17 @@ impl KafkaSink {
                 .hint(*why));
         }
         let config = properties::take_config(options, &brokers, None)?;
-        Ok(Self {
+        let sink = Self {
             brokers,
             topic,
             config,
             delivery: declared.delivery.unwrap_or(Delivery::AtLeastOnce),
             partitions,
             is_upsert: declared.format == SinkFormat::Upsert,
-        })
+        };
+        // librdkafka looks at the properties when a producer is made, and asks no broker for it.
+        writer::check(&sink)?;
+        Ok(sink)
     }
 }
 

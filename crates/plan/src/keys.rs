@@ -4,7 +4,7 @@ use datafusion::logical_expr::Expr;
 
 use crate::node::{AggOutput, AggSpec, Node, Op};
 use crate::relation::RelationKind;
-use crate::window::WindowColumn;
+use crate::window::{WindowColumn, WindowKind};
 
 /// Columns of `node` by index of which no two rows, at any one version, have the same values; `None` when that does not
 /// follow. `of_view` tells the key of a view that is read.
@@ -30,7 +30,14 @@ pub fn unique_key(node: &Node, of_view: &dyn Fn(&str) -> Option<Vec<usize>>) -> 
             key.into_iter().map(place).collect()
         }
         Op::Retime { .. } | Op::FinalRows { .. } | Op::TopN { .. } => unique_key(input()?, of_view),
-        Op::PaneAgg { spec, .. } => grouped(spec, &[WindowColumn::Start, WindowColumn::End]),
+        Op::PaneAgg { window, spec, .. } => {
+            let mut columns = vec![WindowColumn::End, WindowColumn::Time];
+            // The windows of CUMULATE begin together.
+            if !matches!(window.kind, WindowKind::Cumulate { .. }) {
+                columns.push(WindowColumn::Start);
+            }
+            grouped(spec, &columns)
+        }
         Op::SessionAgg { spec, .. } => grouped(spec, &[WindowColumn::Start]),
         Op::UpdatingAgg { spec, .. } | Op::CloseAgg { spec, .. } => grouped(spec, &[]),
         _ => None,

@@ -200,6 +200,8 @@ pub struct CreateSink {
     pub format_given: bool,
     /// How timestamps are written in records.
     pub timestamps: TimestampFormat,
+    /// `timestamp.format`, if it is given.
+    pub timestamp_option: Option<OptionEntry>,
 }
 
 /// What a statement says about when results come out.

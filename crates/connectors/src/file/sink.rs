@@ -150,7 +150,7 @@ impl FileWriter {
 
     fn create(&self, version: u64) -> Result<Unfinished> {
         let preamble = self.encoder.preamble();
-        let path = self.place.unfinished();
+        let path = self.place.unfinished(version);
         Unfinished::create(path, version, &self.kind, preamble.as_deref())
     }
 }
@@ -158,8 +158,7 @@ impl FileWriter {
 impl SinkWriter for FileWriter {
     fn begin(&mut self) -> Result<Option<u64>> {
         self.file = None;
-        self.place.clear()?;
-        self.place.last()
+        self.place.begin()
     }
 
     fn write(&mut self, version: u64, batches: &[DeltaBatch]) -> Result<()> {

@@ -1,13 +1,20 @@
 //! The writer: gathers records, posts them, and tells answers that may pass from those that do not.
 
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
-use dataflow::sink::{RecordEncoder, Records, SinkRequest, SinkWriter};
+use dataflow::sink::{RecordEncoder, Records, SinkRequest, SinkWriter, may_pass};
 use dataflow::{DeltaBatch, Error, Result, SqlState};
 use ureq::Agent;
 use ureq::http::HeaderMap;
 
 use super::{Address, HttpSink};
+
+/// A request is tried again for so many times its time before the sink says that it is in trouble.
+const ATTEMPTS: u32 = 3;
+/// Time to the first attempt after trouble; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Bytes of records at which a request gets no more of them.
 const MOST_BYTES: usize = 1 << 20;
@@ -21,6 +28,8 @@ pub(super) struct HttpWriter {
     agent: Agent,
     address: Address,
     headers: HeaderMap,
+    /// How long a request may be tried again.
+    patience: Duration,
     batch: usize,
     identity: String,
     encoder: Box<dyn RecordEncoder>,
@@ -52,6 +61,7 @@ impl HttpWriter {
             agent: Agent::new_with_config(config),
             address: sink.address.clone(),
             headers: sink.headers.clone(),
+            patience: sink.timeout * ATTEMPTS,
             batch: sink.batch,
             identity: request.identity,
             encoder: request.encoder,
@@ -85,10 +95,25 @@ impl HttpWriter {
         if self.batch > 1 {
             self.waiting.body.push(b']');
         }
-        let sent = self.post();
+        let sent = self.post_again();
         self.waiting.body.clear();
         self.waiting.count = 0;
         sent
+    }
+
+    /// Posts until it is taken, or for so long.
+    fn post_again(&self) -> Result<()> {
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.post() {
+                Err(error) if may_pass(&error) && begun.elapsed() + pause < self.patience => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
+                done => return done,
+            }
+        }
     }
 
     fn post(&self) -> Result<()> {

@@ -11,8 +11,15 @@ use super::sql::quote;
 /// The table's name; it stands in the schema of the target.
 pub(super) const NAME: &str = "clickmill_commits";
 
-/// Longest wait for an earlier writer, whose end the server may not have noticed yet.
+/// How long an earlier writer may go on: its end may be near, or the server may not have noticed it yet. Then its session is
+/// ended; whoever begins later is the owner of the sink's state.
+const GRACE: Duration = Duration::from_secs(5);
+/// Longest wait for an earlier writer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Ends the session that holds a lock.
+const END: &str = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
+    AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = $1 AND database = \
+    (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 /// Time between two tries.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -20,14 +27,20 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub(super) fn lock(session: &Session, identity: &str) -> Result<()> {
     let what = format!("a lock of sink \"{identity}\"");
     let number = lock_number(identity);
-    let until = Instant::now() + PATIENCE;
+    let begun = Instant::now();
     loop {
         let rows = session.query("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&number]);
         let rows = rows.map_err(|trouble| trouble.about(&what))?;
         let got = rows.first().map(|row| row.try_get::<_, bool>(0));
         match got {
             Some(Ok(true)) => return Ok(()),
-            Some(Ok(false)) if Instant::now() < until => session.pause(AGAIN),
+            Some(Ok(false)) if begun.elapsed() < PATIENCE => {
+                if begun.elapsed() >= GRACE {
+                    // Who may not do that waits on.
+                    let _ = session.query(END, &[&number]);
+                }
+                session.pause(AGAIN);
+            }
             Some(Ok(false)) => return Err(taken(identity)),
             Some(Err(error)) => return Err(Error::internal(format!("{what}: {error}"))),
             None => return Err(Error::internal(format!("{what}: no answer"))),

@@ -1,10 +1,8 @@
 //! What is left of each key after the changes of one version.
 
-use std::collections::HashMap;
-
 use arrow::array::{Array, ArrayRef};
-use arrow::row::{Row, RowConverter, Rows, SortField};
-use dataflow::upsert::KeyChanges;
+use arrow::row::{RowConverter, Rows, SortField};
+use dataflow::upsert::{self, Change};
 use dataflow::{DeltaBatch, Error, Result, SqlState};
 
 /// A row: its batch and its place there.
@@ -37,19 +35,19 @@ pub(super) fn newest(batches: &[DeltaBatch], key: &[usize]) -> Result<Newest> {
     }
     let all: Vec<usize> = (0..first.rows.num_columns()).collect();
     let (keys, rows) = (bytes(batches, key)?, bytes(batches, &all)?);
-    let mut known: HashMap<Row<'_>, usize> = HashMap::new();
-    let mut changes: Vec<KeyChanges<Row<'_>, Place>> = Vec::new();
+    let mut changes = Vec::new();
     for (at, batch) in batches.iter().enumerate() {
         for row in 0..batch.len() {
-            let number = *known.entry(keys[at].row(row)).or_insert(changes.len());
-            if number == changes.len() {
-                changes.push(KeyChanges::default());
-            }
-            changes[number].add(rows[at].row(row), (at, row), batch.weights.get(row));
+            changes.push(Change {
+                key: keys[at].row(row),
+                row: rows[at].row(row),
+                place: (at, row),
+                weight: batch.weights.get(row),
+            });
         }
     }
     let mut newest = Newest::default();
-    for (place, is_there) in changes.iter().filter_map(KeyChanges::end) {
+    for (place, is_there) in upsert::newest(changes.into_iter()) {
         let list = if is_there {
             &mut newest.upserts
         } else {

@@ -2,54 +2,27 @@
 
 use std::sync::Arc;
 
-use dataflow::{Error, Result, SqlState};
+use dataflow::{Error, Micros, Result, SqlState};
+use datafusion::arrow::datatypes::SchemaRef;
 use engine::{Change, Store, StoreOptions, ViewSpec};
-use plan::Mode;
-use sql::ast::{CreateSink, CreateSource, Name};
+use plan::{Mode, Node};
+use sql::ast::{CreateSink, CreateSource, Name, ObjectKind};
 
 use super::{Ddl, check_state_options};
-use crate::catalog::Body;
+use crate::catalog::{Body, Catalog};
 use crate::continuous::{Manner, check_distinct, plan_continuous, reads};
+use crate::database::Shared;
 use crate::options::{DeadLetters, sink_options};
 use crate::outcome::Notice;
-use crate::sinks::Declaring;
+use crate::sinks::{Declaring, Sink};
 
 impl Ddl<'_> {
     pub(super) fn create_sink(&mut self, create: &CreateSink, statement: &str) -> Result<()> {
         if self.exists(&create.name, create.if_not_exists)? {
             return Ok(());
         }
-        self.check_input(create)?;
-        let (view, options) = sink_options(create.options.clone())?;
-        let manner = Manner {
-            emission: create.emission,
-            state_ttl: view.state_ttl,
-            unbounded_state: view.unbounded_state,
-        };
-        let location = create.name.location;
-        let planned = plan_continuous(self.shared, self.catalog, &create.query, manner, location)?;
-        check_distinct(&planned.schema, location)?;
-        let (node, schema) = (planned.node, planned.schema);
-        check_state_options(&create.options, &node, &view)?;
-        let store = Arc::new(Store::new(StoreOptions {
-            schema: Arc::clone(&schema),
-            mode: node.mode,
-            retention: None,
-            max_rows: None,
-            log_only: true,
-            log_bytes: usize::MAX,
-            pinned: true,
-        })?);
-        let declaring = Declaring {
-            shared: self.shared,
-            catalog: self.catalog,
-            create,
-            node: &node,
-            schema: &schema,
-            options,
-            now: self.now,
-        };
-        let sink = declaring.sink(Arc::clone(&store))?;
+        let (sink, node, schema) = sink_of(self.shared, self.catalog, create, self.now)?;
+        let store = Arc::clone(&sink.store);
         self.notices.push(self.promise(&create.name, &sink));
         let reads = reads(&node, self.catalog, &create.query);
         self.add(
@@ -98,20 +71,8 @@ impl Ddl<'_> {
         Ok(store)
     }
 
-    /// `FROM name` takes what a view, a table or a source has.
-    fn check_input(&self, create: &CreateSink) -> Result<()> {
-        let Some(from) = &create.from else {
-            return Ok(());
-        };
-        if self.catalog.get(&from.value).is_some() {
-            return Ok(());
-        }
-        let message = format!("relation \"{}\" does not exist", from.value);
-        Err(Error::new(SqlState::UNDEFINED_TABLE, message).at(from.location))
-    }
-
     /// Tells what is promised of the rows.
-    fn promise(&self, name: &Name, sink: &crate::sinks::Sink) -> Notice {
+    fn promise(&self, name: &Name, sink: &Sink) -> Notice {
         use dataflow::sink::Delivery;
         let name = &name.value;
         match (sink.factory.delivery(), self.shared.is_lasting) {
@@ -127,4 +88,68 @@ impl Ddl<'_> {
             .with_hint("with --data-dir it goes on where it was"),
         }
     }
+}
+
+/// Checks a sink and everything about it, and makes nothing.
+pub(crate) fn check(shared: &Shared, create: &CreateSink) -> Result<()> {
+    let catalog = shared.catalog.read().clone();
+    sink_of(shared, &catalog, create, shared.clock.now()).map(drop)
+}
+
+/// The sink of a statement, with its plan and columns.
+fn sink_of(
+    shared: &Shared,
+    catalog: &Catalog,
+    create: &CreateSink,
+    now: Micros,
+) -> Result<(Sink, Arc<Node>, SchemaRef)> {
+    check_input(catalog, create)?;
+    let (view, options) = sink_options(create.options.clone())?;
+    let manner = Manner {
+        emission: create.emission,
+        state_ttl: view.state_ttl,
+        unbounded_state: view.unbounded_state,
+    };
+    let location = create.name.location;
+    let planned = plan_continuous(shared, catalog, &create.query, manner, location)?;
+    check_distinct(&planned.schema, location)?;
+    let (node, schema) = (planned.node, planned.schema);
+    check_state_options(&create.options, &node, &view)?;
+    let store = Arc::new(Store::new(StoreOptions {
+        schema: Arc::clone(&schema),
+        mode: node.mode,
+        retention: None,
+        max_rows: None,
+        log_only: true,
+        log_bytes: usize::MAX,
+        pinned: true,
+    })?);
+    let declaring = Declaring {
+        shared,
+        catalog,
+        create,
+        node: &node,
+        schema: &schema,
+        options,
+        now,
+    };
+    let sink = declaring.sink(store)?;
+    Ok((sink, node, schema))
+}
+
+/// `FROM name` takes what a view, a table or a source has.
+fn check_input(catalog: &Catalog, create: &CreateSink) -> Result<()> {
+    let Some(from) = &create.from else {
+        return Ok(());
+    };
+    let object = catalog.get(&from.value);
+    if object.is_some_and(|object| object.kind() != ObjectKind::Sink) {
+        return Ok(());
+    }
+    let message = format!("relation \"{}\" does not exist", from.value);
+    let error = Error::new(SqlState::UNDEFINED_TABLE, message).at(from.location);
+    Err(match object {
+        Some(_) => error.hint("there is a sink of this name, whose rows have left"),
+        None => error,
+    })
 }

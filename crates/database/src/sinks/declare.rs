@@ -1,5 +1,6 @@
 //! CREATE SINK: its options and columns checked, and its target made.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::options::DeadLetters;
 
 /// How long rows are gathered before they are committed unless said otherwise.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
+
+/// What may be asked for.
+const COMMIT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(30);
 
 /// What a sink's statement and plan say together.
 pub(crate) struct Declaring<'a> {
@@ -45,8 +49,11 @@ impl Declaring<'_> {
         let key = self.key(&mut options, parts)?;
         let encoding = self.encoding(&mut options, parts, key)?;
         let delivery = delivery(&mut options)?;
-        let interval = "sink.buffer-flush.interval";
-        let commit_every = options.take_duration("commit_interval", &[interval])?;
+        let commit_every = commit_interval(&mut options)?;
+        let writes_columns = parts.columns || create.encoding == Encoding::Parquet;
+        if let Some(entry) = create.timestamp_option.as_ref().filter(|_| writes_columns) {
+            return Err(no_effect(entry, &create.connector.value));
+        }
         let declared = SinkDeclaration {
             schema: Arc::clone(self.schema),
             format: create.format,
@@ -63,14 +70,11 @@ impl Declaring<'_> {
             check_exactly_once(self.shared, factory.delivery(), entry, connector)?;
         }
         Ok(Sink {
-            text: create.query_text.clone(),
             store,
             factory,
             encoding: Writing::Rows(encoding),
             of_source: None,
-            commit_every: commit_every
-                .unwrap_or(COMMIT_EVERY)
-                .max(Duration::from_millis(10)),
+            commit_every,
         })
     }
 
@@ -294,7 +298,6 @@ pub(crate) fn dead_letters(
         check_exactly_once(shared, factory.delivery(), entry, &named.value)?;
     }
     Ok(Sink {
-        text: format!("bad records of source {}", create.name.value),
         store,
         factory,
         encoding: Writing::DeadLetters,
@@ -338,6 +341,22 @@ fn no_effect(entry: &OptionEntry, connector: &str) -> Error {
         entry.name
     );
     Error::new(SqlState::INVALID_PARAMETER, message).at(entry.location)
+}
+
+/// Takes `commit_interval`. A transaction must be committed before its brokers give it up.
+fn commit_interval(options: &mut Options) -> Result<Duration> {
+    let flink = "sink.buffer-flush.interval";
+    let entry = options
+        .entries()
+        .find(|entry| entry.name == "commit_interval" || entry.name == flink)
+        .cloned();
+    let given = options.take_duration("commit_interval", &[flink])?;
+    match (given, entry) {
+        (Some(given), Some(entry)) if !COMMIT_BOUNDS.contains(&given) => {
+            Err(bad_value(&entry, "is not between 10 ms and 30 s"))
+        }
+        (given, _) => Ok(given.unwrap_or(COMMIT_EVERY)),
+    }
 }
 
 /// Takes `delivery`, also in Flink's words.

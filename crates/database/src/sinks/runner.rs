@@ -1,5 +1,7 @@
 //! A sink's thread: writes versions in their order, commits them, and begins again where the target says after trouble.
 
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,8 @@ const BYTES: usize = 32 << 20;
 /// Time to the first attempt after trouble; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// Kafka forgets the version of a sink that has not committed for a week.
+const KEEP_ALIVE: Duration = Duration::from_secs(60 * 60);
 /// Longest sleep when nothing is to be done.
 const SLEEP: Duration = Duration::from_secs(1);
 
@@ -29,6 +33,12 @@ pub(super) struct Runner {
     status: Arc<Mutex<SinkStatus>>,
     clock: Arc<dyn Clock>,
     engine: Waker,
+    /// When something was committed last, or the thread began.
+    last: Instant,
+    /// The newest version that a target can have: that of the start, or one that was written since.
+    newest: u64,
+    /// The last failure was that the target has lost rows.
+    has_lost: bool,
     /// A user has said to go on with what is known here, whatever the target knows.
     told: bool,
 }
@@ -50,6 +60,9 @@ impl Runner {
         engine: Waker,
     ) -> Self {
         Self {
+            last: Instant::now(),
+            newest: sink.store.version(),
+            has_lost: false,
             sink,
             identity,
             signal,
@@ -65,7 +78,13 @@ impl Runner {
         let mut pause = FIRST_PAUSE;
         loop {
             let commits = self.status.lock().commits;
-            let Err(error) = self.attempt() else {
+            let attempt = AssertUnwindSafe(|| self.attempt());
+            let attempted = catch_unwind(attempt).unwrap_or_else(|_| {
+                Err(Error::internal(
+                    "the sink's writer panicked; the log says where",
+                ))
+            });
+            let Err(error) = attempted else {
                 return;
             };
             if self.status.lock().commits > commits {
@@ -105,16 +124,9 @@ impl Runner {
 
     /// Waits for ALTER SINK … RESUME; says whether it came, and not the end.
     fn wait_for_resume(&mut self) -> bool {
-        loop {
-            if self.signal.take_resume() {
-                self.told = true;
-                return true;
-            }
-            if self.signal.order() != Order::Go {
-                return false;
-            }
-            self.signal.wait_for_order(SLEEP);
-        }
+        let resumed = self.signal.wait_for_resume();
+        self.told = resumed && self.has_lost;
+        resumed
     }
 
     fn set_state(&self, state: SinkState, detail: Option<String>) {
@@ -131,7 +143,7 @@ impl Runner {
         })?;
         let committed = writer.begin()?;
         let mut position = self.position(committed)?;
-        self.told = false;
+        (self.told, self.has_lost) = (false, false);
         self.sink.store.forget(position);
         self.engine.wake();
         self.status.lock().version = Some(position);
@@ -160,15 +172,15 @@ impl Runner {
     }
 
     /// Where to go on: where the target is, as far as that fits what is known here.
-    fn position(&self, committed: Option<u64>) -> Result<u64> {
-        let store = &self.sink.store;
+    fn position(&mut self, committed: Option<u64>) -> Result<u64> {
+        let store = Arc::clone(&self.sink.store);
         let (born, known) = (store.born(), store.forgotten());
         // What the target has of a sink of the same name before this one says nothing of this one.
         let committed = committed.filter(|version| *version > born);
-        if let Some(version) = committed.filter(|version| *version > store.version()) {
+        if let Some(version) = committed.filter(|version| *version > self.newest) {
             let message = format!(
-                "the target has everything up to version {version}, and the state here ends at version {}",
-                store.version()
+                "the target has everything up to version {version}, and the state here went up to version {} when it was started",
+                self.newest
             );
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .hint("the state is older than what it has written: start with the newer state, or DROP SINK and create it under another name"));
@@ -178,6 +190,7 @@ impl Runner {
         let remembers =
             self.sink.factory.delivery() == Delivery::ExactlyOnce && self.sink.factory.remembers();
         if lost && remembers && !self.told {
+            self.has_lost = true;
             let message = format!(
                 "the target knows of versions up to {position} only, and has committed up to {known} before"
             );
@@ -201,32 +214,61 @@ impl Runner {
             let length = rest.iter().take_while(|(v, _)| v == version).count();
             let (now, later) = rest.split_at(length);
             let batches: Vec<DeltaBatch> = now.iter().map(|(_, batch)| batch.clone()).collect();
-            writer.write(*version, &batches)?;
+            for part in self.parts(&batches) {
+                writer.write(*version, part.as_ref())?;
+            }
             open.since.get_or_insert_with(Instant::now);
             open.rows += batches.iter().map(|b| b.len() as u64).sum::<u64>();
             rest = later;
         }
         *position = changes.version;
-        if let Some(error) = changes.ended {
-            let query = Error::new(
-                error.state(),
-                format!("its query failed: {}", error.message()),
-            );
-            self.set_state(SinkState::Ended, Some(query.to_string()));
+        let more = self.sink.store.backlog(*position) > 0;
+        if let Some(error) = changes.ended.filter(|_| !more) {
+            let why = format!("its query failed: {}", error.message());
+            self.set_state(SinkState::Failed, Some(why));
         }
-        Ok(self.sink.store.backlog(*position) > 0)
+        Ok(more)
+    }
+
+    /// The changes of a version in pieces, where rows are events; what a key comes to is a matter of all of them.
+    fn parts<'a>(&self, batches: &'a [DeltaBatch]) -> Vec<Cow<'a, [DeltaBatch]>> {
+        if !self.sink.is_plain() {
+            return vec![Cow::Borrowed(batches)];
+        }
+        let mut parts = Vec::new();
+        for batch in batches {
+            for from in (0..batch.len()).step_by(ROWS) {
+                let length = ROWS.min(batch.len() - from);
+                parts.push(Cow::Owned(vec![batch.slice(from, length)]));
+            }
+        }
+        parts
+    }
+
+    /// Commits without rows now and then, so that the target does not forget the version.
+    fn keep_alive(&mut self, writer: &mut dyn SinkWriter, position: u64) -> Result<()> {
+        let factory = &self.sink.factory;
+        let forgets = factory.delivery() == Delivery::ExactlyOnce && factory.remembers();
+        if forgets && self.last.elapsed() >= KEEP_ALIVE {
+            self.last = Instant::now();
+            self.newest = self.newest.max(position);
+            writer.commit(position)?;
+        }
+        Ok(())
     }
 
     /// Commits what was written when it is time; says whether nothing is left to commit.
     fn commit_if_due(
-        &self,
+        &mut self,
         writer: &mut dyn SinkWriter,
         position: u64,
         open: &mut Open,
         more: bool,
     ) -> Result<bool> {
         let Some(since) = open.since else {
-            return Ok(true);
+            // What has no rows need not be written.
+            self.status.lock().version = Some(position);
+            return self.keep_alive(writer, position).map(|()| true);
         };
         let gathered = since.elapsed();
         let is_time = gathered >= self.sink.commit_every && writer.is_due(gathered);
@@ -234,7 +276,9 @@ impl Runner {
         if !(is_time || is_full || self.drains() && !more) {
             return Ok(false);
         }
+        self.newest = self.newest.max(position);
         writer.commit(position)?;
+        self.last = Instant::now();
         self.sink.store.forget(position);
         self.engine.wake();
         let rows = std::mem::take(open).rows;

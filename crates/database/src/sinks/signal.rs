@@ -41,10 +41,11 @@ impl Signal {
         self.heard.notify_one();
     }
 
-    /// Gives an order; the last one counts, but nothing after [`Order::Quit`].
+    /// Gives an order; the last one counts, but none to go on after one to end.
     pub(super) fn give(&self, order: Order) {
         let mut state = self.state.lock();
-        if state.order != Order::Quit {
+        let ends = matches!(state.order, Order::Quit | Order::Drain { .. });
+        if !ends || order == Order::Quit {
             state.order = order;
         }
         drop(state);
@@ -56,14 +57,19 @@ impl Signal {
         self.state.lock().order
     }
 
-    /// Whether to try again; that is an order for once.
-    pub(super) fn take_resume(&self) -> bool {
+    /// Waits until the order is to try again, which is an order for once, or to end; says whether it is the first.
+    pub(super) fn wait_for_resume(&self) -> bool {
         let mut state = self.state.lock();
-        let resumed = state.order == Order::Resume;
-        if resumed {
-            state.order = Order::Go;
+        loop {
+            match state.order {
+                Order::Go => self.heard.wait(&mut state),
+                Order::Resume => {
+                    state.order = Order::Go;
+                    return true;
+                }
+                Order::Drain { .. } | Order::Quit => return false,
+            }
         }
-        resumed
     }
 
     /// Waits for a version or an order, at most so long.

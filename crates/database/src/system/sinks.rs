@@ -7,7 +7,7 @@ use super::{batch, count, int, text, times};
 use crate::sinks::SinkStatus;
 
 /// One row a sink.
-pub(super) fn sinks(sinks: &[SinkStatus]) -> Result<RecordBatch> {
+pub(crate) fn sinks(sinks: &[SinkStatus]) -> Result<RecordBatch> {
     let each = || sinks.iter();
     let delivery = |s: &SinkStatus| s.delivery.map(|d| d.name().to_owned());
     batch(vec![

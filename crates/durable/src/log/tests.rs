@@ -113,3 +113,16 @@ fn damage_before_the_last_file_and_missing_files_are_named() {
     let error = Log::open(folder.path()).unwrap_err();
     assert!(error.message().contains("missing"), "{error}");
 }
+
+#[test]
+fn what_a_former_owner_appends_is_not_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut before = Log::open(folder.path()).unwrap();
+    fill(&mut before, 0..3);
+    let mut log = Log::take_over(folder.path()).unwrap();
+    fill(&mut before, 7..9);
+    fill(&mut log, 3..5);
+    before.append(b"more").unwrap();
+    assert_eq!(records(&log).unwrap(), numbered(0..5));
+    assert_eq!(Log::open(folder.path()).unwrap().next(), 5);
+}

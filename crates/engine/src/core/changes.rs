@@ -130,6 +130,7 @@ impl Core {
     }
 
     fn insert(&mut self, name: &str, rows: RecordBatch) -> Result<()> {
+        self.check_sinks_of(name)?;
         let table = self.table(name)?;
         if let Some((column, delay)) = table.spec.watermark {
             let times = rows
@@ -146,6 +147,19 @@ impl Core {
             for leaf in leaves_of(view, name) {
                 let batch = project(&rows, &leaf.1);
                 view.push(leaf.0, batch);
+            }
+        }
+        Ok(())
+    }
+
+    /// A table takes nothing while a sink of its rows is far behind; a source waits.
+    fn check_sinks_of(&self, table: &str) -> Result<()> {
+        for (id, sink) in &self.held {
+            let mut views = self.views.iter().filter(|(view, _)| view == id);
+            if views.any(|(_, v)| v.spec.plan.reads().iter().any(|name| name == table)) {
+                let message = format!("the target of sink \"{sink}\" has not taken what there is");
+                return Err(Error::new(SqlState::CONFIGURATION_LIMIT, message)
+                    .hint("try again when it has: clickmill.sinks says how far it is"));
             }
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! the rows are made of is: the journal has every version before a sink sees it. The number stands in the transaction as an
 //! offset of the sink's consumer group, with the sink's name beside it, so that a start reads it back from the brokers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dataflow::sink::{SinkRequest, SinkWriter};
 use dataflow::{DeltaBatch, Error, Result, SqlState};
@@ -27,7 +27,9 @@ pub(super) struct Transactional {
     progress: BaseConsumer,
     sink: KafkaSink,
     identity: String,
-    is_open: bool,
+    /// Since when a transaction is open.
+    open: Option<Instant>,
+    timeout: Duration,
 }
 
 impl Transactional {
@@ -37,6 +39,11 @@ impl Transactional {
         if sink.config.get(TIMEOUT.0).is_none() {
             own.push(TIMEOUT);
         }
+        let timeout = sink.config.get(TIMEOUT.0).unwrap_or(TIMEOUT.1);
+        let timeout: u64 = timeout.parse().unwrap_or(60_000);
+        // A record cannot be on its way longer than its transaction.
+        let on_the_way = timeout.min(30_000).to_string();
+        own.push(("message.timeout.ms", &on_the_way));
         let sending = Sending::new(sink, request.encoder, &own)?;
         let mut config: ClientConfig = sink.config.clone();
         config.set("group.id", &identity);
@@ -49,15 +56,16 @@ impl Transactional {
             progress,
             sink: sink.clone(),
             identity,
-            is_open: false,
+            open: None,
+            timeout: Duration::from_millis(timeout),
         })
     }
 
     fn open(&mut self) -> Result<()> {
-        if !self.is_open {
+        if self.open.is_none() {
             let begun = self.sending.producer.client().begin_transaction();
             begun.map_err(|error| self.failed("begin a transaction", &error))?;
-            self.is_open = true;
+            self.open = Some(Instant::now());
         }
         Ok(())
     }
@@ -83,6 +91,16 @@ impl Transactional {
         };
         let state = code.map_or(SqlState::CONNECTION_FAILURE, state_of);
         let topic = &self.sink.topic;
+        // The brokers fence a writer, too, whose transaction they have given up.
+        if state == SqlState::OBJECT_IN_USE
+            && self.open.is_some_and(|open| open.elapsed() >= self.timeout)
+        {
+            let message = format!(
+                "the brokers of topic \"{topic}\" gave up a transaction that was open for {} s",
+                self.timeout.as_secs()
+            );
+            return Error::new(SqlState::CONNECTION_FAILURE, message).detail(reason);
+        }
         match state {
             SqlState::OBJECT_IN_USE => Error::new(
                 state,
@@ -149,14 +167,14 @@ impl SinkWriter for Transactional {
         client
             .commit_transaction(PATIENCE)
             .map_err(|error| self.failed("commit a transaction", &error))?;
-        self.is_open = false;
+        self.open = None;
         Ok(())
     }
 }
 
 impl Drop for Transactional {
     fn drop(&mut self) {
-        if self.is_open {
+        if self.open.is_some() {
             // Else readers of committed records would wait until the brokers give it up. After a failure that may not work.
             let _ = self.sending.producer.client().abort_transaction(ABORTING);
         }

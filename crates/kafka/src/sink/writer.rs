@@ -136,6 +136,13 @@ pub(super) fn state_of(code: Code) -> SqlState {
     }
 }
 
+/// Checks the properties of a sink's producer, without brokers.
+pub(super) fn check(sink: &KafkaSink) -> Result<()> {
+    let mut given = properties::for_producer(&sink.config);
+    given.extend([("enable.idempotence", "true"), ("acks", "all"), ON_THE_WAY]);
+    Producer::new("", &sink.topic, &given).map(drop)
+}
+
 /// Each row at least once.
 pub(super) struct AtLeastOnce {
     sending: Sending,

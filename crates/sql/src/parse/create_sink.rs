@@ -1,6 +1,7 @@
 //! `CREATE SINK name FROM view | AS query [EMIT …] WITH (…) [FORMAT PLAIN | UPSERT ENCODE …]`.
 
-use dataflow::options::OptionEntry;
+use dataflow::options::{OptionEntry, bad_value};
+use dataflow::schema::TimestampFormat;
 use dataflow::sink::SinkFormat;
 use dataflow::{Error, Result, SqlState};
 use sqlparser::ast::Query;
@@ -63,7 +64,18 @@ pub(super) fn create_sink(cursor: &mut Cursor<'_>) -> Result<Statement> {
         Some((format, encoding)) => (format, Some(encoding)),
         None => (SinkFormat::Plain, None),
     };
+    let timestamp_option = options
+        .iter()
+        .find(|o| o.name == "timestamp.format")
+        .cloned();
     let timestamps = take_timestamps(&mut options)?;
+    if let Some(entry) = timestamp_option
+        .as_ref()
+        .filter(|_| timestamps == TimestampFormat::Auto)
+    {
+        return Err(bad_value(entry, "is for what is read")
+            .hint("choices: epoch_s, epoch_ms, epoch_us, iso8601"));
+    }
     let format_given = encoding.is_some();
     let encoding = take_options(encoding.unwrap_or_default(), &mut options)?;
     Ok(Statement::CreateSink(CreateSink {
@@ -79,6 +91,7 @@ pub(super) fn create_sink(cursor: &mut Cursor<'_>) -> Result<Statement> {
         encoding,
         format_given,
         timestamps,
+        timestamp_option,
     }))
 }
 

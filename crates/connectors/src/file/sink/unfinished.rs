@@ -66,10 +66,22 @@ impl Unfinished {
         self.body.bytes()
     }
 
-    /// Writes everything to the disk and calls the file `name`.
+    /// Its name in the folder.
+    pub(super) fn name(&self) -> String {
+        let name = self.hidden.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Writes everything to the disk.
+    pub(super) fn complete(&mut self) -> Result<()> {
+        let path = &self.hidden.path;
+        self.body.finish().map_err(|error| refused(path, &error))?;
+        let synced = self.hidden.sync();
+        synced.map_err(|error| failed("write", path.display(), &error))
+    }
+
+    /// Calls the file `name`; its commit has been told of.
     pub(super) fn finish(mut self, name: &Path) -> Result<()> {
-        let finished = self.body.finish();
-        finished.map_err(|error| refused(&self.hidden.path, &error))?;
         let renamed = self.hidden.rename(name);
         renamed.map_err(|error| failed("write", name.display(), &error))
     }
@@ -125,15 +137,19 @@ impl Hidden {
         self.file.metadata().is_ok_and(|found| found.nlink() > 0)
     }
 
-    fn rename(&mut self, name: &Path) -> io::Result<()> {
+    /// Everything is on the disk, under a path that leads to it.
+    fn sync(&self) -> io::Result<()> {
         self.file.sync_all()?;
         if !self.is_there() {
             let message = "it was removed while it was written";
             return Err(io::Error::new(ErrorKind::NotFound, message));
         }
-        fs::rename(&self.path, name)?;
-        self.named = true;
         Ok(())
+    }
+
+    fn rename(&mut self, name: &Path) -> io::Result<()> {
+        self.named = true;
+        fs::rename(&self.path, name)
     }
 }
 
