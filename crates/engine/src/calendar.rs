@@ -1,6 +1,7 @@
 //! What is due when: keys by the time at which to look at them again. An entry may be stale; who takes it checks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dataflow::{Micros, Result};
 
@@ -9,28 +10,37 @@ use crate::state::saved::Saved;
 /// Keys by due time.
 #[derive(Default)]
 pub struct Calendar {
-    due: BTreeMap<Micros, Vec<Box<[u8]>>>,
+    due: BTreeMap<Micros, Arc<Vec<Box<[u8]>>>>,
 }
 
 impl Calendar {
     /// Looks at `key` again at `at`.
     pub fn add(&mut self, at: Micros, key: &[u8]) {
-        self.due.entry(at).or_default().push(key.into());
+        Arc::make_mut(self.due.entry(at).or_default()).push(key.into());
     }
 
     /// Takes the earliest entry when it is due by `now` (inclusive).
     pub fn pop_due(&mut self, now: Micros) -> Option<(Micros, Vec<Box<[u8]>>)> {
         let first = self.due.first_entry()?;
-        (*first.key() <= now).then(|| first.remove_entry())
+        if *first.key() > now {
+            return None;
+        }
+        let (at, keys) = first.remove_entry();
+        Some((at, Arc::unwrap_or_clone(keys)))
     }
 
     /// Puts all of it.
     pub fn save(&self, saved: &mut Saved) {
-        saved.numbers(self.due.iter().flat_map(|(at, keys)| {
-            let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-            [*at, count]
-        }));
-        saved.keys(self.due.values().flatten().map(AsRef::as_ref));
+        let due = self.due.clone();
+        saved.later(move |saved| {
+            saved.numbers(due.iter().flat_map(|(at, keys)| {
+                let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+                [*at, count]
+            }));
+            let keys = due.values().flat_map(|keys| keys.iter());
+            saved.keys(keys.map(AsRef::as_ref));
+            Ok(())
+        });
     }
 
     /// Takes what [`Calendar::save`] has put.
@@ -42,7 +52,7 @@ impl Calendar {
         let mut keys = saved.take_keys()?.into_iter();
         for (at, count) in counts {
             let of_time = keys.by_ref().take(usize::try_from(count).unwrap_or(0));
-            self.due.insert(at, of_time.collect());
+            self.due.insert(at, Arc::new(of_time.collect()));
         }
         Ok(())
     }

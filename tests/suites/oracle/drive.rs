@@ -69,6 +69,8 @@ struct Driver<'a> {
     crashed: usize,
     /// The newest checkpoint as bytes, and how many entries of the journal are before it.
     checkpoint: Option<(usize, Vec<u8>)>,
+    /// The newest checkpoint, while it is not written yet.
+    unwritten: Option<(usize, State)>,
     /// Crashes after which a checkpoint was taken.
     taken: usize,
     /// Of each view the changes that its store does not have, because a checkpoint was taken.
@@ -131,6 +133,7 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
         crashes: *random.pick(&[0, 0, 0, 0, 0, 0, 1, 4]),
         crashed: 0,
         checkpoint: None,
+        unwritten: None,
         taken: 0,
         earlier: Vec::new(),
         random,
@@ -392,11 +395,21 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Makes a checkpoint.
+    /// Makes a checkpoint. It is written at some later time, as it was.
     fn keep_state(&mut self) -> Result<(), String> {
         if let Some(state) = self.core.save().map_err(text)? {
+            self.write_state()?;
+            self.unwritten = Some((self.journal.0.lock().len(), state));
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint that was made last.
+    fn write_state(&mut self) -> Result<(), String> {
+        if let Some((from, mut state)) = self.unwritten.take() {
+            state.resolve().map_err(text)?;
             let bytes = rmp_serde::to_vec(&state).map_err(text)?;
-            self.checkpoint = Some((self.journal.0.lock().len(), bytes));
+            self.checkpoint = Some((from, bytes));
         }
         Ok(())
     }
@@ -405,6 +418,7 @@ impl Driver<'_> {
     /// wants it, and run the journal again. It must give the same changes in the same versions.
     fn crash(&mut self, job: &Job<'_>) -> Result<(), String> {
         self.follow(job)?;
+        self.write_state()?;
         let timer: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let journal = Box::new(self.journal.clone());
         self.core = Core::new(timer, journal, Waker::default(), self.limits);

@@ -79,7 +79,7 @@ impl Checkpoints {
     }
 
     /// Begins to write a checkpoint beside what goes on; `wait` for its end.
-    pub(super) fn begin(&mut self, number: u64, checkpoint: Checkpoint, wait: bool) {
+    pub(super) fn begin(&mut self, number: u64, mut checkpoint: Checkpoint, wait: bool) {
         if let Some((before, thread)) = self.writing.take() {
             self.end(before, thread);
             if self.kept.last() == Some(&number) {
@@ -90,8 +90,13 @@ impl Checkpoints {
         let history = Arc::clone(&self.history);
         let write = move || {
             let begun = Instant::now();
-            let bytes = rmp_serde::to_vec(&checkpoint)
-                .map_err(|e| Error::internal(format!("state has no bytes: {e}")));
+            let resolved = checkpoint.state.resolve();
+            let bytes = resolved.and_then(|()| {
+                rmp_serde::to_vec(&checkpoint)
+                    .map_err(|e| Error::internal(format!("state has no bytes: {e}")))
+            });
+            // What changes meanwhile need not be copied any more.
+            drop(checkpoint);
             let written = bytes.and_then(|bytes| {
                 write_file(&path, &bytes)?;
                 Ok(bytes.len() as u64)

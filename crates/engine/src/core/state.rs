@@ -74,6 +74,24 @@ struct SavedAside {
 }
 
 impl State {
+    /// Does what saving has put off: afterwards there are bytes for everything. Takes a while, on any thread.
+    ///
+    /// # Errors
+    /// When Arrow has no bytes for rows.
+    pub fn resolve(&mut self) -> Result<()> {
+        let tables = self.tables.iter_mut().map(|table| &mut table.rows);
+        let views = self.views.iter_mut();
+        let views = views.flat_map(|view| view.operators.iter_mut().chain([&mut view.rows]));
+        let asides = self.asides.iter_mut().flat_map(|aside| {
+            let stores = [&mut aside.errors, &mut aside.late, &mut aside.dead];
+            stores.into_iter().flatten()
+        });
+        tables
+            .chain(views)
+            .chain(asides)
+            .try_for_each(Saved::resolve)
+    }
+
     /// The version of all views.
     pub fn version(&self) -> u64 {
         self.version
@@ -201,7 +219,8 @@ impl Core {
     ///
     /// # Errors
     /// `XX001` when it is not of what was declared.
-    pub fn load(&mut self, state: State) -> Result<()> {
+    pub fn load(&mut self, mut state: State) -> Result<()> {
+        state.resolve()?;
         self.version = state.version;
         self.last_wall = state.last_wall;
         self.next_feed = state.next_feed;

@@ -75,7 +75,8 @@ impl Partials {
     pub(super) fn save(&self, saved: &mut Saved) -> Result<()> {
         debug_assert!(self.hot.is_empty(), "state is saved after it was flushed");
         saved.count(self.runs.len());
-        self.runs.iter().try_for_each(|run| saved.rows(run))
+        self.runs.iter().for_each(|run| saved.rows(run));
+        Ok(())
     }
 
     /// What [`Partials::save`] has put.

@@ -47,7 +47,7 @@ pub struct TopN {
     held: usize,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Partition {
     /// By (order, whole row): how often.
     rows: BTreeMap<(Box<[u8]>, Box<[u8]>), i64>,

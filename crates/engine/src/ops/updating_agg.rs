@@ -60,6 +60,7 @@ pub struct Rules {
     pub ttl: Option<Micros>,
 }
 
+#[derive(Clone)]
 struct Group {
     state: Slot,
     given: Slot,
@@ -432,12 +433,21 @@ impl Operator for UpdatingAgg {
 
     fn save(&self, saved: &mut Saved) -> Result<()> {
         self.hot.save(saved)?;
-        let groups = self.groups.sorted();
-        saved.keys(groups.iter().map(|(key, _)| *key));
-        saved.numbers(groups.iter().map(|(_, group)| group.touched));
-        let slots = |of: fn(&Group) -> Slot| groups.iter().map(|(_, g)| of(g)).collect::<Vec<_>>();
-        saved.rows(&self.states.get(&slots(|g| g.state))?)?;
-        saved.rows(&self.given.get(&slots(|g| g.given))?)?;
+        let (groups, states, given) = (
+            self.groups.freeze(),
+            self.states.freeze(),
+            self.given.freeze(),
+        );
+        saved.later(move |saved| {
+            let groups = groups.sorted();
+            saved.keys(groups.iter().map(|(key, _)| *key));
+            saved.numbers(groups.iter().map(|(_, group)| group.touched));
+            let slots =
+                |of: fn(&Group) -> Slot| groups.iter().map(|(_, g)| of(g)).collect::<Vec<_>>();
+            saved.rows(&states.get(&slots(|g| g.state))?);
+            saved.rows(&given.get(&slots(|g| g.given))?);
+            Ok(())
+        });
         self.by_watermark.save(saved);
         self.by_age.save(saved);
         saved.time(self.next_hot);

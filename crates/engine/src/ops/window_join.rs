@@ -269,7 +269,7 @@ impl Operator for WindowJoin {
         self.windows.save(saved, |sides, saved| {
             for side in sides {
                 saved.count(side.len());
-                side.iter().try_for_each(|rows| saved.rows(rows))?;
+                side.iter().for_each(|rows| saved.rows(rows));
             }
             Ok(())
         })

@@ -9,6 +9,9 @@ use datafusion::arrow::row::{RowConverter, Rows, SortField};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::bytes::{ByteBlocks, Span};
+use super::cow::CowVec;
+
 /// Turns key columns into rows of bytes.
 pub struct KeyEncoder {
     converter: RowConverter,
@@ -53,14 +56,55 @@ impl KeyEncoder {
 
 /// A map from key bytes to `T`. Iteration order is not defined: operators sort what they give.
 pub struct KeyMap<T> {
-    table: HashTable<(Box<[u8]>, T)>,
+    /// Numbers of entries.
+    table: HashTable<u32>,
+    entries: Entries<T>,
+    free: Vec<u32>,
     hasher: FixedState,
+}
+
+/// The entries of a map; a clone costs next to nothing and stays as it is.
+#[derive(Clone)]
+pub struct Entries<T> {
+    entries: CowVec<Entry<T>>,
+    bytes: ByteBlocks,
+}
+
+#[derive(Clone)]
+struct Entry<T> {
+    key: Span,
+    /// Nothing where the entry is free.
+    value: Option<T>,
+}
+
+impl<T> Entries<T> {
+    fn key(&self, at: u32) -> &[u8] {
+        self.bytes.get(self.entries.get(at as usize).key)
+    }
+
+    /// All keys and entries, in the order of the keys.
+    pub fn sorted(&self) -> Vec<(&[u8], &T)> {
+        let entries = self.entries.iter();
+        let mut all: Vec<(&[u8], &T)> = entries
+            .filter_map(|entry| {
+                let value = entry.value.as_ref()?;
+                Some((self.bytes.get(entry.key), value))
+            })
+            .collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all
+    }
 }
 
 impl<T> Default for KeyMap<T> {
     fn default() -> Self {
         Self {
             table: HashTable::new(),
+            entries: Entries {
+                entries: CowVec::default(),
+                bytes: ByteBlocks::default(),
+            },
+            free: Vec::new(),
             hasher: FixedState::default(),
         }
     }
@@ -77,45 +121,132 @@ impl<T> KeyMap<T> {
         self.table.is_empty()
     }
 
+    fn find(&self, key: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        let found = self.table.find(hash, |at| self.entries.key(*at) == key);
+        found.copied()
+    }
+
     /// The entry of `key`.
     pub fn get(&self, key: &[u8]) -> Option<&T> {
-        self.table
-            .find(self.hasher.hash_one(key), |(k, _)| k.as_ref() == key)
-            .map(|(_, v)| v)
-    }
-
-    /// The entry of `key`, made by `make` when new.
-    pub fn entry(&mut self, key: &[u8], make: impl FnOnce() -> T) -> &mut T {
-        let hash = self.hasher.hash_one(key);
-        let hasher = &self.hasher;
-        let entry = self.table.entry(
-            hash,
-            |(k, _)| k.as_ref() == key,
-            |(k, _)| hasher.hash_one(k.as_ref()),
-        );
-        &mut entry.or_insert_with(|| (key.into(), make())).into_mut().1
-    }
-
-    /// The entry of `key` for change.
-    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut T> {
-        self.table
-            .find_mut(self.hasher.hash_one(key), |(k, _)| k.as_ref() == key)
-            .map(|(_, v)| v)
+        let at = self.find(key)?;
+        self.entries.entries.get(at as usize).value.as_ref()
     }
 
     /// All keys and entries, in the order of the keys.
     pub fn sorted(&self) -> Vec<(&[u8], &T)> {
-        let mut all: Vec<(&[u8], &T)> = self.table.iter().map(|(k, v)| (k.as_ref(), v)).collect();
-        all.sort_unstable_by_key(|(key, _)| *key);
-        all
+        self.entries.sorted()
+    }
+}
+
+impl<T: Clone> KeyMap<T> {
+    /// The entry of `key`, made by `make` when new.
+    pub fn entry(&mut self, key: &[u8], make: impl FnOnce() -> T) -> &mut T {
+        let at = match self.find(key) {
+            Some(at) => at,
+            None => self.insert(key, make()),
+        };
+        let entry = self.entries.entries.get_mut(at as usize);
+        entry
+            .value
+            .as_mut()
+            .expect("an entry in the table has a value")
+    }
+
+    fn insert(&mut self, key: &[u8], value: T) -> u32 {
+        let entry = Entry {
+            key: self.entries.bytes.add(key),
+            value: Some(value),
+        };
+        let at = if let Some(at) = self.free.pop() {
+            *self.entries.entries.get_mut(at as usize) = entry;
+            at
+        } else {
+            let at = self.entries.entries.len();
+            self.entries.entries.push(entry);
+            u32::try_from(at).expect("fewer than 2^32 keys of state")
+        };
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash = |at: &u32| hasher.hash_one(entries.key(*at));
+        self.table.insert_unique(hash(&at), at, hash);
+        at
+    }
+
+    /// The entry of `key` for change.
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut T> {
+        let at = self.find(key)?;
+        self.entries.entries.get_mut(at as usize).value.as_mut()
     }
 
     /// Forgets `key`.
     pub fn remove(&mut self, key: &[u8]) -> Option<T> {
         let hash = self.hasher.hash_one(key);
-        self.table
-            .find_entry(hash, |(k, _)| k.as_ref() == key)
-            .ok()
-            .map(|e| e.remove().0.1)
+        let entries = &self.entries;
+        let found = self.table.find_entry(hash, |at| entries.key(*at) == key);
+        let (at, _) = found.ok()?.remove();
+        let value = self.entries.entries.get_mut(at as usize).value.take();
+        self.free.push(at);
+        if self.table.is_empty() {
+            *self = Self::default();
+        } else {
+            self.tidy();
+        }
+        value
+    }
+
+    /// Leaves out the bytes of keys that are gone, once they are most of all.
+    fn tidy(&mut self) {
+        const WORTH_IT: usize = 1 << 20;
+        let entries = &self.entries.entries;
+        if self.entries.bytes.total() < WORTH_IT || self.free.len() * 2 < entries.len() {
+            return;
+        }
+        let mut bytes = ByteBlocks::default();
+        for at in 0..entries.len() {
+            let entry = self.entries.entries.get(at);
+            if entry.value.is_some() {
+                let key = bytes.add(self.entries.bytes.get(entry.key));
+                self.entries.entries.get_mut(at).key = key;
+            }
+        }
+        self.entries.bytes = bytes;
+    }
+
+    /// The entries as they are.
+    pub fn freeze(&self) -> Entries<T> {
+        self.entries.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_and_go_and_what_was_frozen_stays() {
+        let mut map: KeyMap<usize> = KeyMap::default();
+        let key = |n: usize| format!("key {n} of some length, so that blocks fill").into_bytes();
+        for n in 0..50_000 {
+            assert_eq!(*map.entry(&key(n), || n), n);
+        }
+        let frozen = map.freeze();
+        for n in 0..49_990 {
+            assert_eq!(map.remove(&key(n)), Some(n));
+            assert_eq!(map.remove(&key(n)), None);
+        }
+        assert_eq!(map.len(), 10);
+        for n in 0..20 {
+            *map.entry(&key(n), || 0) += n;
+        }
+        *map.get_mut(&key(49_995)).unwrap() = 7;
+        let mut expected: Vec<(Vec<u8>, usize)> = (0..20).map(|n| (key(n), n)).collect();
+        expected.extend((49_990..50_000).map(|n| (key(n), if n == 49_995 { 7 } else { n })));
+        expected.sort();
+        let found = map.sorted().into_iter().map(|(k, v)| (k.to_vec(), *v));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(frozen.sorted().len(), 50_000);
+        assert!(frozen.sorted().iter().all(|(k, v)| **k == key(**v)));
+        // The bytes of keys that are gone are gone, too.
+        assert!(map.entries.bytes.total() < 2 << 20);
     }
 }

@@ -7,6 +7,8 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::interleave;
 use datafusion::arrow::datatypes::SchemaRef;
 
+use super::cow::CowVec;
+
 /// A slot: the stable name of a stored row.
 pub type Slot = u32;
 
@@ -14,7 +16,7 @@ pub type Slot = u32;
 pub struct RowStore {
     schema: SchemaRef,
     chunks: Vec<Chunk>,
-    places: Vec<Place>,
+    places: CowVec<Place>,
     free: Vec<Slot>,
     live: usize,
 }
@@ -26,7 +28,7 @@ struct Chunk {
     live: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Place {
     chunk: u32,
     row: u32,
@@ -44,7 +46,7 @@ impl RowStore {
         Self {
             schema,
             chunks: Vec::new(),
-            places: Vec::new(),
+            places: CowVec::default(),
             free: Vec::new(),
             live: 0,
         }
@@ -81,7 +83,7 @@ impl RowStore {
         }
         let chunk = to_u32(self.chunks.len());
         for (row, slot) in slots.iter().enumerate() {
-            self.places[*slot as usize] = Place {
+            *self.places.get_mut(*slot as usize) = Place {
                 chunk,
                 row: to_u32(row),
             };
@@ -102,27 +104,29 @@ impl RowStore {
     }
 
     fn clear(&mut self, slot: Slot) {
-        let place = self.places[slot as usize];
+        let place = *self.places.get(slot as usize);
         if place.chunk != NOWHERE.chunk {
             let chunk = &mut self.chunks[place.chunk as usize];
             chunk.owners[place.row as usize] = DEAD;
             chunk.live -= 1;
             self.live -= 1;
-            self.places[slot as usize] = NOWHERE;
+            *self.places.get_mut(slot as usize) = NOWHERE;
         }
     }
 
     /// The rows of `slots`, in that order; every slot holds a row.
     pub fn get(&self, slots: &[Slot]) -> Result<RecordBatch> {
-        let at: Vec<(usize, usize)> = slots
-            .iter()
-            .map(|slot| {
-                let place = self.places[*slot as usize];
-                (place.chunk as usize, place.row as usize)
-            })
-            .collect();
         let chunks: Vec<&RecordBatch> = self.chunks.iter().map(|c| &c.rows).collect();
-        gather(&self.schema, &chunks, &at)
+        pick(&self.schema, &chunks, &self.places, slots)
+    }
+
+    /// The rows as they are; costs next to nothing, and copies what changes later.
+    pub fn freeze(&self) -> FrozenRows {
+        FrozenRows {
+            schema: Arc::clone(&self.schema),
+            chunks: self.chunks.iter().map(|c| c.rows.clone()).collect(),
+            places: self.places.clone(),
+        }
     }
 
     /// Merges the newest chunks while one is not half as large as the one before it, and drops dead rows.
@@ -154,7 +158,7 @@ impl RowStore {
         let rows = gather(&self.schema, &batches, &at)?;
         let chunk = to_u32(self.chunks.len());
         for (row, owner) in owners.iter().enumerate() {
-            self.places[*owner as usize] = Place {
+            *self.places.get_mut(*owner as usize) = Place {
                 chunk,
                 row: to_u32(row),
             };
@@ -166,6 +170,35 @@ impl RowStore {
         });
         Ok(())
     }
+}
+
+/// The rows of a store at one moment.
+pub struct FrozenRows {
+    schema: SchemaRef,
+    chunks: Vec<RecordBatch>,
+    places: CowVec<Place>,
+}
+
+impl FrozenRows {
+    /// As [`RowStore::get`].
+    pub fn get(&self, slots: &[Slot]) -> Result<RecordBatch> {
+        let chunks: Vec<&RecordBatch> = self.chunks.iter().collect();
+        pick(&self.schema, &chunks, &self.places, slots)
+    }
+}
+
+fn pick(
+    schema: &SchemaRef,
+    chunks: &[&RecordBatch],
+    places: &CowVec<Place>,
+    slots: &[Slot],
+) -> Result<RecordBatch> {
+    let place = |slot: &Slot| {
+        let place = places.get(*slot as usize);
+        (place.chunk as usize, place.row as usize)
+    };
+    let at: Vec<(usize, usize)> = slots.iter().map(place).collect();
+    gather(schema, chunks, &at)
 }
 
 /// Rows by (batch, row) out of several batches of one schema.

@@ -1,6 +1,7 @@
 //! State on its way to a checkpoint and back: what an operator holds, item by item, in an order that it knows.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use dataflow::{Error, Micros, Result, SqlState, Watermark};
 use datafusion::arrow::array::RecordBatch;
@@ -9,17 +10,40 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Bytes, from_ipc, to_ipc};
 
 /// Items of state, in the order in which they were put.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Putting costs next to nothing: rows are shared, and what takes time is put [`Saved::later`]. [`Saved::resolve`] does the
+/// work, wherever and whenever that is.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Saved {
     items: VecDeque<Item>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 enum Item {
     Number(i64),
     Numbers(Vec<i64>),
     Keys(Vec<Bytes>),
     Rows(Bytes),
+    #[serde(skip)]
+    Batch(RecordBatch),
+    #[serde(skip)]
+    Later(Box<Work>),
+}
+
+/// Puts items in place of itself.
+type Work = dyn FnOnce(&mut Saved) -> Result<()> + Send;
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "number {number}"),
+            Self::Numbers(numbers) => write!(f, "{} numbers", numbers.len()),
+            Self::Keys(keys) => write!(f, "{} keys", keys.len()),
+            Self::Rows(bytes) => write!(f, "rows of {} bytes", bytes.0.len()),
+            Self::Batch(rows) => write!(f, "{} rows", rows.num_rows()),
+            Self::Later(_) => f.write_str("something that is put later"),
+        }
+    }
 }
 
 impl Saved {
@@ -54,12 +78,33 @@ impl Saved {
         self.items.push_back(Item::Keys(keys));
     }
 
-    /// Puts rows.
+    /// Puts rows, which are shared.
+    pub fn rows(&mut self, rows: &RecordBatch) {
+        self.items.push_back(Item::Batch(rows.clone()));
+    }
+
+    /// Puts what `work` puts, which is done when it is asked for: it must hold what it needs as it is now.
+    pub fn later(&mut self, work: impl FnOnce(&mut Self) -> Result<()> + Send + 'static) {
+        self.items.push_back(Item::Later(Box::new(work)));
+    }
+
+    /// Does what was put off, so that there are bytes for everything.
     ///
     /// # Errors
-    /// When Arrow has no bytes for them.
-    pub fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.items.push_back(Item::Rows(Bytes(to_ipc(rows)?)));
+    /// When Arrow has no bytes for rows.
+    pub fn resolve(&mut self) -> Result<()> {
+        for item in std::mem::take(&mut self.items) {
+            match item {
+                Item::Later(work) => {
+                    let mut put = Self::default();
+                    work(&mut put)?;
+                    put.resolve()?;
+                    self.items.append(&mut put.items);
+                }
+                Item::Batch(rows) => self.items.push_back(Item::Rows(Bytes(to_ipc(&rows)?))),
+                item => self.items.push_back(item),
+            }
+        }
         Ok(())
     }
 
@@ -135,6 +180,8 @@ impl Saved {
             Item::Numbers(numbers) => 8 * numbers.len(),
             Item::Keys(keys) => keys.iter().map(|key| key.0.len()).sum(),
             Item::Rows(rows) => rows.0.len(),
+            Item::Batch(rows) => rows.get_array_memory_size(),
+            Item::Later(_) => 0,
         });
         each.sum()
     }
@@ -146,7 +193,7 @@ impl Saved {
 }
 
 /// State that is not of the operator that takes it.
-pub(crate) fn wrong(expected: &str, found: Option<impl std::fmt::Debug>) -> Error {
+pub(crate) fn wrong(expected: &str, found: Option<impl fmt::Debug>) -> Error {
     let found = found.map_or_else(
         || "nothing".to_owned(),
         |found| {

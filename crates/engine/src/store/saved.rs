@@ -1,9 +1,14 @@
 //! A store on its way to a checkpoint and back.
 
+use std::sync::Arc;
+
 use dataflow::batch::Weights;
 use dataflow::{DeltaBatch, Result};
+use datafusion::arrow::array::RecordBatch;
 
+use super::updating::batches;
 use super::{Inner, LogEntry, Rows, Run, Store};
+use crate::state::keys::KeyEncoder;
 use crate::state::saved::{Saved, wrong};
 
 /// Bytes of changes that a checkpoint keeps for followers of a view.
@@ -18,9 +23,17 @@ impl Store {
         saved.counter(inner.changed_at);
         saved.number(inner.expired_to);
         saved.counter(inner.born);
-        let rows = inner.rows.snapshot(&self.options.schema)?;
-        saved.count(rows.len());
-        rows.iter().try_for_each(|rows| saved.rows(rows))?;
+        match &mut inner.rows {
+            Rows::Updating(rows) => {
+                let (rows, schema) = (rows.freeze(), Arc::clone(&self.options.schema));
+                saved.later(move |saved| {
+                    let encoder = KeyEncoder::new(schema.fields())?;
+                    put(&batches(&rows, &encoder, &schema)?, saved);
+                    Ok(())
+                });
+            }
+            rows => put(&rows.snapshot(&self.options.schema)?, saved),
+        }
         let most = match self.options.pinned {
             true => usize::MAX,
             false => SAVED_LOG_BYTES,
@@ -37,7 +50,7 @@ impl Store {
                     weights.collect::<Vec<_>>().into_iter()
                 }
             });
-            saved.rows(&batch.rows)?;
+            saved.rows(&batch.rows);
         }
         Ok(())
     }
@@ -76,6 +89,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn put(rows: &[RecordBatch], saved: &mut Saved) {
+    saved.count(rows.len());
+    rows.iter().for_each(|rows| saved.rows(rows));
 }
 
 impl Inner {

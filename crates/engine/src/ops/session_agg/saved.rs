@@ -21,24 +21,33 @@ impl SessionAgg {
         saved.time(self.stale);
         self.due.save(saved);
         self.closing.save(saved);
-        let by_key = self.sessions.sorted();
-        saved.keys(by_key.iter().map(|(key, _)| *key));
-        let count =
-            |(_, all): &(&[u8], &Vec<Session>)| i64::try_from(all.len()).unwrap_or(i64::MAX);
-        saved.numbers(by_key.iter().map(count));
-        let all: Vec<&Session> = by_key.iter().flat_map(|(_, all)| all.iter()).collect();
-        saved.numbers(all.iter().flat_map(|session| numbers(session)));
-        let states: Vec<Slot> = all.iter().map(|session| session.state).collect();
-        saved.rows(&self.states.get(&states)?)?;
-        let given: Vec<Slot> = all.iter().filter_map(|session| session.given).collect();
-        saved.rows(&self.given.get(&given)?)?;
-        saved.rows(&self.given.get(&self.retired)?)?;
+        let (sessions, states, given) = (
+            self.sessions.freeze(),
+            self.states.freeze(),
+            self.given.freeze(),
+        );
+        let retired = self.retired.clone();
+        saved.later(move |saved| {
+            let by_key = sessions.sorted();
+            saved.keys(by_key.iter().map(|(key, _)| *key));
+            let count =
+                |(_, all): &(&[u8], &Vec<Session>)| i64::try_from(all.len()).unwrap_or(i64::MAX);
+            saved.numbers(by_key.iter().map(count));
+            let all: Vec<&Session> = by_key.iter().flat_map(|(_, all)| all.iter()).collect();
+            saved.numbers(all.iter().flat_map(|session| numbers(session)));
+            let slots: Vec<Slot> = all.iter().map(|session| session.state).collect();
+            saved.rows(&states.get(&slots)?);
+            let slots: Vec<Slot> = all.iter().filter_map(|session| session.given).collect();
+            saved.rows(&given.get(&slots)?);
+            saved.rows(&given.get(&retired)?);
+            Ok(())
+        });
         let mut dirty: Vec<&[u8]> = self.dirty.iter().map(AsRef::as_ref).collect();
         dirty.sort_unstable();
         saved.keys(dirty.into_iter());
         saved.count(self.pending.len());
         for batch in &self.pending {
-            saved.rows(&batch.rows)?;
+            saved.rows(&batch.rows);
             saved.count(batch.order.as_ref().map_or(0, |(_, taken)| *taken));
         }
         Ok(())
