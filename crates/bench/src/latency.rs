@@ -1,5 +1,7 @@
-//! The time from handing an event to the producer to its row in a SUBSCRIBE client, both clocks in this process.
+//! The time from handing an event to the producer to its row in a SUBSCRIBE client, both clocks in this process; also by way of
+//! a sink that writes exactly once and a source that reads what it has committed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,12 @@ pub(crate) struct LatencyArgs {
     /// Seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// By way of a sink into this topic, made anew; its state is kept in `--data-dir`.
+    #[arg(long, requires = "data_dir")]
+    sink: Option<String>,
+    /// Where state is kept.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
 }
 
 /// Longest wait for the rows that are still under way when the last event was sent.
@@ -44,12 +52,18 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
     let text = |e: dataflow::Error| format!("{e:?}");
     kafka::admin::delete_topic(&args.brokers, &args.topic).map_err(text)?;
     kafka::admin::create_topic(&args.brokers, &args.topic, 4).map_err(text)?;
-    let database = database(None).map_err(text)?;
+    let database = database(args.data_dir.clone()).map_err(text)?;
     let view = "CREATE MATERIALIZED VIEW v WITH (retention = '1 min') AS \
                 SELECT user_id, page_url, ts FROM clicks WHERE event_type = 'purchase';";
     run_script(&database, &(source(&args.brokers, &args.topic) + view))
         .await
         .map_err(text)?;
+    if let Some(topic) = &args.sink {
+        kafka::admin::delete_topic(&args.brokers, topic).map_err(text)?;
+        kafka::admin::create_topic(&args.brokers, topic, 4).map_err(text)?;
+        let script = through(&args.brokers, topic);
+        run_script(&database, &script).await.map_err(text)?;
+    }
     let config = PgConfig {
         listen: ([127, 0, 0, 1], 0).into(),
         ..PgConfig::default()
@@ -63,7 +77,10 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
         .map_err(|e| e.to_string())?;
     let driver = tokio::spawn(connection);
     let rows = client
-        .copy_out("COPY (SUBSCRIBE v) TO STDOUT")
+        .copy_out(match args.sink {
+            Some(_) => "COPY (SUBSCRIBE back) TO STDOUT",
+            None => "COPY (SUBSCRIBE v) TO STDOUT",
+        })
         .await
         .map_err(|e| e.to_string())?;
     let began = Instant::now();
@@ -106,6 +123,17 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
         at(0.99),
         at(1.0)
     ))
+}
+
+/// A sink of the view, and a view of what it has committed.
+fn through(brokers: &str, topic: &str) -> String {
+    format!(
+        "CREATE SINK out FROM v WITH (connector = 'kafka', topic = '{topic}', brokers = '{brokers}', delivery = 'exactly_once')
+         FORMAT PLAIN ENCODE JSON;
+         CREATE SOURCE committed (user_id TEXT, page_url TEXT, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts)
+         WITH (connector = 'kafka', topic = '{topic}', brokers = '{brokers}') FORMAT PLAIN ENCODE JSON;
+         CREATE MATERIALIZED VIEW back WITH (retention = '1 min') AS SELECT user_id, page_url, ts FROM committed;"
+    )
 }
 
 /// Sends events at a steady rate; the user id says when, in microseconds since `began`.

@@ -28,6 +28,10 @@ const FORMAT: u32 = 2;
 const JOURNAL: &str = "journal";
 /// Checkpoints may make the engine stand still for one part in so many.
 const SHARE: Micros = 20;
+/// They may be written for one part in so many.
+const WRITING_SHARE: Micros = 4;
+/// An orderly end makes none that would take longer, in microseconds: the journal has what it would.
+const LAST: Micros = 2 * dataflow::time::SECOND;
 /// The file that tells it from others.
 const IDENTITY: &str = "identity";
 /// Letters of an identity.
@@ -290,7 +294,7 @@ impl Journal for Data {
         // What is written or removed from here on is another's.
         self.folder.check()?;
         let number = self.log.next();
-        if last && self.checkpoints.is_newest(number) {
+        if last && (self.checkpoints.is_newest(number) || self.checkpoints.took() > LAST) {
             return Ok(());
         }
         match self.log.rotate() {
@@ -302,7 +306,9 @@ impl Journal for Data {
             rotated => rotated?,
         }
         self.due = None;
-        self.spacing = self.every.max(pause.saturating_mul(SHARE));
+        let cost = pause.saturating_mul(SHARE);
+        let cost = cost.max(self.checkpoints.took().saturating_mul(WRITING_SHARE));
+        self.spacing = self.every.max(cost);
         self.history.begin(CheckpointStatus {
             id: number,
             version: state.version(),

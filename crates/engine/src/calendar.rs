@@ -49,7 +49,8 @@ impl Calendar {
     /// `XX001` when it is something else.
     pub fn load(&mut self, saved: &mut Saved) -> Result<()> {
         let counts = saved.take_pairs()?;
-        let mut keys = saved.take_keys()?.into_iter();
+        let keys = saved.take_keys()?;
+        let mut keys = keys.boxed();
         for (at, count) in counts {
             let of_time = keys.by_ref().take(usize::try_from(count).unwrap_or(0));
             self.due.insert(at, Arc::new(of_time.collect()));

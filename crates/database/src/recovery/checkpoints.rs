@@ -31,7 +31,9 @@ pub(super) struct Checkpoints {
     folder: PathBuf,
     /// Those that are whole, oldest first.
     kept: Vec<u64>,
-    writing: Option<(u64, JoinHandle<Result<()>>)>,
+    writing: Option<(u64, JoinHandle<Result<Micros>>)>,
+    /// How long the newest took to write, in microseconds.
+    took: Micros,
     history: Arc<History>,
 }
 
@@ -45,6 +47,7 @@ impl Checkpoints {
             folder: folder.to_owned(),
             kept,
             writing: None,
+            took: 0,
             history: Arc::clone(history),
         })
     }
@@ -104,7 +107,7 @@ impl Checkpoints {
             let took = Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
             let told = written.as_ref().copied().map_err(ToString::to_string);
             history.end(number, took, told);
-            written.map(drop)
+            written.map(|_| took)
         };
         let started = std::thread::Builder::new()
             .name("checkpoint".to_owned())
@@ -136,11 +139,19 @@ impl Checkpoints {
         (self.kept.len() == KEPT).then(|| self.kept[0])
     }
 
-    fn end(&mut self, number: u64, thread: JoinHandle<Result<()>>) {
+    /// How long the newest took to write, in microseconds.
+    pub(super) fn took(&self) -> Micros {
+        self.took
+    }
+
+    fn end(&mut self, number: u64, thread: JoinHandle<Result<Micros>>) {
         let ended = thread.join();
         let ended = ended.unwrap_or_else(|_| Err(Error::internal("its thread panicked")));
         match ended {
-            Ok(()) => self.kept.push(number),
+            Ok(took) => {
+                self.took = took;
+                self.kept.push(number);
+            }
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
         }
     }

@@ -87,7 +87,7 @@ impl Operator for FinalRows {
     fn load(&mut self, saved: &mut Saved) -> Result<()> {
         self.windows.load(saved, |saved| {
             let rows = saved.take_keys()?;
-            Ok(rows.into_iter().zip(saved.take_numbers()?).collect())
+            Ok(rows.boxed().zip(saved.take_numbers()?).collect())
         })
     }
 }

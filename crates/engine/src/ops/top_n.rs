@@ -283,16 +283,16 @@ impl Operator for TopN {
     fn load(&mut self, saved: &mut Saved) -> Result<()> {
         self.watermark = saved.take_watermark()?;
         self.due.load(saved)?;
-        for key in saved.take_keys()? {
+        for key in saved.take_keys()?.iter() {
             let (order, rows) = (saved.take_keys()?, saved.take_keys()?);
-            let places = order.into_iter().zip(rows);
+            let places = order.boxed().zip(rows.boxed());
             let partition = Partition {
                 rows: places.zip(saved.take_numbers()?).collect(),
-                given: saved.take_keys()?,
+                given: saved.take_keys()?.boxed().collect(),
                 dirty: false,
             };
             self.held += partition.rows.len();
-            *self.partitions.entry(&key, Partition::default) = partition;
+            *self.partitions.entry(key, Partition::default) = partition;
         }
         Ok(())
     }

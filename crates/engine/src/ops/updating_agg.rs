@@ -439,7 +439,7 @@ impl Operator for UpdatingAgg {
             self.given.freeze(),
         );
         saved.later(move |saved| {
-            let groups = groups.sorted();
+            let groups = groups.all();
             saved.keys(groups.iter().map(|(key, _)| *key));
             saved.numbers(groups.iter().map(|(_, group)| group.touched));
             let slots =
@@ -461,19 +461,20 @@ impl Operator for UpdatingAgg {
     fn load(&mut self, saved: &mut Saved) -> Result<()> {
         self.hot = Partials::load(&self.aggregates, saved)?;
         let keys = saved.take_keys()?;
+        self.groups.reserve(keys.iter().len());
+        let mut slots: (Vec<Slot>, Vec<Slot>) = (Vec::new(), Vec::new());
         for (key, touched) in keys.iter().zip(saved.take_numbers()?) {
-            let (states, given) = (&mut self.states, &mut self.given);
+            let (state, given) = (self.states.reserve(), self.given.reserve());
             self.groups.entry(key, || Group {
-                state: states.reserve(),
-                given: given.reserve(),
+                state,
+                given,
                 touched,
             });
+            slots.0.push(state);
+            slots.1.push(given);
         }
-        let groups = &self.groups;
-        let groups: Vec<&Group> = keys.iter().filter_map(|key| groups.get(key)).collect();
-        let slots = |of: fn(&Group) -> Slot| groups.iter().map(|g| of(g)).collect::<Vec<_>>();
-        self.states.put(&slots(|g| g.state), saved.take_rows()?)?;
-        self.given.put(&slots(|g| g.given), saved.take_rows()?)?;
+        self.states.put(&slots.0, saved.take_rows()?)?;
+        self.given.put(&slots.1, saved.take_rows()?)?;
         self.by_watermark.load(saved)?;
         self.by_age.load(saved)?;
         self.next_hot = saved.take_time()?;

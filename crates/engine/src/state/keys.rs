@@ -82,15 +82,20 @@ impl<T> Entries<T> {
         self.bytes.get(self.entries.get(at as usize).key)
     }
 
-    /// All keys and entries, in the order of the keys.
-    pub fn sorted(&self) -> Vec<(&[u8], &T)> {
+    /// All keys and entries, in no order.
+    pub fn all(&self) -> Vec<(&[u8], &T)> {
         let entries = self.entries.iter();
-        let mut all: Vec<(&[u8], &T)> = entries
+        entries
             .filter_map(|entry| {
                 let value = entry.value.as_ref()?;
                 Some((self.bytes.get(entry.key), value))
             })
-            .collect();
+            .collect()
+    }
+
+    /// All keys and entries, in the order of the keys.
+    pub fn sorted(&self) -> Vec<(&[u8], &T)> {
+        let mut all = self.all();
         all.sort_unstable_by_key(|(key, _)| *key);
         all
     }
@@ -140,6 +145,13 @@ impl<T> KeyMap<T> {
 }
 
 impl<T: Clone> KeyMap<T> {
+    /// Makes room for so many more keys.
+    pub fn reserve(&mut self, more: usize) {
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash = |at: &u32| hasher.hash_one(entries.key(*at));
+        self.table.reserve(more, hash);
+    }
+
     /// The entry of `key`, made by `make` when new.
     pub fn entry(&mut self, key: &[u8], make: impl FnOnce() -> T) -> &mut T {
         let at = match self.find(key) {

@@ -22,12 +22,39 @@ pub struct Saved {
 enum Item {
     Number(i64),
     Numbers(Vec<i64>),
-    Keys(Vec<Bytes>),
+    Keys(Keys),
     Rows(Bytes),
     #[serde(skip)]
     Batch(RecordBatch),
     #[serde(skip)]
     Later(Box<Work>),
+}
+
+/// Keys behind each other.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Keys {
+    bytes: Bytes,
+    /// The length of each, as four bytes, little-endian.
+    lengths: Bytes,
+}
+
+impl Keys {
+    /// The keys in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut rest = self.bytes.0.as_slice();
+        let (lengths, _) = self.lengths.0.as_chunks::<4>();
+        lengths.iter().map(move |length| {
+            let length = u32::from_le_bytes(*length) as usize;
+            let (key, after) = rest.split_at(length.min(rest.len()));
+            rest = after;
+            key
+        })
+    }
+
+    /// The keys in order, each on its own.
+    pub fn boxed(&self) -> impl ExactSizeIterator<Item = Box<[u8]>> {
+        self.iter().map(Box::from)
+    }
 }
 
 /// Puts items in place of itself.
@@ -38,7 +65,7 @@ impl fmt::Debug for Item {
         match self {
             Self::Number(number) => write!(f, "number {number}"),
             Self::Numbers(numbers) => write!(f, "{} numbers", numbers.len()),
-            Self::Keys(keys) => write!(f, "{} keys", keys.len()),
+            Self::Keys(keys) => write!(f, "{} keys", keys.iter().len()),
             Self::Rows(bytes) => write!(f, "rows of {} bytes", bytes.0.len()),
             Self::Batch(rows) => write!(f, "{} rows", rows.num_rows()),
             Self::Later(_) => f.write_str("something that is put later"),
@@ -74,8 +101,13 @@ impl Saved {
 
     /// Puts keys.
     pub fn keys<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>) {
-        let keys = keys.map(|key| Bytes(key.to_vec())).collect();
-        self.items.push_back(Item::Keys(keys));
+        let mut put = Keys::default();
+        for key in keys {
+            put.bytes.0.extend_from_slice(key);
+            let length = u32::try_from(key.len()).expect("keys are smaller than 4 GiB");
+            put.lengths.0.extend_from_slice(&length.to_le_bytes());
+        }
+        self.items.push_back(Item::Keys(put));
     }
 
     /// Puts rows, which are shared.
@@ -158,9 +190,9 @@ impl Saved {
     }
 
     /// Takes keys.
-    pub fn take_keys(&mut self) -> Result<Vec<Box<[u8]>>> {
+    pub fn take_keys(&mut self) -> Result<Keys> {
         match self.items.pop_front() {
-            Some(Item::Keys(keys)) => Ok(keys.into_iter().map(|key| key.0.into()).collect()),
+            Some(Item::Keys(keys)) => Ok(keys),
             other => Err(wrong("keys", other.as_ref())),
         }
     }
@@ -178,7 +210,7 @@ impl Saved {
         let each = self.items.iter().map(|item| match item {
             Item::Number(_) => 8,
             Item::Numbers(numbers) => 8 * numbers.len(),
-            Item::Keys(keys) => keys.iter().map(|key| key.0.len()).sum(),
+            Item::Keys(keys) => keys.bytes.0.len(),
             Item::Rows(rows) => rows.0.len(),
             Item::Batch(rows) => rows.get_array_memory_size(),
             Item::Later(_) => 0,

@@ -28,7 +28,7 @@ impl Store {
                 let (rows, schema) = (rows.freeze(), Arc::clone(&self.options.schema));
                 saved.later(move |saved| {
                     let encoder = KeyEncoder::new(schema.fields())?;
-                    put(&batches(&rows, &encoder, &schema)?, saved);
+                    put(&batches(&rows.all(), &encoder, &schema)?, saved);
                     Ok(())
                 });
             }

@@ -56,7 +56,7 @@ impl Updating {
         if let Some(done) = &self.snapshot {
             return Ok(done.clone());
         }
-        let batches = batches(&self.counts.freeze(), &self.encoder, schema)?;
+        let batches = batches(&self.counts.sorted(), &self.encoder, schema)?;
         self.snapshot = Some(batches.clone());
         Ok(batches)
     }
@@ -85,14 +85,14 @@ impl Updating {
     }
 }
 
-/// The rows, each as often as it occurs, in the order of their bytes.
+/// The rows, each as often as it occurs.
 pub(super) fn batches(
-    counts: &Entries<i64>,
+    counts: &[(&[u8], &i64)],
     encoder: &KeyEncoder,
     schema: &SchemaRef,
 ) -> Result<Vec<RecordBatch>> {
     let mut batches = Vec::new();
-    for keys in counts.sorted().chunks(ROWS) {
+    for keys in counts.chunks(ROWS) {
         let rows = keys.iter().flat_map(|(key, times)| {
             std::iter::repeat_n(*key, usize::try_from(**times).unwrap_or(0))
         });

@@ -14,7 +14,7 @@ use rdkafka::producer::Producer as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::KafkaSink;
-use super::writer::{PATIENCE, Sending, state_of};
+use super::writer::{ANSWER, PATIENCE, Sending, state_of};
 
 /// The brokers abort a transaction of a process that is gone after so long; until then readers of committed records wait.
 const TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "60000");
@@ -134,7 +134,7 @@ impl SinkWriter for Transactional {
         wanted.add_partition(topic, partition);
         let found = self
             .progress
-            .committed_offsets(wanted, PATIENCE)
+            .committed_offsets(wanted, ANSWER)
             .map_err(|error| self.failed("read the progress", &error))?;
         let element = found.find_partition(topic, partition);
         Ok(element.and_then(|e| match e.offset() {

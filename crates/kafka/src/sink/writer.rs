@@ -13,8 +13,8 @@ use crate::properties;
 
 /// How long brokers may take to acknowledge all records of a commit.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long brokers may take to tell of a topic.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long brokers may take to tell of a topic, or of the progress.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// Rows that were written together have left after so long.
 const ON_THE_WAY: (&str, &str) = ("message.timeout.ms", "30000");
 

@@ -28,7 +28,7 @@ impl SessionAgg {
         );
         let retired = self.retired.clone();
         saved.later(move |saved| {
-            let by_key = sessions.sorted();
+            let by_key = sessions.all();
             saved.keys(by_key.iter().map(|(key, _)| *key));
             let count =
                 |(_, all): &(&[u8], &Vec<Session>)| i64::try_from(all.len()).unwrap_or(i64::MAX);
@@ -67,7 +67,7 @@ impl SessionAgg {
             .map(|_| self.given.reserve())
             .collect();
         self.given.put(&self.retired, retired)?;
-        self.dirty = saved.take_keys()?.into_iter().collect();
+        self.dirty = saved.take_keys()?.boxed().collect();
         for _ in 0..saved.take_count()? {
             let mut batch = self.pend(saved.take_rows()?, None)?;
             let taken = saved.take_count()?;
