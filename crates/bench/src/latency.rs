@@ -32,6 +32,9 @@ pub(crate) struct LatencyArgs {
     /// By way of a sink into this topic, made anew; its state is kept in `--data-dir`.
     #[arg(long, requires = "data_dir")]
     sink: Option<String>,
+    /// Further options of the sink, as in WITH.
+    #[arg(long, default_value = "", requires = "sink")]
+    sink_options: String,
     /// Where state is kept.
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -61,7 +64,7 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
     if let Some(topic) = &args.sink {
         kafka::admin::delete_topic(&args.brokers, topic).map_err(text)?;
         kafka::admin::create_topic(&args.brokers, topic, 4).map_err(text)?;
-        let script = through(&args.brokers, topic);
+        let script = through(&args.brokers, topic, &args.sink_options);
         run_script(&database, &script).await.map_err(text)?;
     }
     let config = PgConfig {
@@ -126,9 +129,10 @@ async fn measure(args: &LatencyArgs) -> Result<String, String> {
 }
 
 /// A sink of the view, and a view of what it has committed.
-fn through(brokers: &str, topic: &str) -> String {
+fn through(brokers: &str, topic: &str, options: &str) -> String {
+    let comma = if options.is_empty() { "" } else { ", " };
     format!(
-        "CREATE SINK out FROM v WITH (connector = 'kafka', topic = '{topic}', brokers = '{brokers}', delivery = 'exactly_once')
+        "CREATE SINK out FROM v WITH (connector = 'kafka', topic = '{topic}', brokers = '{brokers}', delivery = 'exactly_once'{comma}{options})
          FORMAT PLAIN ENCODE JSON;
          CREATE SOURCE committed (user_id TEXT, page_url TEXT, ts TIMESTAMPTZ, WATERMARK FOR ts AS ts)
          WITH (connector = 'kafka', topic = '{topic}', brokers = '{brokers}') FORMAT PLAIN ENCODE JSON;

@@ -21,7 +21,7 @@ use crate::database::Shared;
 use crate::options::DeadLetters;
 
 /// How long rows are gathered before they are committed unless said otherwise.
-const COMMIT_EVERY: Duration = Duration::from_millis(200);
+const COMMIT_EVERY: Duration = Duration::from_millis(100);
 
 /// What may be asked for.
 const COMMIT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(30);

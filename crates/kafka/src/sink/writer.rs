@@ -13,6 +13,8 @@ use crate::properties;
 
 /// How long brokers may take to acknowledge all records of a commit.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// A transaction finds the one before it not quite finished more often than not, and asks again after so long.
+const BACKOFF: (&str, &str) = ("retry.backoff.ms", "20");
 /// How long brokers may take to tell of a topic, or of the progress.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// Rows that were written together have left after so long.
@@ -34,7 +36,7 @@ impl Sending {
         encoder: Box<dyn RecordEncoder>,
         own: &[(&str, &str)],
     ) -> Result<Self> {
-        let mut given = vec![ON_THE_WAY];
+        let mut given = vec![ON_THE_WAY, BACKOFF];
         given.extend(properties::for_producer(&sink.config));
         given.extend([("enable.idempotence", "true"), ("acks", "all")]);
         given.extend_from_slice(own);
