@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::catalog::Catalog;
 use crate::recovery::{self, Data, DataDir, History, Recovery, RecoveryStatus};
 use crate::session::Session;
-use crate::sinks::Sinks;
+use crate::sinks::{Owned, Sinks};
 
 /// Memory of all queries that end together, in bytes: what needs more fails, or goes to disk where DataFusion can.
 const QUERY_MEMORY: usize = 2 << 30;
@@ -78,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) identity: String,
     /// Whether state outlives the process.
     pub(crate) is_lasting: bool,
+    /// Says whether the state is still this process's.
+    pub(crate) owned: Owned,
     pub(crate) sinks: Sinks,
     pub(crate) history: Arc<History>,
 }
@@ -104,7 +106,10 @@ impl Database {
         let place = config.data_dir.as_ref();
         let (failing, failed) = watch::channel(None);
         let lost = failing.clone();
+        let ends = Arc::clone(stop);
         let on_lost = move |error| {
+            // Also while it is still being started.
+            ends.store(true, Ordering::Relaxed);
             tracing::error!(%error, "the engine stops");
             // Nobody waits any more when the database is gone.
             let _ = lost.send(Some(error));
@@ -141,6 +146,13 @@ impl Database {
             recovery: None,
             identity,
             is_lasting: data.is_some(),
+            owned: match &data {
+                Some(data) => {
+                    let claim = data.claim();
+                    Arc::new(move || claim.check())
+                }
+                None => Arc::new(|| Ok(())),
+            },
             sinks: Sinks::default(),
             history: Arc::clone(&history),
         };
@@ -158,6 +170,7 @@ impl Database {
             shared.recovery = Some(recovery);
             idle.core.set_journal(Box::new(data));
         }
+        (shared.owned)()?;
         // Before there are new versions: a target can have none that is not known by now.
         shared.follow_sinks()?;
         shared.engine.start(idle, move |error| {
@@ -200,7 +213,10 @@ impl Database {
 
     /// Stops the engine. Sessions that are still open get errors.
     pub fn shutdown(&self) {
-        self.0.sinks.drain(DRAIN);
+        if (self.0.owned)().is_ok() {
+            self.0.sinks.drain(DRAIN);
+        }
+        self.0.sinks.stop();
         self.0.engine.stop();
     }
 }

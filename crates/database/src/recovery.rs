@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{Folder, Log};
+use durable::{Claim, Folder, Log};
 use engine::journal::{Logged, from_ipc};
 use engine::{Change, Core, Entry, Journal, Starts, State};
 use sql::ast::Parsed;
@@ -100,11 +100,13 @@ impl Data {
         let journal = folder.path().join(JOURNAL);
         let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
         Ok(Self {
-            log: match folder.may_have_owner() {
-                true => Log::take_over(&journal)?,
-                false => Log::open(&journal)?,
-            },
-            checkpoints: Checkpoints::open(&folder.path().join(CHECKPOINTS), history)?,
+            // Somebody who stood still may have its last file open, whoever owned the folder since.
+            log: Log::take_over(&journal, &|| folder.check())?,
+            checkpoints: Checkpoints::open(
+                &folder.path().join(CHECKPOINTS),
+                history,
+                folder.owned(),
+            )?,
             history: Arc::clone(history),
             sync: place.sync,
             every,
@@ -114,6 +116,11 @@ impl Data {
             statements: Vec::new(),
             folder,
         })
+    }
+
+    /// What knows whether the folder is still owned.
+    pub(crate) fn claim(&self) -> Claim {
+        self.folder.owned()
     }
 
     /// Tells the folder from all others; made when it is asked for first.
@@ -294,7 +301,8 @@ impl Journal for Data {
         // What is written or removed from here on is another's.
         self.folder.check()?;
         let number = self.log.next();
-        if last && (self.checkpoints.is_newest(number) || self.checkpoints.took() > LAST) {
+        let takes_long = self.checkpoints.is_busy() || self.checkpoints.took() > LAST;
+        if last && (self.checkpoints.is_newest(number) || takes_long) {
             return Ok(());
         }
         match self.log.rotate() {
@@ -305,6 +313,7 @@ impl Journal for Data {
             }
             rotated => rotated?,
         }
+        self.folder.check()?;
         self.due = None;
         let cost = pause.saturating_mul(SHARE);
         let cost = cost.max(self.checkpoints.took().saturating_mul(WRITING_SHARE));
@@ -323,7 +332,10 @@ impl Journal for Data {
             state,
         };
         self.checkpoints.begin(number, checkpoint, last);
-        if last && let Some(oldest) = self.checkpoints.finished() {
+        if last
+            && self.folder.check().is_ok()
+            && let Some(oldest) = self.checkpoints.finished()
+        {
             self.log.forget(oldest)?;
         }
         Ok(())

@@ -19,6 +19,7 @@ use sql::ast::Name;
 use crate::catalog::{Body, Catalog, missing};
 use crate::database::Shared;
 pub(crate) use declare::{Declaring, dead_letters};
+pub(crate) use runner::Owned;
 use runner::Runner;
 use signal::{Order, Signal};
 
@@ -249,6 +250,7 @@ fn start(shared: &Shared, name: &str, sink: &Arc<Sink>) -> Result<Running> {
         Arc::clone(&status),
         Arc::clone(&shared.clock),
         shared.engine.waker(),
+        Arc::clone(&shared.owned),
     );
     let heard = Arc::clone(&signal);
     let listener = sink.store.listen(Arc::new(move || heard.changed()));

@@ -19,7 +19,19 @@ const MAX_PART: usize = 1 << 24;
 /// # Errors
 /// `58030`, or `53100` when the disk is full.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file_if(path, bytes, || Ok(()))
+}
+
+/// As [`write_file`]; the file gets its name only if `check` lets it.
+///
+/// # Errors
+/// As [`write_file`], and those of `check`.
+pub fn write_file_if(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<()>) -> Result<()> {
     let unfinished = path.with_extension(UNFINISHED);
+    let remove = || {
+        // It may hold the last room on the disk; one that cannot be removed is removed by the next start.
+        let _ = fs::remove_file(&unfinished);
+    };
     let write = || {
         let mut file = File::create(&unfinished)?;
         // An empty part is the end.
@@ -28,15 +40,17 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
             frame::put(part, &mut framed);
             file.write_all(&framed)?;
         }
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        sync_folder(path)
+        file.sync_all()
     };
-    write().map_err(|error| {
-        // It may hold the last room on the disk; one that cannot be removed is removed by the next start.
-        let _ = fs::remove_file(&unfinished);
-        failed("write", path, &error)
-    })
+    let name = || fs::rename(&unfinished, path).and_then(|()| sync_folder(path));
+    let written = write()
+        .map_err(|error| failed("write", path, &error))
+        .and_then(|()| check())
+        .and_then(|()| name().map_err(|error| failed("write", path, &error)));
+    if written.is_err() {
+        remove();
+    }
+    written
 }
 
 /// Makes a folder, and its name durable.

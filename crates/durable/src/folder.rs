@@ -24,14 +24,36 @@ const FORMAT: &str = "format";
 /// An owner that has not touched its file for so long may be taken for gone, though it holds its lock.
 const STALE: Duration = Duration::from_secs(10);
 
+/// How long to look whether an owner that seems to be gone touches its file after all.
+const LOOK: Duration = Duration::from_millis(2500);
+
 /// A folder that this process owns until the value is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
-    own: PathBuf,
-    may_have_owner: bool,
+    claim: Claim,
     _heartbeat: Heartbeat,
     _lock: File,
+}
+
+/// Knows whether a folder is still owned by who claimed it.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    path: PathBuf,
+    own: PathBuf,
+}
+
+impl Claim {
+    /// Whether it is still owned. What was written before this says so counts, and nothing else.
+    ///
+    /// # Errors
+    /// `55006` when another process has claimed it.
+    pub fn check(&self) -> Result<()> {
+        match self.own.try_exists() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(lost(&self.path)),
+            Err(error) => Err(failed("look for", &self.own, &error)),
+        }
+    }
 }
 
 impl Folder {
@@ -48,22 +70,22 @@ impl Folder {
         on_lost: impl FnOnce(Error) + Send + 'static,
     ) -> Result<Self> {
         make_folder(path)?;
-        let newest = owners(path)?.pop();
-        let may_have_owner = match &newest {
-            Some((_, owner)) => is_alive(owner)?,
-            None => false,
-        };
-        if let Some((_, owner)) = newest.as_ref().filter(|_| may_have_owner && !take_over)
-            && !is_stale(owner)
-        {
-            let message = format!("another clickmill uses {}", path.display());
-            return Err(Error::new(SqlState::OBJECT_IN_USE, message)
-                .hint("stop it first, or choose another folder; --take-over ends it"));
+        let before = owners(path)?;
+        for (_, owner) in &before {
+            if !take_over && is_alive(owner)? && !is_stale(owner) {
+                return Err(in_use(path));
+            }
         }
         check_format(path, format)?;
-        let generation = newest.map_or(1, |(generation, _)| generation + 1);
+        let generation = before.last().map_or(1, |(generation, _)| generation + 1);
         let (own, lock) = enter(path, generation)?;
-        for (before, owner) in owners(path)? {
+        let now = owners(path)?;
+        if now.iter().any(|(other, _)| *other > generation) {
+            // Others came and went since the first look.
+            remove_file(&own)?;
+            return Err(in_use(path));
+        }
+        for (before, owner) in now {
             if before < generation {
                 remove_file(&owner)?;
             }
@@ -72,36 +94,40 @@ impl Folder {
         let beating = lock.try_clone();
         let beating = beating.map_err(|error| failed("open", &own, &error))?;
         let lost = lost(path);
-        Ok(Self {
+        let claim = Claim {
             path: path.to_owned(),
-            may_have_owner,
-            _heartbeat: Heartbeat::start(beating, own.clone(), move || on_lost(lost))?,
-            own,
+            own: own.clone(),
+        };
+        Ok(Self {
+            claim,
+            _heartbeat: Heartbeat::start(beating, own, move || on_lost(lost))?,
             _lock: lock,
         })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.claim.path
     }
 
-    /// Whether the owner before may still have files of it open.
-    pub fn may_have_owner(&self) -> bool {
-        self.may_have_owner
+    /// What knows whether it is still owned.
+    pub fn owned(&self) -> Claim {
+        self.claim.clone()
     }
 
-    /// Whether it is still owned. What was written before this says so counts, and nothing else.
+    /// As [`Claim::check`].
     ///
     /// # Errors
-    /// `55006` when another process has claimed it.
+    /// As [`Claim::check`].
     pub fn check(&self) -> Result<()> {
-        match self.own.try_exists() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(lost(&self.path)),
-            Err(error) => Err(failed("look for", &self.own, &error)),
-        }
+        self.claim.check()
     }
+}
+
+fn in_use(path: &Path) -> Error {
+    let message = format!("another clickmill uses {}", path.display());
+    Error::new(SqlState::OBJECT_IN_USE, message)
+        .hint("stop it first, or choose another folder; --take-over ends it")
 }
 
 fn lost(path: &Path) -> Error {
@@ -141,26 +167,34 @@ fn is_alive(owner: &Path) -> Result<bool> {
     }
 }
 
-/// Whether an owner has not touched its file for too long.
+/// Whether an owner has not touched its file for too long: by the clock, which may have jumped, and to whoever looks for a while.
 fn is_stale(owner: &Path) -> bool {
-    let touched = fs::metadata(owner).and_then(|metadata| metadata.modified());
-    let Ok(touched) = touched else {
+    let touched = || {
+        fs::metadata(owner)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
+    let Some(first) = touched() else {
         return false;
     };
     // A file of the future is of a clock that was set back.
-    SystemTime::now()
-        .duration_since(touched)
-        .is_ok_and(|age| age >= STALE)
+    let age = SystemTime::now().duration_since(first);
+    if age.is_ok_and(|age| age < STALE) {
+        return false;
+    }
+    std::thread::sleep(LOOK);
+    touched() == Some(first)
 }
 
 /// Makes the file of a new owner, which appears with its lock held.
 fn enter(path: &Path, generation: u64) -> Result<(PathBuf, File)> {
     let own = path.join(format!("{OWNER}{generation:010}"));
-    let unfinished = path.join(format!("{}.unfinished", std::process::id()));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let unique = now.map_or(0, |now| now.as_nanos());
+    let unfinished = path.join(format!("{}-{unique}.unfinished", std::process::id()));
     let make = || {
         let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .write(true)
             .open(&unfinished)?;
         file.try_lock()?;
@@ -234,11 +268,9 @@ mod tests {
         let path = temporary.path();
         let (told, heard) = std::sync::mpsc::channel();
         let first = Folder::claim(path, 1, false, move |error| told.send(error).unwrap()).unwrap();
-        assert!(!first.may_have_owner());
         first.check().unwrap();
         assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
-        let second = Folder::claim(path, 1, true, drop).unwrap();
-        assert!(second.may_have_owner());
+        let mut second = Folder::claim(path, 1, true, drop).unwrap();
         second.check().unwrap();
         let error = first.check().unwrap_err();
         assert!(error.message().contains("has taken over"), "{error}");
@@ -247,21 +279,18 @@ mod tests {
         // The end of the first is not that of the second.
         drop(first);
         assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
-        // Its file says that it has not been seen for long.
+        // A clock that jumps makes it look old; it goes on touching its file.
         let old = SystemTime::now() - STALE - Duration::from_secs(1);
-        let own = File::options().write(true).open(&second.own).unwrap();
-        let third = loop {
-            own.set_modified(old).unwrap();
-            // Its heart may beat in between.
-            match claim(path, 1) {
-                Ok(third) => break third,
-                Err(error) => assert_eq!(error.state().0, "55006"),
-            }
-        };
+        let own = File::options().write(true).open(&second.claim.own).unwrap();
+        own.set_modified(old).unwrap();
+        assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
+        second._heartbeat.end();
+        own.set_modified(old).unwrap();
+        let third = claim(path, 1).unwrap();
         assert!(second.check().is_err());
         third.check().unwrap();
         drop(third);
-        assert!(!claim(path, 1).unwrap().may_have_owner());
+        claim(path, 1).unwrap();
     }
 
     #[test]

@@ -6,8 +6,8 @@ mod folder;
 mod frame;
 mod log;
 
-pub use files::{is_unfinished, make_folder, read_file, remove_file, write_file};
-pub use folder::Folder;
+pub use files::{is_unfinished, make_folder, read_file, remove_file, write_file, write_file_if};
+pub use folder::{Claim, Folder};
 pub use log::{Log, Reading};
 
 use std::io::Error as IoError;

@@ -61,7 +61,9 @@ impl Log {
         let open = || {
             let mut options = OpenOptions::new();
             let file = options.create(true).append(true).open(&path)?;
-            file.set_len(length)?;
+            if file.metadata()?.len() != length {
+                file.set_len(length)?;
+            }
             file.sync_all()?;
             sync_folder(&path)?;
             Ok(file)
@@ -78,22 +80,24 @@ impl Log {
     }
 
     /// As [`Log::open`], when another process may still have the last file open: it is copied, so that what the other one
-    /// appends is in no file of the log.
+    /// appends is in no file of the log. `check` is asked before anything is changed.
     ///
     /// # Errors
     /// As [`Log::open`].
-    pub fn take_over(folder: &Path) -> Result<Self> {
+    pub fn take_over(folder: &Path, check: &dyn Fn() -> Result<()>) -> Result<Self> {
         make_folder(folder)?;
         if let Some((_, path)) = files(folder)?.pop() {
             let copy = path.with_extension("unfinished");
             let replace = || {
                 fs::copy(&path, &copy)?;
-                File::open(&copy)?.sync_all()?;
-                fs::rename(&copy, &path)?;
-                sync_folder(&path)
+                File::open(&copy)?.sync_all()
             };
             replace().map_err(|error| failed("copy", &path, &error))?;
+            check()?;
+            let renamed = fs::rename(&copy, &path).and_then(|()| sync_folder(&path));
+            renamed.map_err(|error| failed("copy", &path, &error))?;
         }
+        check()?;
         Self::open(folder)
     }
 
@@ -176,7 +180,8 @@ impl Log {
         self.sync()?;
         let path = self.folder.join(name(self.next));
         let mut options = OpenOptions::new();
-        let opened = options.create(true).append(true).open(&path);
+        // One that is there is of another owner of the folder, who goes on.
+        let opened = options.create_new(true).append(true).open(&path);
         let file = opened.map_err(|error| failed("open", &path, &error))?;
         if let Err(error) = sync_folder(&path) {
             // The records go on in the old file: an empty new one must not be taken for what follows them.

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{is_unfinished, make_folder, read_file, remove_file, write_file};
+use durable::{Claim, is_unfinished, make_folder, read_file, remove_file, write_file_if};
 use engine::State;
 use serde::{Deserialize, Serialize};
 
@@ -35,11 +35,12 @@ pub(super) struct Checkpoints {
     /// How long the newest took to write, in microseconds.
     took: Micros,
     history: Arc<History>,
+    claim: Claim,
 }
 
 impl Checkpoints {
     /// The checkpoints in a folder, which is made if it is missing.
-    pub(super) fn open(folder: &Path, history: &Arc<History>) -> Result<Self> {
+    pub(super) fn open(folder: &Path, history: &Arc<History>, claim: Claim) -> Result<Self> {
         make_folder(folder)?;
         let kept = list(folder)?;
         remove_unfinished(folder)?;
@@ -49,6 +50,7 @@ impl Checkpoints {
             writing: None,
             took: 0,
             history: Arc::clone(history),
+            claim,
         })
     }
 
@@ -91,6 +93,7 @@ impl Checkpoints {
         }
         let path = path(&self.folder, number);
         let history = Arc::clone(&self.history);
+        let claim = self.claim.clone();
         let write = move || {
             let begun = Instant::now();
             let resolved = checkpoint.state.resolve();
@@ -101,7 +104,7 @@ impl Checkpoints {
             // What changes meanwhile need not be copied any more.
             drop(checkpoint);
             let written = bytes.and_then(|bytes| {
-                write_file(&path, &bytes)?;
+                write_file_if(&path, &bytes, || claim.check())?;
                 Ok(bytes.len() as u64)
             });
             let took = Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
@@ -153,6 +156,15 @@ impl Checkpoints {
                 self.kept.push(number);
             }
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
+        }
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        // The folder is owned until nothing is written there any more.
+        if let Some((number, thread)) = self.writing.take() {
+            self.end(number, thread);
         }
     }
 }

@@ -25,6 +25,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60 * 60);
 /// Longest sleep when nothing is to be done.
 const SLEEP: Duration = Duration::from_secs(1);
 
+/// Says whether the state is still this process's.
+pub(crate) type Owned = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
 /// A sink at work.
 pub(super) struct Runner {
     sink: Arc<Sink>,
@@ -33,8 +36,10 @@ pub(super) struct Runner {
     status: Arc<Mutex<SinkStatus>>,
     clock: Arc<dyn Clock>,
     engine: Waker,
-    /// When something was committed last, or the thread began.
-    last: Instant,
+    /// Whether the state is still this process's.
+    owned: Owned,
+    /// When something was committed last.
+    last: Option<Instant>,
     /// The newest version that a target can have: that of the start, or one that was written since.
     newest: u64,
     /// The last failure was that the target has lost rows.
@@ -58,9 +63,10 @@ impl Runner {
         status: Arc<Mutex<SinkStatus>>,
         clock: Arc<dyn Clock>,
         engine: Waker,
+        owned: Owned,
     ) -> Self {
         Self {
-            last: Instant::now(),
+            last: None,
             newest: sink.store.version(),
             has_lost: false,
             sink,
@@ -69,6 +75,7 @@ impl Runner {
             status,
             clock,
             engine,
+            owned,
             told: false,
         }
     }
@@ -87,6 +94,11 @@ impl Runner {
             let Err(error) = attempted else {
                 return;
             };
+            if let Err(lost) = (self.owned)() {
+                // The engine ends, too; somebody else writes now.
+                self.set_state(SinkState::Failed, Some(lost.to_string()));
+                return;
+            }
             if self.status.lock().commits > commits {
                 pause = FIRST_PAUSE;
             }
@@ -141,6 +153,8 @@ impl Runner {
             identity: self.identity.clone(),
             encoder: self.sink.encoding.encoder()?,
         })?;
+        // Beginning keeps others from committing.
+        (self.owned)()?;
         let committed = writer.begin()?;
         let mut position = self.position(committed)?;
         (self.told, self.has_lost) = (false, false);
@@ -249,8 +263,11 @@ impl Runner {
     fn keep_alive(&mut self, writer: &mut dyn SinkWriter, position: u64) -> Result<()> {
         let factory = &self.sink.factory;
         let forgets = factory.delivery() == Delivery::ExactlyOnce && factory.remembers();
-        if forgets && self.last.elapsed() >= KEEP_ALIVE {
-            self.last = Instant::now();
+        let is_time = self.last.is_none_or(|last| last.elapsed() >= KEEP_ALIVE);
+        let has_committed = self.sink.store.forgotten() > self.sink.store.born();
+        if forgets && is_time && has_committed {
+            (self.owned)()?;
+            self.last = Some(Instant::now());
             self.newest = self.newest.max(position);
             writer.commit(position)?;
         }
@@ -276,9 +293,10 @@ impl Runner {
         if !(is_time || is_full || self.drains() && !more) {
             return Ok(false);
         }
+        (self.owned)()?;
         self.newest = self.newest.max(position);
         writer.commit(position)?;
-        self.last = Instant::now();
+        self.last = Some(Instant::now());
         self.sink.store.forget(position);
         self.engine.wake();
         let rows = std::mem::take(open).rows;

@@ -47,12 +47,19 @@ impl Heartbeat {
     }
 }
 
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
+impl Heartbeat {
+    /// Stops.
+    pub(super) fn end(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
             // It tells of nothing.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.end();
     }
 }

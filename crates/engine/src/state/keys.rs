@@ -60,6 +60,8 @@ pub struct KeyMap<T> {
     table: HashTable<u32>,
     entries: Entries<T>,
     free: Vec<u32>,
+    /// Bytes of the keys that are there.
+    live: usize,
     hasher: FixedState,
 }
 
@@ -110,6 +112,7 @@ impl<T> Default for KeyMap<T> {
                 bytes: ByteBlocks::default(),
             },
             free: Vec::new(),
+            live: 0,
             hasher: FixedState::default(),
         }
     }
@@ -181,6 +184,8 @@ impl<T: Clone> KeyMap<T> {
         let (entries, hasher) = (&self.entries, &self.hasher);
         let hash = |at: &u32| hasher.hash_one(entries.key(*at));
         self.table.insert_unique(hash(&at), at, hash);
+        self.live += key.len();
+        self.tidy();
         at
     }
 
@@ -198,6 +203,7 @@ impl<T: Clone> KeyMap<T> {
         let (at, _) = found.ok()?.remove();
         let value = self.entries.entries.get_mut(at as usize).value.take();
         self.free.push(at);
+        self.live -= key.len();
         if self.table.is_empty() {
             *self = Self::default();
         } else {
@@ -206,15 +212,16 @@ impl<T: Clone> KeyMap<T> {
         value
     }
 
-    /// Leaves out the bytes of keys that are gone, once they are most of all.
+    /// Leaves out the bytes of keys that are gone, once they are more than those that are there: each byte is copied once for
+    /// one that went.
     fn tidy(&mut self) {
         const WORTH_IT: usize = 1 << 20;
-        let entries = &self.entries.entries;
-        if self.entries.bytes.total() < WORTH_IT || self.free.len() * 2 < entries.len() {
+        let gone = self.entries.bytes.total() - self.live;
+        if gone < WORTH_IT || gone < self.live {
             return;
         }
         let mut bytes = ByteBlocks::default();
-        for at in 0..entries.len() {
+        for at in 0..self.entries.entries.len() {
             let entry = self.entries.entries.get(at);
             if entry.value.is_some() {
                 let key = bytes.add(self.entries.bytes.get(entry.key));
@@ -260,5 +267,20 @@ mod tests {
         assert!(frozen.sorted().iter().all(|(k, v)| **k == key(**v)));
         // The bytes of keys that are gone are gone, too.
         assert!(map.entries.bytes.total() < 2 << 20);
+    }
+
+    #[test]
+    fn keys_that_take_the_place_of_others_take_no_more_room() {
+        let mut map: KeyMap<u32> = KeyMap::default();
+        let key = |n: u32| format!("the row of {} at version {n}", n % 1000).into_bytes();
+        for n in 0..200_000 {
+            if n >= 1000 {
+                assert_eq!(map.remove(&key(n - 1000)), Some(n - 1000));
+            }
+            map.entry(&key(n), || n);
+            assert!(map.entries.bytes.total() < 3 << 20, "{n}");
+        }
+        assert_eq!(map.len(), 1000);
+        assert!(map.entries.entries.len() <= 1001);
     }
 }

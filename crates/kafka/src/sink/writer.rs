@@ -13,6 +13,8 @@ use crate::properties;
 
 /// How long brokers may take to acknowledge all records of a commit.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// What is too large is a matter of the brokers.
+const LARGEST: (&str, &str) = ("message.max.bytes", "104857600");
 /// A transaction finds the one before it not quite finished more often than not, and asks again after so long.
 const BACKOFF: (&str, &str) = ("retry.backoff.ms", "20");
 /// How long brokers may take to tell of a topic, or of the progress.
@@ -36,7 +38,7 @@ impl Sending {
         encoder: Box<dyn RecordEncoder>,
         own: &[(&str, &str)],
     ) -> Result<Self> {
-        let mut given = vec![ON_THE_WAY, BACKOFF];
+        let mut given = vec![ON_THE_WAY, BACKOFF, LARGEST];
         given.extend(properties::for_producer(&sink.config));
         given.extend([("enable.idempotence", "true"), ("acks", "all")]);
         given.extend_from_slice(own);

@@ -144,6 +144,7 @@ impl Place {
             to,
             unfinished: file.name(),
         };
+        file.keep();
         let told = self.write(&progress);
         told.map_err(|error| failed("write", self.progress().display(), &error))?;
         file.finish(&path)?;

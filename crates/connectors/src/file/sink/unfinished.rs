@@ -80,6 +80,11 @@ impl Unfinished {
         synced.map_err(|error| failed("write", path.display(), &error))
     }
 
+    /// The file stays where it is if anything goes wrong from now on: its commit is told of.
+    pub(super) fn keep(&mut self) {
+        self.hidden.named = true;
+    }
+
     /// Calls the file `name`; its commit has been told of.
     pub(super) fn finish(mut self, name: &Path) -> Result<()> {
         let renamed = self.hidden.rename(name);
