@@ -15,6 +15,7 @@ use sqlparser::ast::Query;
 
 use crate::catalog::{Body, Catalog};
 use crate::database::Shared;
+use crate::query::about_sinks;
 use crate::relations::Streams;
 
 /// A planned continuous query.
@@ -67,7 +68,7 @@ pub(crate) fn plan_continuous(
             schema,
         })
     };
-    plan().map_err(|e| e.at(location))
+    plan().map_err(|e| about_sinks(catalog, query, e).at(location))
 }
 
 /// Postgres has no unsigned integers: `ROW_NUMBER()` is a bigint there.

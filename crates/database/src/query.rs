@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataflow::{Result, SqlState};
+use dataflow::{Error, Result, SqlState};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -17,7 +17,7 @@ use sql::window::RunMode;
 use sqlparser::ast::{Query, Statement};
 use tokio::runtime::Handle;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Body, Catalog};
 use crate::continuous::named;
 use crate::database::Shared;
 use crate::outcome::BatchStream;
@@ -67,9 +67,10 @@ pub(crate) async fn plan(
         if let Some(status) = status {
             relations.system = system::tables(&status, &shared.history, &shared.sinks.status())?;
         }
+        let planned = plan_query(&state, &relations, RunMode::Bounded, query);
         analysed(
             &state,
-            plan_query(&state, &relations, RunMode::Bounded, query)?,
+            planned.map_err(|e| about_sinks(&catalog, query, e))?,
         )?
     };
     let names = sql::names::output_names(query, plan.schema().as_arrow());
@@ -78,6 +79,20 @@ pub(crate) async fn plan(
         plan,
         state,
     })
+}
+
+/// Says of a relation that is not there that there is a sink of its name.
+pub(crate) fn about_sinks(catalog: &Catalog, query: &Query, error: Error) -> Error {
+    let is_sink = |name: &String| {
+        let object = catalog.get(name);
+        object.is_some_and(|object| matches!(object.body, Body::Sink(_)))
+    };
+    if error.state() == SqlState::UNDEFINED_TABLE
+        && sql::names::relation_names(query).iter().any(is_sink)
+    {
+        return error.hint("there is a sink of this name, whose rows have left");
+    }
+    error
 }
 
 /// The plan with its types settled: they are what the client is told, and coercion changes them (`1 UNION ALL 1.5`).
@@ -148,11 +163,11 @@ async fn plan_system(shared: &Shared, query: &Query, snapshot: CatalogSnapshot) 
 }
 
 /// Errors of system functions carry their own SQLSTATE.
-fn system_error(error: datafusion::error::DataFusionError) -> dataflow::Error {
+fn system_error(error: datafusion::error::DataFusionError) -> Error {
     if let datafusion::error::DataFusionError::External(inner) = error.find_root()
         && let Some(own) = inner.downcast_ref::<pgcatalog::CatalogError>()
     {
-        return dataflow::Error::new(SqlState(own.sqlstate), own.message.clone());
+        return Error::new(SqlState(own.sqlstate), own.message.clone());
     }
     from_datafusion(error)
 }
@@ -265,8 +280,8 @@ pub(crate) fn until_canceled(stream: BatchStream, cancel: Cancel) -> BatchStream
     }))
 }
 
-pub(crate) fn canceled() -> dataflow::Error {
-    dataflow::Error::new(
+pub(crate) fn canceled() -> Error {
+    Error::new(
         SqlState::QUERY_CANCELED,
         "canceling statement due to user request",
     )

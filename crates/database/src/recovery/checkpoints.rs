@@ -15,6 +15,8 @@ use super::History;
 
 /// Checkpoints that are kept: when the newest is damaged, the one before it is taken.
 const KEPT: usize = 2;
+/// Bytes that are made and written in a microsecond.
+const BYTES_A_MICRO: u64 = 80;
 /// How names of files end.
 const SUFFIX: &str = ".state";
 
@@ -44,11 +46,15 @@ impl Checkpoints {
         make_folder(folder)?;
         let kept = list(folder)?;
         remove_unfinished(folder)?;
+        let newest = kept.last().map(|number| path(folder, *number));
+        let bytes = newest.and_then(|path| fs::metadata(path).ok());
+        let bytes = bytes.map_or(0, |metadata| metadata.len());
         Ok(Self {
             folder: folder.to_owned(),
             kept,
             writing: None,
-            took: 0,
+            // Until one was written: about as long as so many bytes take elsewhere.
+            took: Micros::try_from(bytes / BYTES_A_MICRO).unwrap_or(Micros::MAX),
             history: Arc::clone(history),
             claim,
         })
