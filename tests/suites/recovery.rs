@@ -233,21 +233,7 @@ async fn killed_again_and_again() {
         );
     }
     let following = tokio::spawn(follower.follow(server.port));
-    let sent = numbers.end();
-    server
-        .await_value("SELECT records FROM total", &sent.to_string())
-        .await;
-    let closes = PARTITIONS.to_string();
-    server
-        .await_value("SELECT count(*) FROM every WHERE n < 0", &closes)
-        .await;
-    // Views that gather changes are a moment behind.
-    server
-        .await_value("SELECT sum(records) FROM users", &sent.to_string())
-        .await;
-    check(&server, sent).await;
-    outputs.finish(&server).await;
-    outputs.check(&server, sent).await;
+    let sent = everything(&server, numbers, &outputs).await;
     // Once more, with nothing coming any more.
     server.kill();
     let follower = following.await.unwrap();
@@ -310,20 +296,7 @@ async fn targets_are_killed() {
             server = Server::start(folder.path());
         }
     }
-    let sent = numbers.end();
-    server
-        .await_value("SELECT records FROM total", &sent.to_string())
-        .await;
-    let closes = PARTITIONS.to_string();
-    server
-        .await_value("SELECT count(*) FROM every WHERE n < 0", &closes)
-        .await;
-    server
-        .await_value("SELECT sum(records) FROM users", &sent.to_string())
-        .await;
-    check(&server, sent).await;
-    outputs.finish(&server).await;
-    outputs.check(&server, sent).await;
+    everything(&server, numbers, &outputs).await;
 }
 
 /// A process that was stopped, and one that is alive, are taken over: they end by themselves, and what they write counts for
@@ -373,20 +346,7 @@ async fn taken_over() {
     let said = second.failed();
     assert!(said.contains("another clickmill has taken over"), "{said}");
     third.await_value(works, &all).await;
-    let sent = numbers.end();
-    third
-        .await_value("SELECT records FROM total", &sent.to_string())
-        .await;
-    let closes = PARTITIONS.to_string();
-    third
-        .await_value("SELECT count(*) FROM every WHERE n < 0", &closes)
-        .await;
-    third
-        .await_value("SELECT sum(records) FROM users", &sent.to_string())
-        .await;
-    check(&third, sent).await;
-    outputs.finish(&third).await;
-    outputs.check(&third, sent).await;
+    everything(&third, numbers, &outputs).await;
 }
 
 /// Bad records of every kind leave as they came, each once, also when clickmill is killed.
@@ -453,6 +413,24 @@ async fn dead_letters() {
     let found = consumed(broker.address(), "dead", "%h @%T %s\n");
     let headers = regex::Regex::new("clickmill.topic=(.*?),clickmill.partition=(.*?),clickmill.offset=(.*?),clickmill.reason=(.*?),clickmill.error=.* @").unwrap();
     assert_eq!(headers.replace_all(&found, "$1 $2 $3 $4 @"), expected);
+}
+
+/// Waits until everything that is sent is everywhere, once; gives how many numbers there are.
+async fn everything(server: &Server, numbers: Numbers, outputs: &Outputs<'_>) -> i64 {
+    let sent = numbers.end();
+    let (all, closes) = (sent.to_string(), PARTITIONS.to_string());
+    server.await_value("SELECT records FROM total", &all).await;
+    server
+        .await_value("SELECT count(*) FROM every WHERE n < 0", &closes)
+        .await;
+    // Views that gather changes are a moment behind.
+    server
+        .await_value("SELECT sum(records) FROM users", &all)
+        .await;
+    check(server, sent).await;
+    outputs.finish(server).await;
+    outputs.check(server, sent).await;
+    sent
 }
 
 /// Every number counts once, everywhere.

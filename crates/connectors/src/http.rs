@@ -5,7 +5,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow::connector::{Connector, SourceFactory};
+use dataflow::connector::Connector;
 use dataflow::options::Options;
 use dataflow::sink::{Delivery, SinkDeclaration, SinkFactory, SinkFormat, SinkRequest, SinkWriter};
 use dataflow::{Error, Location, Result, SqlState};
@@ -42,11 +42,6 @@ pub(crate) struct HttpConnector;
 impl Connector for HttpConnector {
     fn name(&self) -> &'static str {
         "http"
-    }
-
-    fn source(&self, _options: &mut Options) -> Result<Arc<dyn SourceFactory>> {
-        Err(Error::unsupported("a source with connector \"http\"")
-            .hint("rows are only sent with it: CREATE SINK … WITH (connector = 'http')"))
     }
 
     fn sink_encodings(&self) -> &'static [&'static str] {

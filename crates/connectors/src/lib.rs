@@ -2,7 +2,6 @@
 //! and one line in [`all`].
 #![warn(missing_docs)]
 
-mod failed;
 mod file;
 mod generator;
 mod http;

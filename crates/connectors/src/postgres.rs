@@ -13,7 +13,7 @@ mod writer;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use dataflow::connector::{Connector, SourceFactory};
+use dataflow::connector::Connector;
 use dataflow::options::Options;
 use dataflow::sink::{
     Delivery, SinkDeclaration, SinkFactory, SinkFormat, SinkParts, SinkRequest, SinkWriter,
@@ -30,11 +30,6 @@ pub(crate) struct PostgresConnector;
 impl Connector for PostgresConnector {
     fn name(&self) -> &'static str {
         "postgres"
-    }
-
-    fn source(&self, _options: &mut Options) -> Result<Arc<dyn SourceFactory>> {
-        Err(Error::unsupported("a source with connector \"postgres\"")
-            .hint("rows are only written to it: CREATE SINK … WITH (connector = 'postgres')"))
     }
 
     fn sink_encodings(&self) -> &'static [&'static str] {

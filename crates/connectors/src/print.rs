@@ -3,15 +3,13 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use dataflow::connector::{Connector, SourceFactory};
+use dataflow::connector::Connector;
 use dataflow::options::Options;
 use dataflow::sink::{
     Delivery, RecordEncoder, Records, SinkDeclaration, SinkFactory, SinkFormat, SinkParts,
     SinkRequest, SinkWriter,
 };
 use dataflow::{DeltaBatch, Error, Result};
-
-use crate::failed::failed;
 
 /// What messages and status rows call the place.
 const TARGET: &str = "standard output";
@@ -22,11 +20,6 @@ pub(crate) struct PrintConnector;
 impl Connector for PrintConnector {
     fn name(&self) -> &'static str {
         "print"
-    }
-
-    fn source(&self, _options: &mut Options) -> Result<Arc<dyn SourceFactory>> {
-        Err(Error::unsupported("a source with connector \"print\"")
-            .hint("rows are only written to it: CREATE SINK … WITH (connector = 'print')"))
     }
 
     fn sink_encodings(&self) -> &'static [&'static str] {
@@ -147,12 +140,12 @@ impl SinkWriter for PrintWriter {
             self.add("", batches)?;
         }
         let written = self.out.write_all(&self.lines);
-        written.map_err(|error| failed("write to", TARGET, &error))
+        written.map_err(|error| Error::io("write to", TARGET, &error))
     }
 
     fn commit(&mut self, _version: u64) -> Result<()> {
         let flushed = self.out.flush();
-        flushed.map_err(|error| failed("write to", TARGET, &error))
+        flushed.map_err(|error| Error::io("write to", TARGET, &error))
     }
 }
 

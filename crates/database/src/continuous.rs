@@ -15,6 +15,7 @@ use sqlparser::ast::Query;
 
 use crate::catalog::{Body, Catalog};
 use crate::database::Shared;
+use crate::options::ViewOptions;
 use crate::query::about_sinks;
 use crate::relations::Streams;
 
@@ -33,6 +34,26 @@ pub(crate) struct Manner {
     pub(crate) emission: Emission,
     pub(crate) state_ttl: Option<Micros>,
     pub(crate) unbounded_state: bool,
+}
+
+impl Manner {
+    /// What a view or a sink says by EMIT and by its options.
+    pub(crate) fn of(emission: Emission, options: &ViewOptions) -> Self {
+        Self {
+            emission,
+            state_ttl: options.state_ttl,
+            unbounded_state: options.unbounded_state,
+        }
+    }
+
+    /// What a SUBSCRIBE says, whose state goes with its client.
+    pub(crate) fn of_subscribe(emission: Emission) -> Self {
+        Self {
+            emission,
+            state_ttl: None,
+            unbounded_state: true,
+        }
+    }
 }
 
 /// Plans `query` over the catalog's streams; errors without a place get `location`.

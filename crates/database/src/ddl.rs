@@ -229,15 +229,26 @@ impl Ddl<'_> {
         });
     }
 
-    /// Whether there is no such object and `IF EXISTS` makes that right.
+    /// As [`skips`].
     pub(crate) fn skips(&mut self, name: &Name, kind: ObjectKind, if_exists: bool) -> bool {
-        let skips = if_exists && self.catalog.get(&name.value).is_none();
-        if skips {
-            let message = format!("{}, skipping", missing(name, kind).message());
-            self.notices.push(Notice::plain(message));
-        }
-        skips
+        skips(self.catalog, self.notices, name, kind, if_exists)
     }
+}
+
+/// Whether there is no such object and `IF EXISTS` makes that right.
+pub(crate) fn skips(
+    catalog: &Catalog,
+    notices: &mut Vec<Notice>,
+    name: &Name,
+    kind: ObjectKind,
+    if_exists: bool,
+) -> bool {
+    let skips = if_exists && catalog.get(&name.value).is_none();
+    if skips {
+        let message = format!("{}, skipping", missing(name, kind).message());
+        notices.push(Notice::plain(message));
+    }
+    skips
 }
 
 /// Whether the object exists already and `IF NOT EXISTS` makes that right.

@@ -33,11 +33,7 @@ pub(crate) fn explain(
     let lines = match explain.statement.as_ref() {
         Statement::CreateView(create) => {
             let options = view_options(create.options.clone())?;
-            let manner = Manner {
-                emission: create.emission,
-                state_ttl: options.state_ttl,
-                unbounded_state: options.unbounded_state,
-            };
+            let manner = Manner::of(create.emission, &options);
             continuous(
                 shared,
                 &create.query,
@@ -49,11 +45,7 @@ pub(crate) fn explain(
         Statement::CreateSink(create) => {
             crate::ddl::check_sink(shared, create)?;
             let (view, _) = crate::options::sink_options(create.options.clone())?;
-            let manner = Manner {
-                emission: create.emission,
-                state_ttl: view.state_ttl,
-                unbounded_state: view.unbounded_state,
-            };
+            let manner = Manner::of(create.emission, &view);
             continuous(
                 shared,
                 &create.query,
@@ -63,11 +55,7 @@ pub(crate) fn explain(
             )?
         }
         Statement::Subscribe(subscribe) => {
-            let manner = Manner {
-                emission: subscribe.emission,
-                state_ttl: None,
-                unbounded_state: true,
-            };
+            let manner = Manner::of_subscribe(subscribe.emission);
             continuous(
                 shared,
                 &subscribe.query,

@@ -89,11 +89,7 @@ fn target(shared: &Shared, subscribe: &Subscribe) -> Result<Target> {
                 .hint("create a materialized view and subscribe to it"),
         );
     }
-    let manner = Manner {
-        emission: subscribe.emission,
-        state_ttl: None,
-        unbounded_state: true,
-    };
+    let manner = Manner::of_subscribe(subscribe.emission);
     let planned = plan_continuous(
         shared,
         &catalog,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataflow::connector::SourceFactory;
+use dataflow::connector::{Connector, SourceFactory};
 use dataflow::options::{OptionEntry, Options};
 use dataflow::schema::Encoding;
 use dataflow::{Error, Micros, Result, SqlState};
@@ -117,6 +117,20 @@ fn dead_letters(options: &mut Options, wanted: bool) -> Result<Option<DeadLetter
     }))
 }
 
+/// The connector of that name.
+pub(crate) fn find_connector<'a>(
+    shared: &'a Shared,
+    named: &Name,
+) -> Result<&'a Arc<dyn Connector>> {
+    shared.connectors.get(&named.value).ok_or_else(|| {
+        let message = format!("connector \"{}\" does not exist", named.value);
+        let names = shared.connectors.names().join(", ");
+        Error::new(SqlState::UNDEFINED_OBJECT, message)
+            .at(named.location)
+            .hint(format!("connectors: {names}"))
+    })
+}
+
 /// Finds the connector and has it read its options; what nobody read is refused. The connector is not asked for anything.
 pub(crate) fn open_source(
     shared: &Shared,
@@ -125,13 +139,7 @@ pub(crate) fn open_source(
     encoding: &Encoding,
     now: Micros,
 ) -> Result<(SourceOptions, Arc<dyn SourceFactory>)> {
-    let found = shared.connectors.get(&connector.value).ok_or_else(|| {
-        let message = format!("connector \"{}\" does not exist", connector.value);
-        let names = shared.connectors.names().join(", ");
-        Error::new(SqlState::UNDEFINED_OBJECT, message)
-            .at(connector.location)
-            .hint(format!("connectors: {names}"))
-    })?;
+    let found = find_connector(shared, connector)?;
     if !found.encodings().contains(&encoding.name()) {
         let what = format!(
             "ENCODE {} with connector \"{}\"",

@@ -14,9 +14,9 @@ use pgcatalog::CatalogSnapshot;
 use sql::ast::{AlterView, CopyFormat, CopyTo, ObjectKind, Parsed, Statement, Subscribe};
 use sqlparser::ast::Query;
 
-use crate::catalog::{Body, Catalog, missing};
+use crate::catalog::{Body, Catalog};
 use crate::database::{SessionInit, Shared};
-use crate::ddl::Ddl;
+use crate::ddl::{Ddl, skips};
 use crate::describe::{parameter_types, relation_info, system_infos};
 use crate::outcome::{Notice, Outcome, Prepared, Rows, TransactionStatus};
 use crate::settings::Settings;
@@ -217,12 +217,15 @@ impl Session {
     /// A sink that failed tries again; that outlives no restart, after which all of them do.
     fn resume_sink(&mut self, alter: &AlterView) -> Result<Outcome> {
         let catalog = self.shared.catalog.read().clone();
-        if alter.if_exists && catalog.get(&alter.name.value).is_none() {
-            let missing = missing(&alter.name, ObjectKind::Sink);
-            let message = format!("{}, skipping", missing.message());
-            self.notices.push(Notice::plain(message));
-        } else {
-            catalog.expect(&alter.name, ObjectKind::Sink)?;
+        let kind = ObjectKind::Sink;
+        if !skips(
+            &catalog,
+            &mut self.notices,
+            &alter.name,
+            kind,
+            alter.if_exists,
+        ) {
+            catalog.expect(&alter.name, kind)?;
             self.shared.sinks.resume(&alter.name)?;
         }
         Ok(Outcome::Done("ALTER SINK".to_owned()))

@@ -48,6 +48,11 @@ enum Writing {
 }
 
 impl Sink {
+    /// Whether the target knows for good which versions it has.
+    fn is_remembered(&self) -> bool {
+        self.factory.delivery() == Delivery::ExactlyOnce && self.factory.remembers()
+    }
+
     /// Whether each row stands for itself.
     fn is_plain(&self) -> bool {
         match &self.encoding {

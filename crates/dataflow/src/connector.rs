@@ -23,7 +23,17 @@ pub trait Connector: Send + Sync {
 
     /// Reads its own options out of `options` (marking each as used) and gives the factory of readers. Must not block:
     /// a broker that is away is found by the reader, not here.
-    fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>>;
+    ///
+    /// # Errors
+    /// `0A000` when rows can only be written.
+    fn source(&self, _options: &mut Options) -> Result<Arc<dyn SourceFactory>> {
+        let name = self.name();
+        Err(
+            Error::unsupported(format!("a source with connector \"{name}\"")).hint(format!(
+                "rows are only written to it: CREATE SINK … WITH (connector = '{name}')"
+            )),
+        )
+    }
 
     /// What a sink's records can be written in, by the names behind ENCODE; nothing when the connector cannot write.
     fn sink_encodings(&self) -> &'static [&'static str] {

@@ -99,6 +99,16 @@ struct Parts {
 }
 
 impl Error {
+    /// What went wrong while `doing` something with `what`: `53100` when the disk is full, `58030` otherwise.
+    pub fn io(doing: &str, what: impl fmt::Display, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let state = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SqlState::DISK_FULL,
+            _ => SqlState::IO_ERROR,
+        };
+        Self::new(state, format!("cannot {doing} {what}: {error}"))
+    }
+
     /// An error with a state and a message.
     pub fn new(state: SqlState, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {

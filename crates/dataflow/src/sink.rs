@@ -224,3 +224,26 @@ impl Records {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_has_a_state_of_its_own_and_all_may_pass() {
+        for (kind, state) in [
+            (ErrorKind::StorageFull, "53100"),
+            (ErrorKind::QuotaExceeded, "53100"),
+            (ErrorKind::PermissionDenied, "58030"),
+        ] {
+            let error = Error::io("write", "/data/x", &io::Error::from(kind));
+            assert_eq!(error.state().0, state);
+            assert!(error.message().starts_with("cannot write /data/x: "));
+            assert!(may_pass(&error));
+        }
+    }
+}

@@ -17,11 +17,7 @@ use dataflow::{Error, SqlState};
 
 /// What went wrong with a file while `doing` something.
 fn failed(doing: &str, path: &Path, error: &IoError) -> Error {
-    let state = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SqlState::DISK_FULL,
-        _ => SqlState::IO_ERROR,
-    };
-    Error::new(state, format!("cannot {doing} {}: {error}", path.display()))
+    Error::io(doing, path.display(), error)
 }
 
 /// A file that is not what it should be.

@@ -12,6 +12,7 @@ use crate::link;
 use crate::reader::KafkaReader;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::sink::KafkaSink;
 use crate::writer::KafkaWriter;
 
 /// Reads topics of Kafka: `WITH (connector = 'kafka', topic = '…', brokers = '…')`.
@@ -49,7 +50,7 @@ impl Connector for KafkaConnector {
         options: &mut Options,
         declared: &SinkDeclaration,
     ) -> Result<Arc<dyn SinkFactory>> {
-        crate::sink::factory(options, declared)
+        Ok(Arc::new(KafkaSink::take(options, declared)?))
     }
 
     fn source(&self, options: &mut Options) -> Result<Arc<dyn SourceFactory>> {

@@ -4,7 +4,6 @@ mod transactions;
 mod writer;
 
 use std::fmt;
-use std::sync::Arc;
 
 use dataflow::options::{Options, bad_value};
 use dataflow::sink::{Delivery, SinkDeclaration, SinkFactory, SinkFormat, SinkRequest, SinkWriter};
@@ -126,12 +125,4 @@ fn take_partitions(options: &mut Options) -> Result<Option<i32>> {
         Ok(partitions) if (1..=10_000).contains(&partitions) => Ok(Some(partitions)),
         _ => Err(bad_value(&entry, "is not a whole number from 1 to 10000")),
     }
-}
-
-/// The connector's own factory, shared.
-pub(crate) fn factory(
-    options: &mut Options,
-    declared: &SinkDeclaration,
-) -> Result<Arc<dyn SinkFactory>> {
-    Ok(Arc::new(KafkaSink::take(options, declared)?))
 }

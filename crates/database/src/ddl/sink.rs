@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use dataflow::{Error, Micros, Result, SqlState};
+use dataflow::{Micros, Result};
 use datafusion::arrow::datatypes::SchemaRef;
 use engine::{Change, Store, StoreOptions, ViewSpec};
 use plan::{Mode, Node};
-use sql::ast::{CreateSink, CreateSource, Name, ObjectKind};
+use sql::ast::{CreateSink, CreateSource, Name};
 
 use super::{Ddl, check_state_options};
 use crate::catalog::{Body, Catalog};
@@ -55,15 +55,7 @@ impl Ddl<'_> {
         };
         self.exists(&name, false)?;
         let schema = engine::aside::errors_schema();
-        let store = Arc::new(Store::new(StoreOptions {
-            schema: Arc::clone(&schema),
-            mode: Mode::Append,
-            retention: None,
-            max_rows: None,
-            log_only: true,
-            log_bytes: usize::MAX,
-            pinned: true,
-        })?);
+        let store = waiting(&schema, Mode::Append)?;
         let sink = crate::sinks::dead_letters(self.shared, create, dead, Arc::clone(&store))?;
         self.notices.push(self.promise(&name, &sink));
         let body = Body::Sink(Arc::new(sink));
@@ -103,27 +95,14 @@ fn sink_of(
     create: &CreateSink,
     now: Micros,
 ) -> Result<(Sink, Arc<Node>, SchemaRef)> {
-    check_input(catalog, create)?;
     let (view, options) = sink_options(create.options.clone())?;
-    let manner = Manner {
-        emission: create.emission,
-        state_ttl: view.state_ttl,
-        unbounded_state: view.unbounded_state,
-    };
+    let manner = Manner::of(create.emission, &view);
     let location = create.name.location;
     let planned = plan_continuous(shared, catalog, &create.query, manner, location)?;
     check_distinct(&planned.schema, location)?;
     let (node, schema) = (planned.node, planned.schema);
     check_state_options(&create.options, &node, &view)?;
-    let store = Arc::new(Store::new(StoreOptions {
-        schema: Arc::clone(&schema),
-        mode: node.mode,
-        retention: None,
-        max_rows: None,
-        log_only: true,
-        log_bytes: usize::MAX,
-        pinned: true,
-    })?);
+    let store = waiting(&schema, node.mode)?;
     let declaring = Declaring {
         shared,
         catalog,
@@ -137,19 +116,16 @@ fn sink_of(
     Ok((sink, node, schema))
 }
 
-/// `FROM name` takes what a view, a table or a source has.
-fn check_input(catalog: &Catalog, create: &CreateSink) -> Result<()> {
-    let Some(from) = &create.from else {
-        return Ok(());
-    };
-    let object = catalog.get(&from.value);
-    if object.is_some_and(|object| object.kind() != ObjectKind::Sink) {
-        return Ok(());
-    }
-    let message = format!("relation \"{}\" does not exist", from.value);
-    let error = Error::new(SqlState::UNDEFINED_TABLE, message).at(from.location);
-    Err(match object {
-        Some(_) => error.hint("there is a sink of this name, whose rows have left"),
-        None => error,
-    })
+/// A store of changes that wait for a target.
+fn waiting(schema: &SchemaRef, mode: Mode) -> Result<Arc<Store>> {
+    let store = Store::new(StoreOptions {
+        schema: Arc::clone(schema),
+        mode,
+        retention: None,
+        max_rows: None,
+        log_only: true,
+        log_bytes: usize::MAX,
+        pinned: true,
+    })?;
+    Ok(Arc::new(store))
 }

@@ -52,11 +52,7 @@ impl Ddl<'_> {
 
     fn create_materialized(&mut self, create: &CreateView, statement: &str) -> Result<()> {
         let options = view_options(create.options.clone())?;
-        let manner = Manner {
-            emission: create.emission,
-            state_ttl: options.state_ttl,
-            unbounded_state: options.unbounded_state,
-        };
+        let manner = Manner::of(create.emission, &options);
         let Planned { node, schema, .. } = plan_continuous(
             self.shared,
             self.catalog,

@@ -18,7 +18,7 @@ use sql::ast::{CreateSink, CreateSource};
 use super::{Sink, Writing};
 use crate::catalog::{Body, Catalog};
 use crate::database::Shared;
-use crate::options::DeadLetters;
+use crate::options::{DeadLetters, find_connector};
 
 /// How long rows are gathered before they are committed unless said otherwise.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
@@ -79,15 +79,9 @@ impl Declaring<'_> {
     }
 
     fn connector(&self) -> Result<Arc<dyn Connector>> {
-        let (create, connectors) = (self.create, &self.shared.connectors);
+        let create = self.create;
         let named = &create.connector;
-        let found = connectors.get(&named.value).ok_or_else(|| {
-            let message = format!("connector \"{}\" does not exist", named.value);
-            let names = connectors.names().join(", ");
-            Error::new(SqlState::UNDEFINED_OBJECT, message)
-                .at(named.location)
-                .hint(format!("connectors: {names}"))
-        })?;
+        let found = find_connector(self.shared, named)?;
         let encodings = found.sink_encodings();
         if encodings.is_empty() {
             let what = format!("a sink with connector \"{}\"", named.value);
@@ -130,11 +124,7 @@ impl Declaring<'_> {
         if self.create.format == SinkFormat::Plain {
             return Ok(named.unwrap_or_default());
         }
-        let of_view = |name: &str| match self.catalog.get(name).map(|o| &o.body) {
-            Some(Body::Materialized(view)) => key_of_view(self.catalog, &view.node),
-            _ => None,
-        };
-        let unique = plan::keys::unique_key(self.node, &of_view);
+        let unique = unique_key(self.catalog, self.node);
         let Some(named) = named else {
             return unique.filter(|key| !key.is_empty()).ok_or_else(|| {
                 Error::new(SqlState::INVALID_PARAMETER, "FORMAT UPSERT needs a key")
@@ -277,10 +267,7 @@ pub(crate) fn dead_letters(
             .at(named.location)
             .hint("bad_data = 'store' keeps them in a table")
     })?;
-    let delivery = match &dead.delivery {
-        Some(entry) => Some(delivery_of(entry)?),
-        None => None,
-    };
+    let delivery = dead.delivery.as_ref().map(delivery_of).transpose()?;
     let mut options = Options::new(dead.options)?;
     let factory = connector.sink(
         &mut options,
@@ -326,10 +313,10 @@ fn check_exactly_once(
     Ok(())
 }
 
-/// The key of a view's rows, through the views that it reads.
-fn key_of_view(catalog: &Catalog, node: &Node) -> Option<Vec<usize>> {
+/// The columns that tell a plan's rows apart, also through the views that it reads.
+fn unique_key(catalog: &Catalog, node: &Node) -> Option<Vec<usize>> {
     let of_view = |name: &str| match catalog.get(name).map(|o| &o.body) {
-        Some(Body::Materialized(view)) => key_of_view(catalog, &view.node),
+        Some(Body::Materialized(view)) => unique_key(catalog, &view.node),
         _ => None,
     };
     plan::keys::unique_key(node, &of_view)

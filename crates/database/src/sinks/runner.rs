@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataflow::sink::{Delivery, SinkRequest, SinkWriter, may_pass};
+use dataflow::sink::{SinkRequest, SinkWriter, may_pass};
 use dataflow::wake::Waker;
 use dataflow::{Clock, DeltaBatch, Error, Result, SqlState};
 use parking_lot::Mutex;
@@ -201,9 +201,7 @@ impl Runner {
         }
         let position = committed.unwrap_or(born);
         let lost = position < known && known > born;
-        let remembers =
-            self.sink.factory.delivery() == Delivery::ExactlyOnce && self.sink.factory.remembers();
-        if lost && remembers && !self.told {
+        if lost && self.sink.is_remembered() && !self.told {
             self.has_lost = true;
             let message = format!(
                 "the target knows of versions up to {position} only, and has committed up to {known} before"
@@ -261,16 +259,20 @@ impl Runner {
 
     /// Commits without rows now and then, so that the target does not forget the version.
     fn keep_alive(&mut self, writer: &mut dyn SinkWriter, position: u64) -> Result<()> {
-        let factory = &self.sink.factory;
-        let forgets = factory.delivery() == Delivery::ExactlyOnce && factory.remembers();
         let is_time = self.last.is_none_or(|last| last.elapsed() >= KEEP_ALIVE);
         let has_committed = self.sink.store.forgotten() > self.sink.store.born();
-        if forgets && is_time && has_committed {
-            (self.owned)()?;
-            self.last = Some(Instant::now());
-            self.newest = self.newest.max(position);
-            writer.commit(position)?;
+        if self.sink.is_remembered() && is_time && has_committed {
+            self.commit(writer, position)?;
         }
+        Ok(())
+    }
+
+    /// Commits up to a version, if the state is still this process's.
+    fn commit(&mut self, writer: &mut dyn SinkWriter, position: u64) -> Result<()> {
+        (self.owned)()?;
+        self.newest = self.newest.max(position);
+        writer.commit(position)?;
+        self.last = Some(Instant::now());
         Ok(())
     }
 
@@ -293,10 +295,7 @@ impl Runner {
         if !(is_time || is_full || self.drains() && !more) {
             return Ok(false);
         }
-        (self.owned)()?;
-        self.newest = self.newest.max(position);
-        writer.commit(position)?;
-        self.last = Some(Instant::now());
+        self.commit(writer, position)?;
         self.sink.store.forget(position);
         self.engine.wake();
         let rows = std::mem::take(open).rows;

@@ -129,15 +129,14 @@ impl<T> KeyMap<T> {
         self.table.is_empty()
     }
 
-    fn find(&self, key: &[u8]) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
+    fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
         let found = self.table.find(hash, |at| self.entries.key(*at) == key);
         found.copied()
     }
 
     /// The entry of `key`.
     pub fn get(&self, key: &[u8]) -> Option<&T> {
-        let at = self.find(key)?;
+        let at = self.find(key, self.hasher.hash_one(key))?;
         self.entries.entries.get(at as usize).value.as_ref()
     }
 
@@ -157,9 +156,10 @@ impl<T: Clone> KeyMap<T> {
 
     /// The entry of `key`, made by `make` when new.
     pub fn entry(&mut self, key: &[u8], make: impl FnOnce() -> T) -> &mut T {
-        let at = match self.find(key) {
+        let hash = self.hasher.hash_one(key);
+        let at = match self.find(key, hash) {
             Some(at) => at,
-            None => self.insert(key, make()),
+            None => self.insert(key, hash, make()),
         };
         let entry = self.entries.entries.get_mut(at as usize);
         entry
@@ -168,7 +168,7 @@ impl<T: Clone> KeyMap<T> {
             .expect("an entry in the table has a value")
     }
 
-    fn insert(&mut self, key: &[u8], value: T) -> u32 {
+    fn insert(&mut self, key: &[u8], hash: u64, value: T) -> u32 {
         let entry = Entry {
             key: self.entries.bytes.add(key),
             value: Some(value),
@@ -182,8 +182,8 @@ impl<T: Clone> KeyMap<T> {
             u32::try_from(at).expect("fewer than 2^32 keys of state")
         };
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash = |at: &u32| hasher.hash_one(entries.key(*at));
-        self.table.insert_unique(hash(&at), at, hash);
+        let again = |at: &u32| hasher.hash_one(entries.key(*at));
+        self.table.insert_unique(hash, at, again);
         self.live += key.len();
         self.tidy();
         at
@@ -191,7 +191,7 @@ impl<T: Clone> KeyMap<T> {
 
     /// The entry of `key` for change.
     pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut T> {
-        let at = self.find(key)?;
+        let at = self.find(key, self.hasher.hash_one(key))?;
         self.entries.entries.get_mut(at as usize).value.as_mut()
     }
 

@@ -69,7 +69,7 @@ impl Updating {
     pub(super) fn expire(&mut self, column: usize, before: Micros) {
         // Whole rows are keys here, so expiry decodes them; it runs only when something can have expired.
         let frozen = self.counts.freeze();
-        let all = frozen.sorted();
+        let all = frozen.all();
         let Ok(columns) = self.encoder.decode(all.iter().map(|(key, _)| *key)) else {
             return;
         };

@@ -25,7 +25,6 @@ const ABORTING: Duration = Duration::from_secs(2);
 pub(super) struct Transactional {
     sending: Sending,
     progress: BaseConsumer,
-    sink: KafkaSink,
     identity: String,
     /// Since when a transaction is open.
     open: Option<Instant>,
@@ -54,7 +53,6 @@ impl Transactional {
         Ok(Self {
             sending,
             progress,
-            sink: sink.clone(),
             identity,
             open: None,
             timeout: Duration::from_millis(timeout),
@@ -72,7 +70,7 @@ impl Transactional {
 
     /// The place where the number of the version stands.
     fn place(&self) -> (&str, i32) {
-        (&self.sink.topic, 0)
+        (&self.sending.sink.topic, 0)
     }
 
     fn group(&self) -> Result<ConsumerGroupMetadata> {
@@ -90,7 +88,7 @@ impl Transactional {
             other => crate::describe(other),
         };
         let state = code.map_or(SqlState::CONNECTION_FAILURE, state_of);
-        let topic = &self.sink.topic;
+        let topic = &self.sending.sink.topic;
         // The brokers fence a writer, too, whose transaction they have given up.
         if state == SqlState::OBJECT_IN_USE
             && self.open.is_some_and(|open| open.elapsed() >= self.timeout)
@@ -123,7 +121,7 @@ impl Transactional {
 
 impl SinkWriter for Transactional {
     fn begin(&mut self) -> Result<Option<u64>> {
-        self.sending.find_topic(&self.sink)?;
+        self.sending.find_topic()?;
         // Ends what an earlier writer has left open, and keeps it from going on.
         let client = self.sending.producer.client();
         client

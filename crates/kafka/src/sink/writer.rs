@@ -27,7 +27,7 @@ pub(super) struct Sending {
     pub(super) producer: Producer,
     encoder: Box<dyn RecordEncoder>,
     records: Records,
-    topic: String,
+    pub(super) sink: KafkaSink,
     /// Failures that were told of.
     failed: u64,
 }
@@ -38,21 +38,18 @@ impl Sending {
         encoder: Box<dyn RecordEncoder>,
         own: &[(&str, &str)],
     ) -> Result<Self> {
-        let mut given = vec![ON_THE_WAY, BACKOFF, LARGEST];
-        given.extend(properties::for_producer(&sink.config));
-        given.extend([("enable.idempotence", "true"), ("acks", "all")]);
-        given.extend_from_slice(own);
         Ok(Self {
-            producer: Producer::new(&sink.brokers, &sink.topic, &given)?,
+            producer: producer(sink, &sink.brokers, own)?,
             encoder,
             records: Records::default(),
-            topic: sink.topic.clone(),
+            sink: sink.clone(),
             failed: 0,
         })
     }
 
     /// Looks for the topic, and makes it when that was asked for.
-    pub(super) fn find_topic(&self, sink: &KafkaSink) -> Result<()> {
+    pub(super) fn find_topic(&self) -> Result<()> {
+        let sink = &self.sink;
         let found = self.producer.partitions(ANSWER);
         let found = found.map_err(|why| Error::new(SqlState::CONNECTION_FAILURE, why))?;
         if found > 0 {
@@ -99,7 +96,7 @@ impl Sending {
         if delivery.pending > 0 {
             let message = format!(
                 "the brokers of topic \"{}\" have not acknowledged {} records",
-                self.topic, delivery.pending
+                self.sink.topic, delivery.pending
             );
             let reason = delivery.last_error.unwrap_or_default();
             return Err(Error::new(SqlState::CONNECTION_FAILURE, message).detail(reason));
@@ -118,7 +115,7 @@ impl Sending {
             .producer
             .last_failure()
             .map_or(SqlState::CONNECTION_FAILURE, state_of);
-        let message = format!("cannot write to topic \"{}\": {reason}", self.topic);
+        let message = format!("cannot write to topic \"{}\": {reason}", self.sink.topic);
         Err(Error::new(state, message))
     }
 }
@@ -140,39 +137,40 @@ pub(super) fn state_of(code: Code) -> SqlState {
     }
 }
 
+/// A producer with the properties of a sink, and `own`.
+fn producer(sink: &KafkaSink, brokers: &str, own: &[(&str, &str)]) -> Result<Producer> {
+    let mut given = vec![ON_THE_WAY, BACKOFF, LARGEST];
+    given.extend(properties::for_producer(&sink.config));
+    given.extend([("enable.idempotence", "true"), ("acks", "all")]);
+    given.extend_from_slice(own);
+    Producer::new(brokers, &sink.topic, &given)
+}
+
 /// Checks the properties of a sink's producer, without brokers.
 pub(super) fn check(sink: &KafkaSink) -> Result<()> {
-    let mut given = properties::for_producer(&sink.config);
-    given.extend([("enable.idempotence", "true"), ("acks", "all"), ON_THE_WAY]);
-    Producer::new("", &sink.topic, &given).map(drop)
+    producer(sink, "", &[]).map(drop)
 }
 
 /// Each row at least once.
-pub(super) struct AtLeastOnce {
-    sending: Sending,
-    sink: KafkaSink,
-}
+pub(super) struct AtLeastOnce(Sending);
 
 impl AtLeastOnce {
     pub(super) fn new(sink: &KafkaSink, request: SinkRequest) -> Result<Self> {
-        Ok(Self {
-            sending: Sending::new(sink, request.encoder, &[])?,
-            sink: sink.clone(),
-        })
+        Ok(Self(Sending::new(sink, request.encoder, &[])?))
     }
 }
 
 impl SinkWriter for AtLeastOnce {
     fn begin(&mut self) -> Result<Option<u64>> {
-        self.sending.find_topic(&self.sink)?;
+        self.0.find_topic()?;
         Ok(None)
     }
 
     fn write(&mut self, _version: u64, batches: &[DeltaBatch]) -> Result<()> {
-        self.sending.send(batches)
+        self.0.send(batches)
     }
 
     fn commit(&mut self, _version: u64) -> Result<()> {
-        self.sending.finish()
+        self.0.finish()
     }
 }

@@ -5,7 +5,6 @@ use dataflow::schema::TimestampFormat;
 use dataflow::sink::SinkFormat;
 use dataflow::{Error, Result, SqlState};
 use sqlparser::ast::Query;
-use sqlparser::tokenizer::Token;
 
 use super::create::if_not_exists;
 use super::cursor::Cursor;
@@ -107,17 +106,12 @@ struct Input {
 fn input(cursor: &mut Cursor<'_>) -> Result<Input> {
     let start = cursor.position();
     if cursor.accept(&["FROM"]) {
-        let mut tokens = cursor
-            .rest()
-            .first()
-            .map(|first| select_all(first.span))
-            .ok_or_else(|| cursor.unexpected())?;
-        let from_at = cursor.position();
+        let written = cursor.rest();
+        let first = written.first().ok_or_else(|| cursor.unexpected())?;
+        let mut tokens = select_all(first.span);
         let from = cursor.name()?;
-        let written = cursor.position() - from_at;
-        let mut again = cursor.clone();
-        again.back(written);
-        tokens.extend(again.rest()[..written].iter().cloned());
+        let length = written.len() - cursor.rest().len();
+        tokens.extend(written[..length].iter().cloned());
         return Ok(Input {
             query: cursor.query_of(tokens)?,
             text: format!("SELECT * {}", cursor.text_since(start)),
@@ -130,13 +124,11 @@ fn input(cursor: &mut Cursor<'_>) -> Result<Input> {
             .unexpected()
             .detail("a sink needs FROM view or AS SELECT …"));
     }
-    let start = cursor.position();
     let mut part = cursor.take(length(cursor));
     let query = super::query(&mut part)?;
     let text = part.text_since(0).to_owned();
     let clause = emission(&mut part)?;
     part.finish()?;
-    debug_assert!(cursor.position() > start);
     Ok(Input {
         query,
         text,
@@ -147,24 +139,9 @@ fn input(cursor: &mut Cursor<'_>) -> Result<Input> {
 
 /// How many tokens belong to the query: up to `WITH (` or FORMAT outside of parentheses.
 fn length(cursor: &Cursor<'_>) -> usize {
-    let mut ahead = cursor.clone();
-    let mut depth = 0_usize;
-    let mut length = 0;
-    while let Some(token) = ahead.peek(0) {
-        let with = ahead.sees(&["WITH"]) && ahead.peek(1) == Some(&Token::LParen);
-        let formats = [["FORMAT", "PLAIN"], ["FORMAT", "UPSERT"]];
-        match token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth = depth.saturating_sub(1),
-            _ if depth == 0 && (with || formats.iter().any(|words| ahead.sees(words))) => {
-                return length;
-            }
-            _ => {}
-        }
-        ahead.skip();
-        length += 1;
-    }
-    length
+    let formats = [["FORMAT", "PLAIN"], ["FORMAT", "UPSERT"]];
+    cursor
+        .length_until(|ahead| ahead.sees_options() || formats.iter().any(|words| ahead.sees(words)))
 }
 
 /// Reads `PLAIN | UPSERT ENCODE …` behind FORMAT.

@@ -216,9 +216,25 @@ impl<'a> Cursor<'a> {
         Err(self.unexpected().detail(format!("expected {token}")))
     }
 
-    /// Goes back by so many tokens that were read.
-    pub(crate) fn back(&mut self, tokens: usize) {
-        self.at = self.at.saturating_sub(tokens);
+    /// How many tokens there are up to the first outside of parentheses at which `ends` holds; it gets the cursor there.
+    pub(crate) fn length_until(&self, ends: impl Fn(&Self) -> bool) -> usize {
+        let mut ahead = self.clone();
+        let mut depth = 0_usize;
+        while let Some(token) = ahead.peek(0) {
+            match token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ if depth == 0 && ends(&ahead) => break,
+                _ => {}
+            }
+            ahead.skip();
+        }
+        ahead.at - self.at
+    }
+
+    /// Whether the options of a statement are next.
+    pub(crate) fn sees_options(&self) -> bool {
+        self.sees(&["WITH"]) && self.peek(1) == Some(&Token::LParen)
     }
 
     /// Reads any one token.

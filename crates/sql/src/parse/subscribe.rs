@@ -105,29 +105,13 @@ fn object_name(cursor: &mut Cursor<'_>) -> Result<Option<Name>> {
 
 /// How many tokens belong to the target: up to the clauses of SUBSCRIBE, which sqlparser would read as a query's own.
 fn target_length(cursor: &Cursor<'_>) -> usize {
-    let mut ahead = cursor.clone();
-    let mut depth = 0_usize;
-    let mut length = 0;
-    while let Some(token) = ahead.peek(0) {
-        match token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth = depth.saturating_sub(1),
-            _ if depth > 0 => {}
-            _ => {
-                let with = ahead.sees(&["WITH"]) && ahead.peek(1) == Some(&Token::LParen);
-                if with
-                    || begins_emission(&ahead)
-                    || length > 0
-                        && (ahead.sees(&["AS", "OF"]) || refuse_positions(&ahead).is_err())
-                {
-                    return length;
-                }
-            }
-        }
-        ahead.skip();
-        length += 1;
-    }
-    length
+    let start = cursor.position();
+    cursor.length_until(|ahead| {
+        let behind = ahead.position() > start;
+        ahead.sees_options()
+            || begins_emission(ahead)
+            || behind && (ahead.sees(&["AS", "OF"]) || refuse_positions(ahead).is_err())
+    })
 }
 
 fn closes_at_end(tokens: &[TokenWithSpan]) -> bool {

@@ -6,10 +6,9 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dataflow::Result;
+use dataflow::{Error, Result};
 
 use super::unfinished::Unfinished;
-use crate::failed::failed;
 
 /// Digits of a version in a name, so that names sort as versions do.
 const DIGITS: usize = 12;
@@ -66,9 +65,9 @@ impl Place {
     pub(super) fn begin(&self) -> Result<Option<u64>> {
         let folder = self.folder.display();
         self.make_folder()
-            .map_err(|error| failed("make the folder", folder, &error))?;
+            .map_err(|error| Error::io("make the folder", folder, &error))?;
         let begun = || self.roll_forward();
-        let known = begun().map_err(|error| failed("read", self.folder.display(), &error))?;
+        let known = begun().map_err(|error| Error::io("read", self.folder.display(), &error))?;
         Ok(self.last()?.max(known))
     }
 
@@ -120,7 +119,7 @@ impl Place {
             sync(&self.folder)?;
             Ok(last)
         };
-        find().map_err(|error| failed("read", self.folder.display(), &error))
+        find().map_err(|error| Error::io("read", self.folder.display(), &error))
     }
 
     /// The version up to which the file called `name` is complete, if it is a finished one of this identity.
@@ -146,9 +145,9 @@ impl Place {
         };
         file.keep();
         let told = self.write(&progress);
-        told.map_err(|error| failed("write", self.progress().display(), &error))?;
+        told.map_err(|error| Error::io("write", self.progress().display(), &error))?;
         file.finish(&path)?;
-        sync(&self.folder).map_err(|error| failed("write", path.display(), &error))
+        sync(&self.folder).map_err(|error| Error::io("write", path.display(), &error))
     }
 
     /// Tells of a commit: from here on it is done, also when the process ends.

@@ -13,7 +13,6 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::Kind;
-use crate::failed::failed;
 
 /// Bytes of lines that are written at a time.
 const BUFFER: usize = 1 << 18;
@@ -39,7 +38,7 @@ impl Unfinished {
         preamble: Option<&[u8]>,
     ) -> Result<Self> {
         let file =
-            File::create_new(&path).map_err(|error| failed("create", path.display(), &error))?;
+            File::create_new(&path).map_err(|error| Error::io("create", path.display(), &error))?;
         let hidden = Hidden {
             path,
             file,
@@ -77,7 +76,7 @@ impl Unfinished {
         let path = &self.hidden.path;
         self.body.finish().map_err(|error| refused(path, &error))?;
         let synced = self.hidden.sync();
-        synced.map_err(|error| failed("write", path.display(), &error))
+        synced.map_err(|error| Error::io("write", path.display(), &error))
     }
 
     /// The file stays where it is if anything goes wrong from now on: its commit is told of.
@@ -88,7 +87,7 @@ impl Unfinished {
     /// Calls the file `name`; its commit has been told of.
     pub(super) fn finish(mut self, name: &Path) -> Result<()> {
         let renamed = self.hidden.rename(name);
-        renamed.map_err(|error| failed("write", name.display(), &error))
+        renamed.map_err(|error| Error::io("write", name.display(), &error))
     }
 }
 
@@ -97,7 +96,7 @@ fn refused(path: &Path, error: &ParquetError) -> Error {
     if let ParquetError::External(cause) = error
         && let Some(cause) = cause.downcast_ref::<io::Error>()
     {
-        return failed("write", path.display(), cause);
+        return Error::io("write", path.display(), cause);
     }
     Error::internal(format!("cannot write {}: {error}", path.display()))
 }
