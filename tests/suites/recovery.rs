@@ -20,6 +20,7 @@ use libtest_mimic::Trial;
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+mod gaps;
 mod outputs;
 
 use outputs::Outputs;
@@ -54,6 +55,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::a_damaged_checkpoint_is_named_and_the_one_before_it_taken",
             &[],
             || block_on(damaged_checkpoints()),
+        ),
+        trial(
+            "recovery::records_deleted_unread_are_skipped_and_told_or_fail_the_views",
+            PROGRAMS,
+            || block_on(gaps::deleted_before_they_were_read()),
         ),
         trial(
             "recovery::what_cannot_be_read_again_is_in_the_journal",

@@ -1,5 +1,6 @@
 //! The relations of schema `clickmill`: what the engine knows of itself.
 
+mod gaps;
 mod lasting;
 mod sinks;
 mod waiting;
@@ -21,13 +22,14 @@ use crate::recovery::History;
 use crate::sinks::SinkStatus;
 
 /// Names of the relations, for the catalog and for messages.
-pub(crate) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 7] = [
     "sources",
     "jobs",
     "waiting_windows",
     "checkpoints",
     "recoveries",
     "sinks",
+    "source_gaps",
 ];
 
 pub(crate) use sinks::sinks;
@@ -66,6 +68,7 @@ fn batches(
         lasting::checkpoints(history)?,
         lasting::recoveries(history)?,
         self::sinks(sinks)?,
+        gaps::source_gaps(status)?,
     ])
 }
 

@@ -176,6 +176,46 @@ pub trait SourceReader: Send {
 
     /// How the connection is doing.
     fn health(&self) -> Health;
+
+    /// Where records were left out since the last call: the next records of those partitions come from behind the gaps.
+    fn take_gaps(&mut self) -> Vec<Gap> {
+        Vec::new()
+    }
+}
+
+/// Records that were to be read and are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The partition, by its index in [`SourceReader::partitions`].
+    pub partition: usize,
+    /// Offset of the record that was to be read next.
+    pub from: i64,
+    /// Offset at which reading goes on.
+    pub to: i64,
+    /// Why they are not there.
+    pub reason: GapReason,
+}
+
+/// Why records are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapReason {
+    /// They were deleted before they were read: they were older than the topic keeps them.
+    Deleted,
+    /// The partition ends before: its newest records were lost when its leader changed.
+    Truncated,
+    /// The topic was made anew under its name.
+    Recreated,
+}
+
+impl GapReason {
+    /// As `clickmill.source_gaps` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Truncated => "truncated",
+            Self::Recreated => "recreated",
+        }
+    }
 }
 
 /// Bounds of one poll.

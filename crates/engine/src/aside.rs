@@ -1,5 +1,9 @@
 //! What a source sets aside, as rows that can be asked: bad records, and rows that came too late for a view.
 
+mod gaps;
+
+pub use gaps::SourceGap;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,6 +19,7 @@ use formats::BadRecord;
 
 use crate::operator::Late;
 use crate::store::Store;
+use gaps::Gaps;
 
 /// Where a source's bad records and late rows go, if they are kept.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +79,8 @@ pub(crate) struct Aside {
     errors: Vec<RecordBatch>,
     late: Vec<RecordBatch>,
     noted: HashMap<(Arc<str>, i32), i64>,
+    /// Records that were not there.
+    pub(crate) gaps: Gaps,
 }
 
 impl Aside {

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dataflow::connector::{
-    OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
+    Health, OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
 };
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::wake::Waker;
@@ -250,14 +250,25 @@ impl Feed {
         aside: &mut Aside,
         events: Option<&mut Vec<Event>>,
     ) -> Result<usize> {
+        let mut gaps = Vec::new();
         match self.ahead.pop_front() {
             Some(slab) => self.slab = slab,
-            None => self.reader.poll(&mut self.slab, POLL)?,
+            None => {
+                self.reader.poll(&mut self.slab, POLL)?;
+                gaps = self.reader.take_gaps();
+            }
         }
+        // Also between ticks: a connection may be lost and found from one to the next.
+        let works = self.reader.health() == Health::Running;
+        self.time.connected(works, clocks.began);
         self.number_partitions();
+        let gaps = gaps.into_iter().map(|gap| self.gap_event(gap));
+        let mut gaps: Vec<Event> = gaps.collect();
+        gaps.retain(|event| self.note_gap(event, clocks, aside));
         match events {
             Some(events) => {
                 events.append(&mut self.untold);
+                events.append(&mut gaps);
                 if !self.slab.is_empty() {
                     events.push(self.read_event());
                 }

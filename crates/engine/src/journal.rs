@@ -118,6 +118,19 @@ pub enum Event {
         /// Offset one past the last.
         to: i64,
     },
+    /// Records were not there, and reading goes on behind them.
+    Gap {
+        /// The read.
+        feed: FeedId,
+        /// The partition.
+        partition: u32,
+        /// Offset of the record that was to be read next.
+        from: i64,
+        /// Offset at which reading goes on.
+        to: i64,
+        /// Why.
+        reason: String,
+    },
     /// Records of a source that cannot be read again.
     Records {
         /// The read.

@@ -67,6 +67,8 @@ impl Core {
             .filter(shared)
             .find(newest)
             .or_else(|| self.feeds.iter().find(shared));
+        let gaps = self.aside.get(name).map(|aside| aside.gaps.all());
+        let gaps = gaps.unwrap_or_default();
         let Some(slot) = slot else {
             return SourceStatus {
                 name: name.to_owned(),
@@ -76,6 +78,7 @@ impl Core {
                 follows_clock: false,
                 counts: Default::default(),
                 partitions: Vec::new(),
+                gaps,
             };
         };
         SourceStatus {
@@ -86,6 +89,7 @@ impl Core {
             follows_clock: slot.feed.spec().schema.is_processing_time(),
             counts: slot.feed.counts().clone(),
             partitions: partitions(&slot.feed),
+            gaps,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dataflow::connector::Health;
 use dataflow::{Micros, Watermark};
 
+use crate::aside::SourceGap;
 use crate::feed::FeedCounts;
 use crate::operator::Counters;
 use crate::view::ViewState;
@@ -39,6 +40,8 @@ pub struct SourceStatus {
     pub counts: FeedCounts,
     /// Its partitions.
     pub partitions: Vec<PartitionStatus>,
+    /// Records that its views have not got because they were not there any more, oldest first.
+    pub gaps: Vec<SourceGap>,
 }
 
 /// A partition of a source.

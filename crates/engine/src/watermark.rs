@@ -26,6 +26,18 @@ pub struct SourceTime {
     rules: TimeRules,
     partitions: Vec<PartitionTime>,
     watermark: Watermark,
+    connection: Connection,
+}
+
+/// What is known of the connection: while there is none, nobody can tell a partition without rows from one whose rows do
+/// not get through.
+#[derive(Clone, Copy, Debug)]
+enum Connection {
+    /// It works, since then.
+    Up {
+        since: Micros,
+    },
+    Down,
 }
 
 /// How a source's watermark moves; lengths in microseconds.
@@ -50,6 +62,29 @@ impl SourceTime {
             rules,
             partitions: Vec::new(),
             watermark: Watermark::MIN,
+            connection: Connection::Up { since: Micros::MIN },
+        }
+    }
+
+    /// Whether the source's connection works. Once it does again, rows that have waited may come to some partitions before
+    /// they come to others: nobody is idle for the idle time.
+    pub fn connected(&mut self, works: bool, wall: Micros) {
+        self.connection = match (works, self.connection) {
+            (false, _) => Connection::Down,
+            (true, Connection::Down) => Connection::Up { since: wall },
+            (true, up) => up,
+        };
+    }
+
+    /// When a partition becomes idle, if it can.
+    fn idle_at(&self, time: &PartitionTime) -> Option<Micros> {
+        match self.connection {
+            Connection::Up { since } => Some(
+                time.last_row
+                    .max(since)
+                    .saturating_add(self.rules.idle_after),
+            ),
+            Connection::Down => None,
         }
     }
 
@@ -93,14 +128,18 @@ impl SourceTime {
 
     /// Ends a tick: decides who is idle (`at_end` has one entry a partition) and moves the watermark, never back.
     pub fn advance(&mut self, wall: Micros, at_end: impl Fn(usize) -> bool) -> Watermark {
-        for (i, time) in self.partitions.iter_mut().enumerate() {
+        for i in 0..self.partitions.len() {
+            let time = &mut self.partitions[i];
             // Only a tick's end is in the cut log, and a long tick makes nobody idle whose rows it brought.
             if std::mem::take(&mut time.fresh) {
                 time.last_row = wall;
             }
-            time.idle = !time.finished
-                && at_end(i)
-                && wall.saturating_sub(time.last_row) >= self.rules.idle_after;
+            let time = &self.partitions[i];
+            let is_idle = match self.idle_at(time) {
+                Some(from) => at_end(i) && wall >= from,
+                None => time.idle,
+            };
+            self.partitions[i].idle = is_idle && !time.finished;
         }
         let active = self.partitions.iter().filter(|t| !t.idle && !t.finished);
         let own = active.map(|t| self.watermark_of(t));
@@ -128,6 +167,7 @@ impl SourceTime {
     /// Whether the wall clock moves the watermark now.
     fn follows_clock(&self) -> bool {
         self.rules.idle_advance
+            && matches!(self.connection, Connection::Up { .. })
             && !self.has_ended()
             && self.partitions.iter().all(|t| t.idle || t.finished)
             && self.partitions.iter().any(|t| t.highest.is_some())
@@ -183,7 +223,7 @@ impl SourceTime {
             .iter()
             .enumerate()
             .filter(|(i, t)| !t.idle && !t.finished && at_end(*i))
-            .map(|(_, t)| t.last_row.saturating_add(self.rules.idle_after))
+            .filter_map(|(_, t)| self.idle_at(t))
             .min()
     }
 
@@ -264,6 +304,44 @@ mod tests {
         assert_eq!(time.advance(50, |_| true), Watermark(94));
         time.observe(1, 300, 101);
         assert_eq!(time.advance(101, |_| true), Watermark(294));
+    }
+
+    #[test]
+    fn nobody_becomes_idle_while_there_is_no_connection() {
+        let mut time = SourceTime::new(TimeRules {
+            idle_advance: true,
+            ..rules(0, 10)
+        });
+        time.grow(3, 0);
+        (0..2).for_each(|at| time.observe(at, 7, 0));
+        time.advance(0, |_| true);
+        time.observe(0, 8, 5);
+        time.observe(1, 8, 5);
+        // The third is idle, and stays so.
+        assert_eq!(time.advance(12, |i| i == 2), Watermark(7));
+        time.connected(false, 13);
+        assert_eq!(time.next_idle(|_| true), None);
+        assert_eq!(time.advance(100, |_| true), Watermark(7));
+        let idle =
+            |time: &SourceTime| -> Vec<bool> { time.partitions().iter().map(|p| p.idle).collect() };
+        assert_eq!(idle(&time), [false, false, true]);
+        // What has waited comes to one of them first.
+        time.connected(true, 101);
+        time.observe(0, 90, 102);
+        assert_eq!(time.advance(102, |_| true), Watermark(7));
+        assert_eq!(idle(&time), [false; 3]);
+        assert_eq!(time.next_idle(|_| true), Some(111));
+        time.observe(1, 80, 103);
+        time.connected(true, 103);
+        assert_eq!(time.advance(103, |_| true), Watermark(7));
+        assert_eq!(time.advance(111, |_| true), Watermark(79));
+        assert_eq!(idle(&time), [false, false, true]);
+        // Nor does the clock move anything.
+        time.advance(200, |_| true);
+        assert!(time.needs_ticks());
+        time.connected(false, 201);
+        assert!(!time.needs_ticks());
+        assert_eq!(time.advance(300, |_| true), Watermark(199));
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Creating and deleting topics.
+//! Creating and deleting topics, and deleting records.
 
 use std::time::Duration;
 
 use dataflow::{Error, Result, SqlState};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 /// How long the brokers may take for one call.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ impl ClientContext for Quiet {
         crate::context::log(level, facility, message);
     }
 
-    fn error(&self, _error: rdkafka::error::KafkaError, reason: &str) {
+    fn error(&self, _error: KafkaError, reason: &str) {
         tracing::debug!(target: "kafka", "{reason}");
     }
 }
@@ -65,6 +65,28 @@ pub fn delete_topic(brokers: &str, topic: &str) -> Result<bool> {
     )
 }
 
+/// Deletes the records of a partition before an offset. Waits for the brokers, at most ten seconds.
+///
+/// # Errors
+/// `08006` when the brokers do not answer, `22023` when they refuse.
+pub fn delete_records(brokers: &str, topic: &str, partition: i32, before: i64) -> Result<()> {
+    let client = client(brokers, &[])?;
+    let mut list = TopicPartitionList::new();
+    let failed = |state: SqlState, error: &KafkaError| {
+        let reason = crate::describe(error);
+        let message = format!("cannot delete records of topic \"{topic}\": {reason}");
+        Error::new(state, message)
+    };
+    list.add_partition_offset(topic, partition, Offset::Offset(before))
+        .map_err(|error| failed(SqlState::INVALID_PARAMETER, &error))?;
+    let done = futures::executor::block_on(client.delete_records(&list, &options()));
+    let done = done.map_err(|error| failed(SqlState::CONNECTION_FAILURE, &error))?;
+    done.elements()
+        .iter()
+        .try_for_each(|element| element.error())
+        .map_err(|error| failed(SqlState::INVALID_PARAMETER, &error))
+}
+
 fn client(brokers: &str, properties: &[(&str, &str)]) -> Result<AdminClient<Quiet>> {
     let mut config = ClientConfig::new();
     for (name, value) in properties {
@@ -98,7 +120,7 @@ fn outcome(
 ) -> Result<bool> {
     let results = done.map_err(|error| {
         let reason = match &error {
-            rdkafka::error::KafkaError::AdminOp(code) => crate::describe_code(*code),
+            KafkaError::AdminOp(code) => crate::describe_code(*code),
             other => crate::describe(other),
         };
         Error::new(

@@ -17,15 +17,8 @@ pub(crate) struct LinkContext {
 
 impl ClientContext for LinkContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // A reset of offsets means that records were gone: the one line that must be seen. Everything else that matters
-        // shows in the reader's health, and librdkafka repeats itself while a broker is away.
-        if facility == "OFFSET" && matches!(level, RDKafkaLogLevel::Warning) {
-            tracing::warn!(target: "kafka", "records are gone, reading goes on at the earliest: {message}");
-            self.shared.note_lost(message);
-            self.shared.note_reset(message);
-        } else {
-            log(level, facility, message);
-        }
+        // What matters shows in the reader's health, and librdkafka repeats itself while a broker is away.
+        log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

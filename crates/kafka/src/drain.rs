@@ -33,6 +33,8 @@ pub(crate) struct Drain<'a> {
     pub(crate) went_back: bool,
     /// The last error, unless a record or the end came after it.
     pub(crate) trouble: Option<String>,
+    /// The broker does not have the record that was to come next, and librdkafka waits to be told where to go on.
+    pub(crate) out_of_range: bool,
     /// Entries seen: records, ends and errors.
     pub(crate) entries: usize,
 }
@@ -72,6 +74,12 @@ impl Drain<'_> {
         self.position = self.position.max(offset);
     }
 
+    /// The broker does not have the record at the position.
+    pub(crate) fn out_of_range(&mut self) {
+        self.entries += 1;
+        self.out_of_range = true;
+    }
+
     /// An error about this partition.
     pub(crate) fn error(&mut self, text: String) {
         self.entries += 1;
@@ -80,7 +88,8 @@ impl Drain<'_> {
 
     /// Whether to take no more now.
     pub(crate) fn full(&self) -> bool {
-        self.slab.len() >= self.max_records
+        self.out_of_range
+            || self.slab.len() >= self.max_records
             || self.slab.data.len() >= self.max_bytes.min(MAX_BYTES)
             || self.stop.is_some_and(|stop| self.position >= stop)
     }
@@ -104,6 +113,7 @@ mod tests {
             at_end: false,
             went_back: false,
             trouble: None,
+            out_of_range: false,
             entries: 0,
         }
     }
@@ -151,6 +161,17 @@ mod tests {
         drain.record(&entry(9, b"y"), &[]);
         assert!(drain.full() && drain.position >= 7);
         assert_eq!(slab.offsets, [5]);
+    }
+
+    #[test]
+    fn nothing_comes_behind_a_position_that_is_gone() {
+        let mut slab = Slab::default();
+        let mut drain = drain(&mut slab, None);
+        drain.record(&entry(5, b"x"), &[]);
+        assert!(!drain.full());
+        drain.out_of_range();
+        assert!(drain.full());
+        assert_eq!((drain.position, drain.entries), (6, 2));
     }
 
     #[test]

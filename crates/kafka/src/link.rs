@@ -4,6 +4,7 @@
 mod anew;
 mod ask;
 mod assign;
+mod lost;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -60,8 +61,10 @@ struct Link {
     gone: Vec<Key>,
     /// Their ends as the brokers told them last.
     ends: BTreeMap<Key, i64>,
-    /// Partitions that librdkafka has set back to the earliest, and it is not known yet why.
-    resets: Vec<Key>,
+    /// Where reading of each began.
+    begun: BTreeMap<Key, i64>,
+    /// Partitions whose next records the brokers do not have, and the offsets of those: to be read on elsewhere.
+    lost: Vec<(Key, i64)>,
     /// Ids of their topics, where the brokers have some.
     ids: HashMap<String, TopicId>,
 }
@@ -106,7 +109,8 @@ fn run(settings: Settings, request: OpenRequest, shared: Arc<Shared>, opened: Mi
         assigned: Vec::new(),
         gone: Vec::new(),
         ends: BTreeMap::new(),
-        resets: Vec::new(),
+        begun: BTreeMap::new(),
+        lost: Vec::new(),
         ids: HashMap::new(),
     };
     match link.connect() {
@@ -144,10 +148,12 @@ impl Link {
         while !self.shared.is_stopped() {
             self.serve(TURN);
             self.send_commit();
+            self.lost.extend(self.shared.take_lost());
             if self.shared.is_finished() {
                 continue;
             }
-            if looked.elapsed() >= interval || self.shared.take_suspicion() {
+            let is_wanted = self.shared.take_suspicion() || !self.lost.is_empty();
+            if looked.elapsed() >= interval || is_wanted && looked.elapsed() >= TURN {
                 interval = if self.look() { WATCH } else { RETRY };
                 looked = Instant::now();
             }
@@ -161,12 +167,12 @@ impl Link {
     }
 
     fn ask_ends(&mut self) -> Result<BTreeMap<Key, i64>, Trouble> {
-        self.resets.extend(self.shared.take_resets());
-        self.look_at_ids()?;
+        let same = self.look_at_ids()?;
         let there = self.assigned.iter().filter(|key| !self.gone.contains(key));
         let there: Vec<Key> = there.cloned().collect();
         let ends = self.offsets(&there, Offset::End)?;
         self.look_at_ends(&ends)?;
+        self.go_on_behind_lost(&ends, &same)?;
         self.ends.clone_from(&ends);
         Ok(ends)
     }

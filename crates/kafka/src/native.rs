@@ -23,6 +23,7 @@ use crate::headers::Header;
 pub(crate) type Consumer = BaseConsumer<LinkContext>;
 
 const PARTITION_EOF: i32 = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF as i32;
+const OUT_OF_RANGE: i32 = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET as i32;
 
 /// The queue of one partition, apart from the consumer's own.
 pub(crate) struct PartitionQueue {
@@ -191,6 +192,8 @@ unsafe extern "C" fn on_message(message: *mut sys::rd_kafka_message_t, opaque: *
             }
         } else if code == PARTITION_EOF {
             call.drain.end((*message).offset);
+        } else if code == OUT_OF_RANGE {
+            call.drain.out_of_range();
         } else {
             let text = bytes((*message).payload, (*message).len);
             call.drain.error(match text {

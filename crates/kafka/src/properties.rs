@@ -36,7 +36,7 @@ const OWNED: [(&str, &str); 4] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "true"),
-    ("auto.offset.reset", "earliest"),
+    ("auto.offset.reset", "error"),
 ];
 
 /// Properties that the user may not set, and what to do instead.

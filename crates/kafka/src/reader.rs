@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dataflow::connector::{Health, Partition, PollLimits, Position, SourceReader, Wants};
+use dataflow::connector::{
+    Gap, GapReason, Health, Partition, PollLimits, Position, SourceReader, Wants,
+};
 use dataflow::{Error, Micros, Result, Slab};
 
 use crate::drain::Drain;
 use crate::native::PartitionQueue;
-use crate::shared::{Anew, Key, News, Shared};
+use crate::shared::{Key, Moved, News, Shared};
 
 /// Reads what its background thread has assigned.
 pub(crate) struct KafkaReader {
@@ -24,6 +26,8 @@ pub(crate) struct KafkaReader {
     /// The partition that is looked at first in the next poll.
     next: usize,
     failure: Option<Error>,
+    /// Records left out that nobody was told of.
+    gaps: Vec<Gap>,
 }
 
 struct Lane {
@@ -33,6 +37,8 @@ struct Lane {
     gone: bool,
     /// Records of a topic made anew have come before the news of it.
     went_back: bool,
+    /// The brokers do not have the next record; nothing is read until the thread says where to go on.
+    lost: bool,
     trouble: Option<Trouble>,
 }
 
@@ -52,6 +58,7 @@ impl KafkaReader {
             lanes: Vec::new(),
             next: 0,
             failure: None,
+            gaps: Vec::new(),
         }
     }
 
@@ -65,11 +72,12 @@ impl KafkaReader {
                 paused: false,
                 gone: false,
                 went_back: false,
+                lost: false,
                 trouble: None,
             });
         }
-        for anew in news.anew {
-            self.begin_anew(anew);
+        for moved in news.moved {
+            self.go_on_elsewhere(moved);
         }
         for (key, end) in news.ends {
             if let Some(at) = self.places.get(&key) {
@@ -83,24 +91,38 @@ impl KafkaReader {
         }
     }
 
-    /// The partition's topic was made anew. Its queue has no records of the old one any more.
-    fn begin_anew(&mut self, anew: Anew) {
-        let Some(at) = self.places.get(&anew.key) else {
+    /// A partition is read on elsewhere. Its queue has no records of before any more.
+    fn go_on_elsewhere(&mut self, moved: Moved) {
+        let Some(at) = self.places.get(&moved.key) else {
             return;
         };
         let (partition, lane) = (&mut self.partitions[*at], &mut self.lanes[*at]);
-        partition.note = Some(anew.note);
-        lane.gone = anew.position.is_none();
         lane.trouble = None;
-        match anew.position {
-            Some(_) if std::mem::take(&mut lane.went_back) => {}
+        let has_begun = std::mem::take(&mut lane.went_back) && !lane.lost;
+        lane.lost = false;
+        let from = partition.position;
+        match moved.position {
+            Some(_) if has_begun => {}
             Some(position) => {
                 partition.position = position;
                 partition.at_end = false;
             }
             None => partition.at_end = true,
         }
-        partition.end = partition.position;
+        if let Some(reason) = moved.reason {
+            partition.note = moved.note;
+            lane.gone = moved.position.is_none();
+            self.gaps.push(Gap {
+                partition: *at,
+                from,
+                to: moved.position.unwrap_or(from),
+                reason,
+            });
+        }
+        partition.end = match moved.reason {
+            Some(GapReason::Recreated | GapReason::Truncated) => partition.position,
+            _ => partition.end.max(partition.position),
+        };
     }
 
     /// Drains one partition into the empty `slab`.
@@ -108,6 +130,7 @@ impl KafkaReader {
         let (partition, lane) = (&mut self.partitions[at], &mut self.lanes[at]);
         slab.partition = at;
         slab.topic = Arc::clone(&partition.topic);
+        let key = (Arc::clone(&partition.topic), partition.id);
         let mut drain = Drain {
             slab,
             wants: self.wants,
@@ -118,6 +141,7 @@ impl KafkaReader {
             at_end: partition.at_end,
             went_back: false,
             trouble: None,
+            out_of_range: false,
             entries: 0,
         };
         lane.queue.drain(&mut drain);
@@ -126,7 +150,11 @@ impl KafkaReader {
         }
         lane.went_back |= drain.went_back;
         partition.position = drain.position;
-        partition.at_end = drain.at_end;
+        if drain.out_of_range {
+            lane.lost = true;
+            self.shared.lost(key, partition.position);
+        }
+        partition.at_end = drain.at_end && !drain.out_of_range;
         partition.end = if drain.at_end {
             drain.position
         } else {
@@ -166,7 +194,8 @@ impl SourceReader for KafkaReader {
         }
         for step in 0..count {
             let at = (self.next + step) % count;
-            if self.lanes[at].paused || self.lanes[at].gone || self.partitions[at].finished() {
+            let lane = &self.lanes[at];
+            if lane.paused || lane.gone || lane.lost || self.partitions[at].finished() {
                 continue;
             }
             self.drain(at, slab, limits);
@@ -189,6 +218,10 @@ impl SourceReader for KafkaReader {
         if self.commits && !positions.is_empty() {
             self.shared.commit(positions);
         }
+    }
+
+    fn take_gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.gaps)
     }
 
     fn health(&self) -> Health {

@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) group: Option<String>,
     /// How often to look for new partitions and topics; never when zero.
     pub(crate) discovery: Duration,
+    /// Whether records that are gone before they were read end the source.
+    pub(crate) fails_on_lost_data: bool,
     pub(crate) config: ClientConfig,
 }
 
@@ -50,6 +52,7 @@ impl Settings {
         let discovery = options
             .take_duration("scan.topic-partition-discovery.interval", &[])?
             .unwrap_or(DISCOVERY);
+        let lost = options.take_choice("lost_data", &["skip", "fail"])?;
         let group = options.take_any("group.id", &["properties.group.id"])?;
         if let Some(entry) = group.as_ref().filter(|entry| entry.value.is_empty()) {
             return Err(bad_value(entry, "is empty"));
@@ -69,6 +72,7 @@ impl Settings {
             stop,
             group,
             discovery,
+            fails_on_lost_data: lost.as_deref() == Some("fail"),
             config,
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dataflow::connector::{Health, Partition, Position};
+use dataflow::connector::{GapReason, Health, Partition, Position};
 use dataflow::wake::Waker;
 use dataflow::{Clock, Error};
 use parking_lot::Mutex;
@@ -19,19 +19,21 @@ pub(crate) struct Found {
     pub(crate) queue: PartitionQueue,
 }
 
-/// A partition whose topic was made anew.
-pub(crate) struct Anew {
+/// A partition that is not read on where it was.
+pub(crate) struct Moved {
     pub(crate) key: Key,
-    /// Where reading goes on; `None` when the new topic does not have the partition.
+    /// Where reading goes on; `None` when its topic was made anew without the partition.
     pub(crate) position: Option<i64>,
-    pub(crate) note: Arc<str>,
+    /// Why; nothing when the brokers have the record after all.
+    pub(crate) reason: Option<GapReason>,
+    pub(crate) note: Option<Arc<str>>,
 }
 
 /// News for the reader since it last looked.
 #[derive(Default)]
 pub(crate) struct News {
     pub(crate) found: Vec<Found>,
-    pub(crate) anew: Vec<Anew>,
+    pub(crate) moved: Vec<Moved>,
     /// Ends of partitions; newer ones replace older ones.
     pub(crate) ends: Vec<(Key, i64)>,
     pub(crate) failure: Option<Error>,
@@ -58,9 +60,10 @@ struct State {
     health: Health,
     connected: bool,
     last_error: Option<String>,
-    lost: Option<String>,
-    /// Partitions that librdkafka has set back to the earliest.
-    resets: Vec<Key>,
+    /// What was lost since the last look at the connection.
+    loss: Option<String>,
+    /// Partitions whose next records the brokers do not have, and the offsets of those.
+    lost: Vec<(Key, i64)>,
     commit: Option<Vec<Position>>,
     committing: bool,
 }
@@ -72,8 +75,8 @@ impl Shared {
             health: Health::Connecting { reason: None },
             connected: false,
             last_error: None,
-            lost: None,
-            resets: Vec::new(),
+            loss: None,
+            lost: Vec::new(),
             commit: None,
             committing: false,
         };
@@ -128,12 +131,21 @@ impl Shared {
         self.publish();
     }
 
-    /// Topics were made anew, and reading them has begun at their starts.
-    pub(crate) fn anew(&self, anew: Vec<Anew>) {
+    /// Partitions are read on elsewhere.
+    pub(crate) fn moved(&self, moved: Vec<Moved>) {
         let mut state = self.state.lock();
-        // Ends asked before are those of the old topics.
+        // Ends asked before may be those of old topics.
         state.news.ends.clear();
-        state.news.anew.extend(anew);
+        let is_loss = |moved: &&Moved| {
+            matches!(
+                moved.reason,
+                Some(GapReason::Deleted | GapReason::Truncated)
+            )
+        };
+        if let Some(note) = moved.iter().find(is_loss).and_then(|m| m.note.as_deref()) {
+            state.loss = Some(format!("records are gone: {note}"));
+        }
+        state.news.moved.extend(moved);
         drop(state);
         self.publish();
     }
@@ -161,7 +173,7 @@ impl Shared {
     pub(crate) fn running(&self) {
         let mut state = self.state.lock();
         state.last_error = None;
-        let reason = state.lost.take();
+        let reason = state.loss.take();
         if let Some(reason) = reason {
             // Shown until the next look at the connection.
             state.health = Health::Retrying {
@@ -244,26 +256,14 @@ impl Shared {
         self.suspect.swap(false, Ordering::AcqRel)
     }
 
-    /// Records that were to be read have been deleted.
-    pub(crate) fn note_lost(&self, message: &str) {
-        self.state.lock().lost = Some(format!(
-            "records are gone, went on at the earliest: {message}"
-        ));
+    /// The brokers do not have the record at `position`, which was to be read next.
+    pub(crate) fn lost(&self, key: Key, position: i64) {
+        self.state.lock().lost.push((key, position));
     }
 
-    /// librdkafka has set a partition back to the earliest, as it says in a line of its log.
-    pub(crate) fn note_reset(&self, message: &str) {
-        let resets = &mut self.state.lock().resets;
-        if let Some(key) = reset_partition(message)
-            && !resets.contains(&key)
-        {
-            resets.push(key);
-        }
-    }
-
-    /// Partitions set back since the last call.
-    pub(crate) fn take_resets(&self) -> Vec<Key> {
-        std::mem::take(&mut self.state.lock().resets)
+    /// What was lost since the last call.
+    pub(crate) fn take_lost(&self) -> Vec<(Key, i64)> {
+        std::mem::take(&mut self.state.lock().lost)
     }
 
     /// Wishes `positions` committed; a wish not yet fulfilled is replaced.
@@ -291,14 +291,6 @@ impl Shared {
     }
 }
 
-/// The partition of `clicks [3]: offset reset (at offset 7 …`, before which librdkafka may write the client's name.
-fn reset_partition(message: &str) -> Option<Key> {
-    let (before, _) = message.split_once("]: offset reset")?;
-    let (topic, id) = before.rsplit_once(" [")?;
-    let topic = topic.rsplit(' ').next()?;
-    Some((topic.into(), id.parse().ok()?))
-}
-
 /// librdkafka's words without what changes from one attempt to the next: `connect to ipv4#127.0.0.1:9092
 /// failed: Connection refused` of `127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection
 /// refused (after 0ms in state CONNECT, 1 identical error(s) suppressed)`.
@@ -312,17 +304,7 @@ fn shorten(reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{reset_partition, shorten};
-
-    #[test]
-    fn the_partition_of_a_reset_is_found_in_the_log() {
-        let line =
-            "clicks [3]: offset reset (at offset 7 (leader epoch 0), broker 1) to offset EARLIEST";
-        let key = Some(("clicks".into(), 3));
-        assert_eq!(reset_partition(line), key);
-        assert_eq!(reset_partition(&format!("[thrd:main]: {line}")), key);
-        assert_eq!(reset_partition("something else"), None);
-    }
+    use super::shorten;
 
     #[test]
     fn reasons_are_the_same_for_every_attempt() {

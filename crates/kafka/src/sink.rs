@@ -1,17 +1,21 @@
 //! A sink into one topic: at least once, or exactly once by transactions that hold the rows and how far they are.
 
+mod coordinator;
 mod transactions;
 mod writer;
 
 use std::fmt;
+use std::sync::Arc;
 
 use dataflow::options::{Options, bad_value};
 use dataflow::sink::{Delivery, SinkDeclaration, SinkFactory, SinkFormat, SinkRequest, SinkWriter};
 use dataflow::{Error, Result, SqlState};
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 
 use crate::properties;
 use crate::settings::take_brokers;
+use coordinator::Outcome;
 use transactions::Transactional;
 use writer::AtLeastOnce;
 
@@ -53,6 +57,8 @@ pub(crate) struct KafkaSink {
     pub(super) partitions: Option<i32>,
     /// The newest record of each key counts.
     pub(super) is_upsert: bool,
+    /// How the last transaction of an earlier writer ended, as long as that may matter.
+    last: Arc<Mutex<Option<Outcome>>>,
 }
 
 impl KafkaSink {
@@ -82,6 +88,7 @@ impl KafkaSink {
             delivery: declared.delivery.unwrap_or(Delivery::AtLeastOnce),
             partitions,
             is_upsert: declared.format == SinkFormat::Upsert,
+            last: Arc::default(),
         };
         // librdkafka looks at the properties when a producer is made, and asks no broker for it.
         writer::check(&sink)?;

@@ -4,9 +4,13 @@
 
 #[path = "apache/bounds.rs"]
 mod bounds;
+#[path = "apache/gaps.rs"]
+mod gaps;
 #[path = "apache/scratch.rs"]
 mod scratch;
 mod support;
+#[path = "apache/undecided.rs"]
+mod undecided;
 
 use std::time::Duration;
 
@@ -14,7 +18,6 @@ use futures::executor::block_on;
 use kafka::admin;
 use rdkafka::admin::{AdminOptions, NewPartitions};
 use rdkafka::producer::Producer as _;
-use rdkafka::{Offset, TopicPartitionList};
 use scratch::Scratch;
 use support::{Open, PATIENCE, reason};
 
@@ -132,32 +135,6 @@ fn partitions_added_later_are_read_from_their_start_also_with_latest() {
     assert_eq!(reading.values(), ["new"]);
     scratch.fill(0, &["more"]);
     reading.until_rows(2);
-}
-
-#[test]
-#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
-fn records_deleted_by_the_broker_are_skipped_and_told() {
-    let scratch = Scratch::new("retention", 1);
-    scratch.fill(0, &["a", "b", "c", "d"]);
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&scratch.topic, 0, Offset::Offset(3))
-        .unwrap();
-    block_on(scratch.admin().delete_records(&list, &AdminOptions::new())).unwrap();
-    let mut reading = scratch.open(Open {
-        positions: vec![(0, 1)],
-        ..Open::default()
-    });
-    reading.until_rows(1);
-    assert_eq!(reading.rows[0].offset, 3);
-    reading.until("a note in the health", |reading| {
-        reading
-            .healths
-            .iter()
-            .any(|health| reason(health).is_some_and(|reason| reason.contains("records are gone")))
-    });
-    let mut earliest = scratch.open(Open::default());
-    earliest.until_at_end();
-    assert_eq!(earliest.rows[0].offset, 3);
 }
 
 #[test]

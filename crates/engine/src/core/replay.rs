@@ -161,6 +161,14 @@ impl Core {
                 };
                 self.read_again(*feed, clocks, |feed, wait| feed.read_again(recorded, wait))
             }
+            Event::Gap { feed, .. } => {
+                if let Some(at) = self.feed_at(*feed) {
+                    let feed = &self.feeds[at].feed;
+                    let aside = self.aside.entry(feed.spec().name.clone()).or_default();
+                    feed.note_gap(event, clocks, aside);
+                }
+                Ok(())
+            }
             Event::Records { feed, .. } => {
                 self.read_again(*feed, clocks, |feed, wait| feed.take_records(event, wait))
             }

@@ -6,6 +6,7 @@ use dataflow::{DeltaBatch, Error, Micros, Result, SqlState, Watermark};
 use serde::{Deserialize, Serialize};
 
 use super::Core;
+use crate::aside::SourceGap;
 use crate::feed::{Feed, FeedState};
 use crate::journal::FeedId;
 use crate::state::saved::Saved;
@@ -71,6 +72,9 @@ struct SavedAside {
     dead: Option<Saved>,
     /// Topic, partition, and the offset below which bad records have been noted.
     noted: Vec<(String, i32, i64)>,
+    /// Records that were not there.
+    #[serde(default)]
+    gaps: Vec<SourceGap>,
 }
 
 impl State {
@@ -198,6 +202,7 @@ impl Core {
                 late: store(&source.aside.late)?,
                 dead: store(&source.aside.dead)?,
                 noted: aside.noted(),
+                gaps: aside.gaps.all(),
             });
         }
         let name_of = |id: u64| {
@@ -253,6 +258,9 @@ impl Core {
             }
             let aside = self.aside.entry(saved.source).or_default();
             aside.note_all(saved.noted);
+            for gap in saved.gaps {
+                aside.gaps.note(gap);
+            }
         }
         for feed in state.feeds {
             self.load_feed(feed)?;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use dataflow::connector::{Health, Partition, PollLimits};
+use dataflow::connector::{Gap, Health, Partition, PollLimits};
 use dataflow::{Error, Micros, Result, Slab, SqlState, Watermark};
 
-use super::{Consumer, Feed, POLL, PartitionCounts};
+use super::{Clocks, Consumer, Feed, POLL, PartitionCounts};
+use crate::aside::{Aside, SourceGap};
 use crate::faults::{self, Fault};
 use crate::journal::{Bytes, Event, FeedTime, LoggedTime};
 use crate::watermark::PartitionTime;
@@ -68,6 +69,42 @@ impl Feed {
                 position: found.map_or(0, |p| p.position),
             });
         }
+    }
+
+    /// What the journal has of records that were not there.
+    pub(super) fn gap_event(&self, gap: Gap) -> Event {
+        Event::Gap {
+            feed: self.id,
+            partition: self.numbers[gap.partition],
+            from: gap.from,
+            to: gap.to,
+            reason: gap.reason.name().to_owned(),
+        }
+    }
+
+    /// Notes records that were not there; says whether that is news.
+    pub(crate) fn note_gap(&self, event: &Event, clocks: Clocks, aside: &mut Aside) -> bool {
+        let Event::Gap {
+            partition,
+            from,
+            to,
+            reason,
+            ..
+        } = event
+        else {
+            return false;
+        };
+        let Some((topic, id)) = self.names.get(*partition as usize) else {
+            return false;
+        };
+        aside.gaps.note(SourceGap {
+            topic: topic.to_string(),
+            partition: *id,
+            from: *from,
+            to: *to,
+            reason: reason.clone(),
+            noticed: clocks.began,
+        })
     }
 
     /// What the journal has of the slab at hand.

@@ -2,18 +2,20 @@
 //! brokers have no ids. librdkafka goes on at the old offset when the new topic has it, which leaves records out. Records
 //! that it reads there before this is noticed, within a second, come twice: they cannot be told from the old topic's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dataflow::connector::GapReason;
 use dataflow::time::format_utc;
 use dataflow::{Error, SqlState};
 use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::{ANSWER, Link, Trouble};
 use crate::native;
-use crate::shared::{Anew, Key};
+use crate::shared::{Key, Moved};
 
 impl Link {
     /// Remembers the ids of topics that are read from now on.
@@ -23,26 +25,26 @@ impl Link {
         }
     }
 
-    /// Looks by their ids whether topics were made anew, and goes on at the start of those that were.
-    pub(super) fn look_at_ids(&mut self) -> Result<(), Trouble> {
+    /// Looks by their ids whether topics were made anew, and goes on at the start of those that were; gives those that were not.
+    pub(super) fn look_at_ids(&mut self) -> Result<BTreeSet<String>, Trouble> {
         let topics = names(&self.assigned);
         let known = topics
             .into_iter()
             .filter(|name| self.ids.contains_key(*name));
         let known: Vec<&str> = known.collect();
+        let mut same = BTreeSet::new();
         if known.is_empty() {
-            return Ok(());
+            return Ok(same);
         }
         for (name, id) in native::topic_ids(&self.consumer, &known, ANSWER) {
             if self.ids.get(&name) != Some(&id) {
                 self.begin_anew(&name.as_str().into())?;
                 self.ids.insert(name, id);
             } else {
-                // It is the same topic: old records of it were deleted.
-                self.resets.retain(|key| *key.0 != name);
+                same.insert(name);
             }
         }
-        Ok(())
+        Ok(same)
     }
 
     /// The same for brokers without ids: `ends` are those of all partitions, asked just now.
@@ -54,9 +56,7 @@ impl Link {
         let keys = ends.iter().filter(went_back);
         let mut topics: Vec<Arc<str>> = keys.map(|(key, _)| Arc::clone(&key.0)).collect();
         topics.dedup();
-        topics.iter().try_for_each(|topic| self.begin_anew(topic))?;
-        self.resets.retain(|key| self.ids.contains_key(&*key.0));
-        Ok(())
+        topics.iter().try_for_each(|topic| self.begin_anew(topic))
     }
 
     /// Goes on with partitions that a topic made anew did not have at first.
@@ -72,10 +72,12 @@ impl Link {
     fn begin_anew(&mut self, topic: &Arc<str>) -> Result<(), Trouble> {
         if self.is_bounded() {
             let message = format!("topic \"{topic}\" was made anew while it was read to its stop");
-            return Err(Trouble::Final(Error::new(
-                SqlState::OBJECT_NOT_READY,
-                message,
-            )));
+            let error = Error::new(SqlState::OBJECT_NOT_READY, message);
+            return Err(Trouble::Final(error));
+        }
+        if self.settings.fails_on_lost_data {
+            let message = format!("topic \"{topic}\" was made anew");
+            return Err(self.no_loss(&message));
         }
         let there: Vec<Key> = self
             .partitions()?
@@ -86,17 +88,19 @@ impl Link {
         self.seek(&starts)?;
         let at = format_utc(self.shared.clock.now());
         let own = self.assigned.iter().filter(|key| key.0 == *topic);
-        let anew: Vec<Anew> = own
+        let moved: Vec<Moved> = own
             .map(|key| {
                 let position = starts.get(key).copied();
                 let then = match position {
                     Some(position) => format!("went on at offset {position}"),
                     None => "it does not have this partition any more".to_owned(),
                 };
-                Anew {
+                let note = format!("the topic was made anew before {at}; {then}");
+                Moved {
                     key: key.clone(),
                     position,
-                    note: format!("the topic was made anew before {at}; {then}").into(),
+                    reason: Some(GapReason::Recreated),
+                    note: Some(note.into()),
                 }
             })
             .collect();
@@ -109,30 +113,40 @@ impl Link {
             .collect();
         self.gone.retain(|key| key.0 != *topic);
         self.gone.extend(gone);
-        self.resets.retain(|key| key.0 != *topic);
-        self.shared.anew(anew);
+        self.lost.extend(self.shared.take_lost());
+        self.lost.retain(|(key, _)| key.0 != *topic);
+        self.begun.extend(starts);
+        self.shared.moved(moved);
         Ok(())
     }
 }
 
 impl Link {
-    /// Sets partitions to the starts of their new topic, but for those that librdkafka has set there already: their
-    /// records may have been handed over.
+    /// Sets partitions to the starts of their new topic.
     fn seek(&mut self, starts: &BTreeMap<Key, i64>) -> Result<(), Trouble> {
-        self.resets.extend(self.shared.take_resets());
-        let mut list = TopicPartitionList::with_capacity(starts.len());
-        for (key, at) in starts {
-            if !self.resets.contains(key) {
-                list.add_partition_offset(&key.0, key.1, Offset::Offset(*at))?;
+        self.lost.extend(self.shared.take_lost());
+        let (stopped, read): (Vec<_>, Vec<_>) = starts
+            .iter()
+            .partition(|(key, _)| self.lost.iter().any(|(lost, _)| lost == *key));
+        let mut list = TopicPartitionList::with_capacity(read.len());
+        for (key, at) in read {
+            list.add_partition_offset(&key.0, key.1, Offset::Offset(*at))?;
+        }
+        let own = |(key, at): (&Key, &i64)| (key.clone(), *at);
+        let mut again: Vec<(Key, i64)> = stopped.into_iter().map(own).collect();
+        if list.count() > 0 {
+            for element in self.consumer.seek_partitions(list, ANSWER)?.elements() {
+                match element.error() {
+                    // It was stopped by an error that the reader has not met yet.
+                    Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
+                        let at = element.offset().to_raw().unwrap_or(0);
+                        again.push(((element.topic().into(), element.partition()), at));
+                    }
+                    result => result?,
+                }
             }
         }
-        if list.count() == 0 {
-            return Ok(());
-        }
-        for element in self.consumer.seek_partitions(list, ANSWER)?.elements() {
-            element.error()?;
-        }
-        Ok(())
+        self.assign_again(&again)
     }
 }
 

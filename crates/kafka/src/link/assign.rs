@@ -68,6 +68,7 @@ impl Link {
                     Trouble::Refused(format!("{what} topic \"{topic}\" partition {id}"))
                 })?;
             list.add_partition_offset(topic, id, Offset::Offset(position))?;
+            self.begun.insert(key.clone(), position);
             found.push(Found {
                 partition: Partition {
                     topic: Arc::clone(topic),

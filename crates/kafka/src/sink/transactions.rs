@@ -3,23 +3,35 @@
 //! librdkafka cannot take up a transaction of a process that is gone, so nothing may be made lasting before the commit. What
 //! the rows are made of is: the journal has every version before a sink sees it. The number stands in the transaction as an
 //! offset of the sink's consumer group, with the sink's name beside it, so that a start reads it back from the brokers.
+//!
+//! Kafka can lose the end of a transaction: brokers that come back from a crash together may take their partitions for
+//! deleted and leave out the markers (seen with Kafka 4.4 as a single broker). Then the number stays undecided, and nobody
+//! is told it, and rows stay hidden. How the transaction ended is asked before a new writer makes its coordinator forget, and
+//! another transaction ends it so once more: the markers of a producer are about everything that it has left open.
 
 use std::time::{Duration, Instant};
 
 use dataflow::sink::{SinkRequest, SinkWriter};
 use dataflow::{DeltaBatch, Error, Result, SqlState};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::Producer as _;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::KafkaSink;
+use super::coordinator::{Coordinator, Outcome};
 use super::writer::{ANSWER, PATIENCE, Sending, state_of};
 
 /// The brokers abort a transaction of a process that is gone after so long; until then readers of committed records wait.
 const TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "60000");
 /// How long an abort may take when a writer ends in the middle.
 const ABORTING: Duration = Duration::from_secs(2);
+/// How long brokers may take to tell the progress: no transaction is open, so it is there.
+const PROGRESS: Duration = Duration::from_secs(5);
+/// A place in the sink's group that nobody asks for: topics must exist, and this one holds the group itself.
+const NOWHERE: (&str, i32) = ("__consumer_offsets", 0);
 
 /// Each row exactly once.
 pub(super) struct Transactional {
@@ -73,6 +85,125 @@ impl Transactional {
         (&self.sending.sink.topic, 0)
     }
 
+    /// The number that was committed last, as `consumer` may know it.
+    fn committed(&self, consumer: &BaseConsumer, limit: Duration) -> KafkaResult<Option<u64>> {
+        let (topic, partition) = self.place();
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition(topic, partition);
+        let found = consumer.committed_offsets(wanted, limit)?;
+        let element = found.find_partition(topic, partition);
+        Ok(element.and_then(|e| match e.offset() {
+            Offset::Offset(version) => u64::try_from(version).ok(),
+            _ => None,
+        }))
+    }
+
+    /// Asks how the last transaction of an earlier writer ended.
+    fn ask_how_it_ended(&self) {
+        let sink = &self.sending.sink;
+        let coordinator = Coordinator::find(&sink.brokers, &self.identity);
+        match coordinator.and_then(|found| found.last_outcome()) {
+            Ok(Some(outcome)) => *sink.last.lock() = Some(outcome),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(target: "kafka", "cannot ask how a transaction ended: {error}");
+            }
+        }
+    }
+
+    /// Whether the end of the last transaction was lost. Its number is not told then, `error` says, but to who does not
+    /// care; or partitions go on behind what is told of them.
+    fn is_undecided(&self, error: Option<&KafkaError>) -> bool {
+        let code = error.map(KafkaError::rdkafka_error_code);
+        let may_be = match code {
+            Some(code) => code == Some(RDKafkaErrorCode::OperationTimedOut),
+            None => self.sending.sink.last.lock().is_some(),
+        };
+        if !may_be {
+            return false;
+        }
+        let mut config = self.sending.sink.config.clone();
+        config.set("group.id", &self.identity);
+        config.set("isolation.level", "read_uncommitted");
+        let Ok(careless) = config.create() else {
+            return false;
+        };
+        if error.is_some() {
+            return self.committed(&careless, ANSWER).is_ok();
+        }
+        // What is written in between is behind the first, and not behind the second.
+        match (self.ends(&careless), self.ends(&self.progress)) {
+            (Ok(all), Ok(told)) => all.iter().zip(&told).any(|(all, told)| all > told),
+            _ => false,
+        }
+    }
+
+    /// The ends of the topic's partitions, as `consumer` may read them.
+    fn ends(&self, consumer: &BaseConsumer) -> KafkaResult<Vec<i64>> {
+        let mut wanted = TopicPartitionList::new();
+        for partition in 0..self.partitions().unwrap_or(0) {
+            wanted.add_partition_offset(&self.sending.sink.topic, partition, Offset::End)?;
+        }
+        let found = consumer.offsets_for_times(wanted, ANSWER)?;
+        let end = |e: &TopicPartitionListElem<'_>| e.offset().to_raw().unwrap_or(0);
+        Ok(found.elements().iter().map(end).collect())
+    }
+
+    fn partitions(&self) -> Result<i32> {
+        let found = self.sending.producer.partitions(ANSWER);
+        let found = found.map_err(|why| Error::new(SqlState::CONNECTION_FAILURE, why))?;
+        Ok(i32::try_from(found).unwrap_or(i32::MAX))
+    }
+
+    /// Ends what the last transaction of an earlier writer has left undecided, as that one was ended.
+    fn decide(&mut self) -> Result<()> {
+        let sink = self.sending.sink.clone();
+        let topic = &sink.topic;
+        let Some(outcome) = *sink.last.lock() else {
+            let message = format!(
+                "the brokers of topic \"{topic}\" have lost whether the last transaction was committed"
+            );
+            return Err(Error::new(SqlState::CONNECTION_FAILURE, message).hint(
+                "kafka-transactions.sh ends a hanging transaction; or DROP SINK and create it under another name",
+            ));
+        };
+        tracing::warn!(target: "kafka", topic, ?outcome, "the brokers may have lost the end of a transaction; it is given again");
+        self.open()?;
+        let coordinator = Coordinator::find(&sink.brokers, &self.identity);
+        let partitions = self.partitions()?;
+        coordinator
+            .and_then(|found| found.include(topic, partitions))
+            .map_err(|error| {
+                let message =
+                    format!("cannot end the last transaction of topic \"{topic}\": {error}");
+                Error::new(SqlState::CONNECTION_FAILURE, message)
+            })?;
+        self.send_progress(NOWHERE, 1)?;
+        let client = self.sending.producer.client();
+        match outcome {
+            Outcome::Committed => client.commit_transaction(PATIENCE),
+            Outcome::Aborted => client.abort_transaction(PATIENCE),
+        }
+        .map_err(|error| self.failed("end a transaction", &error))?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// Has the open transaction hold an offset of the sink's group.
+    fn send_progress(&self, (topic, partition): (&str, i32), offset: i64) -> Result<()> {
+        let mut reached = TopicPartitionList::new();
+        reached
+            .add_partition_offset(topic, partition, Offset::Offset(offset))
+            .map_err(|error| self.failed("name the progress", &error))?;
+        if let Some(mut element) = reached.find_partition(topic, partition) {
+            element.set_metadata(&self.identity);
+        }
+        let client = self.sending.producer.client();
+        client
+            .send_offsets_to_transaction(&reached, &self.group()?, PATIENCE)
+            .map_err(|error| self.failed("write the progress", &error))
+    }
+
     fn group(&self) -> Result<ConsumerGroupMetadata> {
         let group = self.progress.group_metadata();
         group.ok_or_else(|| Error::internal("a consumer without a group"))
@@ -122,23 +253,20 @@ impl Transactional {
 impl SinkWriter for Transactional {
     fn begin(&mut self) -> Result<Option<u64>> {
         self.sending.find_topic()?;
+        self.ask_how_it_ended();
         // Ends what an earlier writer has left open, and keeps it from going on.
         let client = self.sending.producer.client();
         client
             .init_transactions(PATIENCE)
             .map_err(|error| self.failed("begin the transactions", &error))?;
-        let (topic, partition) = self.place();
-        let mut wanted = TopicPartitionList::new();
-        wanted.add_partition(topic, partition);
-        let found = self
-            .progress
-            .committed_offsets(wanted, ANSWER)
-            .map_err(|error| self.failed("read the progress", &error))?;
-        let element = found.find_partition(topic, partition);
-        Ok(element.and_then(|e| match e.offset() {
-            Offset::Offset(version) => u64::try_from(version).ok(),
-            _ => None,
-        }))
+        let mut version = self.committed(&self.progress, PROGRESS);
+        if self.is_undecided(version.as_ref().err()) {
+            self.decide()?;
+            version = self.committed(&self.progress, ANSWER);
+        }
+        let version = version.map_err(|error| self.failed("read the progress", &error))?;
+        *self.sending.sink.last.lock() = None;
+        Ok(version)
     }
 
     fn write(&mut self, _version: u64, batches: &[DeltaBatch]) -> Result<()> {
@@ -149,19 +277,9 @@ impl SinkWriter for Transactional {
     fn commit(&mut self, version: u64) -> Result<()> {
         self.open()?;
         self.sending.finish()?;
-        let (topic, partition) = self.place();
-        let mut reached = TopicPartitionList::new();
         let version = i64::try_from(version).unwrap_or(i64::MAX);
-        reached
-            .add_partition_offset(topic, partition, Offset::Offset(version))
-            .map_err(|error| self.failed("name the progress", &error))?;
-        if let Some(mut element) = reached.find_partition(topic, partition) {
-            element.set_metadata(&self.identity);
-        }
+        self.send_progress(self.place(), version)?;
         let client = self.sending.producer.client();
-        client
-            .send_offsets_to_transaction(&reached, &self.group()?, PATIENCE)
-            .map_err(|error| self.failed("write the progress", &error))?;
         client
             .commit_transaction(PATIENCE)
             .map_err(|error| self.failed("commit a transaction", &error))?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dataflow::connector::{
-    Connector, Health, OpenRequest, PollLimits, Position, SourceReader, Wants,
+    Connector, Gap, Health, OpenRequest, PollLimits, Position, SourceReader, Wants,
 };
 use dataflow::options::{OptionEntry, Options};
 use dataflow::wake::Waker;
@@ -100,6 +100,8 @@ pub(crate) struct Reading {
     pub(crate) limits: PollLimits,
     /// Every health seen.
     pub(crate) healths: Vec<Health>,
+    /// Where records were left out.
+    pub(crate) gaps: Vec<Gap>,
 }
 
 #[derive(Default)]
@@ -140,6 +142,7 @@ pub(crate) fn open_topic(brokers: &str, topic: &str, how: Open<'_>) -> Reading {
         slabs: Vec::new(),
         limits: LIMITS,
         healths: Vec::new(),
+        gaps: Vec::new(),
     }
 }
 
@@ -148,6 +151,7 @@ impl Reading {
     pub(crate) fn step(&mut self) -> Result<bool> {
         let mut slab = Slab::default();
         self.reader.poll(&mut slab, self.limits)?;
+        self.gaps.extend(self.reader.take_gaps());
         let health = self.reader.health();
         if self.healths.last() != Some(&health) {
             self.healths.push(health);

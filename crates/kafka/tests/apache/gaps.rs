@@ -1,0 +1,105 @@
+//! Records that the brokers delete before they are read.
+
+use std::time::{Duration, Instant};
+
+use dataflow::connector::{Gap, GapReason};
+use kafka::admin;
+
+use crate::scratch::Scratch;
+use crate::support::{Open, PATIENCE, Reading, reason};
+
+fn deleted(from: i64, to: i64) -> Gap {
+    Gap {
+        partition: 0,
+        from,
+        to,
+        reason: GapReason::Deleted,
+    }
+}
+
+fn failure(mut reading: Reading) -> dataflow::Error {
+    let begun = Instant::now();
+    loop {
+        match reading.step() {
+            Ok(_) => drop(reading.waker.sleep(Duration::from_millis(100))),
+            Err(error) => return error,
+        }
+        assert!(begun.elapsed() < PATIENCE, "it does not fail");
+    }
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn records_deleted_before_a_start_are_skipped_and_told() {
+    let scratch = Scratch::new("retention", 1);
+    scratch.fill(0, &["a", "b", "c", "d"]);
+    admin::delete_records(&scratch.brokers, &scratch.topic, 0, 3).unwrap();
+    let from_second = |options| Open {
+        positions: vec![(0, 1)],
+        options,
+        ..Open::default()
+    };
+    let mut reading = scratch.open(from_second(&[]));
+    reading.until_rows(1);
+    assert_eq!(reading.rows[0].offset, 3);
+    assert_eq!(reading.gaps, [deleted(1, 3)]);
+    reading.until("a note in the health", |reading| {
+        reading
+            .healths
+            .iter()
+            .any(|health| reason(health).is_some_and(|reason| reason.contains("records are gone")))
+    });
+    reading.until("running", |reading| reading.is_running());
+    let note = reading.reader.partitions()[0].note.clone().unwrap();
+    assert!(note.starts_with("those from offset 1 to 3 were deleted"));
+    let mut earliest = scratch.open(Open::default());
+    earliest.until_at_end();
+    assert_eq!((earliest.rows[0].offset, earliest.gaps.len()), (3, 0));
+
+    let error = failure(scratch.open(from_second(&[("lost_data", "fail")])));
+    assert!(
+        error.message().contains("from offset 1 to 3 were deleted"),
+        "{error}"
+    );
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn a_gap_comes_behind_what_was_fetched_before() {
+    let scratch = Scratch::new("gap", 2);
+    let options = [("properties.queued.min.messages", "1")];
+    let mut reading = scratch.open(Open {
+        options: &options,
+        ..Open::default()
+    });
+    scratch.fill(0, &["a", "b", "c"]);
+    reading.until_rows(3);
+    for round in 1..=3 {
+        // Nobody takes what is fetched, and so nothing more is.
+        let before = reading.rows.len();
+        let next = reading.reader.partitions()[0].position;
+        for value in ["d", "e", "f", "g"] {
+            scratch.fill(0, &[value]);
+        }
+        admin::delete_records(&scratch.brokers, &scratch.topic, 0, next + 3).unwrap();
+        scratch.fill(1, &["other"]);
+        reading.until("all that is there", |reading| {
+            let last = reading.rows.iter().filter(|row| row.partition == 0).last();
+            last.is_some_and(|row| row.offset == next + 3)
+        });
+        reading.until("the other partition", |reading| {
+            reading.rows.iter().filter(|row| row.partition == 1).count() == round
+        });
+        let offsets = reading.rows[before..]
+            .iter()
+            .filter(|row| row.partition == 0);
+        let offsets: Vec<i64> = offsets.map(|row| row.offset).collect();
+        // What came is in order, and what did not come is in the gap.
+        let mut expected: Vec<i64> = (next..next + 4).collect();
+        if let Some(gap) = reading.gaps.pop() {
+            assert_eq!(gap, deleted(gap.from, next + 3));
+            expected.retain(|offset| *offset < gap.from || *offset >= gap.to);
+        }
+        assert_eq!(offsets, expected);
+    }
+}
