@@ -190,9 +190,11 @@ async fn killed_again_and_again() {
         moment = moment
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        // Every third time sinks have the time to write something; the others find them on their way.
-        let most = if round % 3 == 2 { 3000 } else { 700 };
-        let until = Instant::now() + Duration::from_millis(20 + (moment >> 33) % most);
+        // Every third time one of the sinks has the time to write something; the others find them on their way.
+        let begun = Instant::now();
+        let until = begun + Duration::from_millis(20 + (moment >> 33) % 700);
+        let names = outputs.names();
+        let waited_for = (round % 3 == 2).then(|| names[(round / 3) % names.len()]);
         let mut wrote = BTreeSet::new();
         loop {
             let windows: BTreeSet<Vec<String>> = server
@@ -220,9 +222,11 @@ async fn killed_again_and_again() {
             );
             records = now;
             wrote.extend(outputs.writing(&server).await);
-            if Instant::now() >= until {
+            let has_come = waited_for.is_none_or(|sink| wrote.contains(sink));
+            if Instant::now() >= until && has_come {
                 break;
             }
+            assert!(begun.elapsed() < PATIENCE, "{waited_for:?} does not write");
         }
         server.kill();
         wrote
