@@ -38,7 +38,18 @@ impl Server {
 
     /// As [`Server::try_start`], with further arguments.
     pub fn try_start_with(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
-        let mut child = Command::new(program())
+        Self::run(Command::new(program()), folder, arguments)
+    }
+
+    /// As [`Server::try_start`]; it will end by itself at a failpoint, perhaps before it listens.
+    pub fn start_to_end_at(folder: &Path, failpoint: &str) -> Result<Self, String> {
+        let mut program = Command::new(program());
+        program.env("CLICKMILL_FAILPOINT", failpoint);
+        Self::run(program, folder, &[])
+    }
+
+    fn run(mut program: Command, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut child = program
             .args([
                 "serve",
                 "--pg-port",
@@ -104,7 +115,15 @@ impl Server {
 
     /// Waits for its end by itself, with an error; gives what it said since it listens.
     pub fn failed(&mut self) -> String {
-        assert!(!self.wait(), "it ended well");
+        let begun = Instant::now();
+        let ended = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(!ended.success(), "it ended well");
         if let Some(reading) = self.reading.take() {
             reading.join().unwrap();
         }
@@ -146,6 +165,13 @@ impl Server {
             Ok(DBOutput::Rows { rows, .. }) => rows,
             Ok(_) => Vec::new(),
             Err(error) => panic!("{sql}\n{error}"),
+        }
+    }
+
+    /// Sends a statement, and does not care what becomes of it.
+    pub async fn send(&self, sql: &str) {
+        if let Ok(mut wire) = Wire::connect(self.port).await {
+            drop(wire.run(sql).await);
         }
     }
 

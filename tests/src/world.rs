@@ -129,6 +129,7 @@ fn start(clock: Arc<dyn Clock>, connectors: Connectors, folder: Option<&Path>) -
         sync: false,
         checkpoint_every: CHECKPOINT_EVERY,
         take_over: false,
+        from_savepoint: None,
     });
     Database::start(Config {
         clock,

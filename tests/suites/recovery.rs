@@ -20,8 +20,10 @@ use libtest_mimic::Trial;
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+mod failpoints;
 mod gaps;
 mod outputs;
+mod savepoints;
 
 use outputs::Outputs;
 
@@ -55,6 +57,16 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::a_damaged_checkpoint_is_named_and_the_one_before_it_taken",
             &[],
             || block_on(damaged_checkpoints()),
+        ),
+        trial(
+            "recovery::ended_at_each_failpoint_nothing_is_lost_or_doubled",
+            PROGRAMS,
+            || block_on(failpoints::ended_at_each()),
+        ),
+        trial(
+            "recovery::a_new_folder_begins_with_a_savepoint",
+            PROGRAMS,
+            || block_on(savepoints::begin_with_one()),
         ),
         trial(
             "recovery::records_deleted_unread_are_skipped_and_told_or_fail_the_views",
@@ -253,7 +265,11 @@ async fn killed_again_and_again() {
     outputs.check(&server, sent).await;
     let taken = "SELECT count(*) FROM clickmill.recoveries WHERE checkpoint_version > 0";
     assert_eq!(server.value(taken).await, "1", "no checkpoint was taken");
-    // What the subscriber has not seen of the last versions, it sees now.
+    all_is_seen(server, follower, sent).await;
+}
+
+/// What a subscriber has not seen of the last versions, it sees now; every number came once.
+async fn all_is_seen(mut server: Server, follower: Follower, sent: i64) {
     let seen = Arc::clone(&follower.seen);
     let following = tokio::spawn(follower.follow(server.port));
     let begun = Instant::now();

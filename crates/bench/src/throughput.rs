@@ -79,6 +79,7 @@ pub(crate) fn database(data_dir: Option<PathBuf>) -> Result<Database, dataflow::
             sync: true,
             checkpoint_every: CHECKPOINT_EVERY,
             take_over: false,
+            from_savepoint: None,
         }),
     })
 }

@@ -79,6 +79,11 @@ pub(crate) fn stored(batch: &[u8], base_offset: i64) -> Bytes {
     copy.into()
 }
 
+/// The offset of the first record.
+pub(crate) fn base_offset(batch: &[u8]) -> i64 {
+    i64_at(batch, 0)
+}
+
 /// The number of the compression codec.
 pub(crate) fn codec(batch: &[u8]) -> i16 {
     i16::from_be_bytes(at(batch, 21)) & CODEC

@@ -119,6 +119,11 @@ impl Groups {
         Ok(group)
     }
 
+    /// A group that is given what it had committed before; `None` when there are too many.
+    pub(crate) fn restored(&mut self, id: &str) -> Option<&mut Group> {
+        self.entry(id).ok()
+    }
+
     /// Removes a group without members.
     pub(crate) fn delete(&mut self, id: &str) -> Result<(), ResponseError> {
         let group = self.by_id.get(id).ok_or(ResponseError::GroupIdNotFound)?;

@@ -1,4 +1,5 @@
-//! The embedded broker: one process, loopback only, in memory, speaking enough of the Kafka protocol for demos and trials.
+//! The embedded broker: one process, loopback only, in memory and if wanted on disk, too, speaking enough of the Kafka protocol
+//! for demos and trials.
 //!
 //! What it has: topics with partitions, produce (with idempotent producers), fetch with long poll, offsets by
 //! time, consumer groups of the classic protocol with committed offsets, topic creation and deletion.
@@ -8,6 +9,7 @@
 
 mod api;
 mod batch;
+mod disk;
 mod groups;
 mod log;
 mod producers;
@@ -15,9 +17,11 @@ mod records;
 mod server;
 mod shape;
 mod shared;
+mod store;
 mod topics;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -44,6 +48,10 @@ pub struct BrokerConfig {
     pub auto_create_partitions: Option<i32>,
     /// The clock that ages batches.
     pub clock: Arc<dyn Clock>,
+    /// A folder for topics, batches and commits of groups, so that they outlive the process; `None`: they end with it.
+    pub folder: Option<PathBuf>,
+    /// Whether another process that uses the folder loses it.
+    pub take_over: bool,
 }
 
 impl Default for BrokerConfig {
@@ -56,6 +64,8 @@ impl Default for BrokerConfig {
             max_connections: 256,
             auto_create_partitions: None,
             clock: Arc::new(SystemClock),
+            folder: None,
+            take_over: false,
         }
     }
 }
@@ -71,7 +81,8 @@ impl Broker {
     /// Listens and serves on the current tokio runtime.
     ///
     /// # Errors
-    /// `InvalidInput` for an address that is not a loopback address, or what binding the address gives.
+    /// `InvalidInput` for an address that is not a loopback address, what binding the address gives, or why the folder cannot
+    /// be used.
     pub async fn start(config: BrokerConfig) -> std::io::Result<Self> {
         if !config.listen.ip().is_loopback() {
             return Err(std::io::Error::new(
@@ -83,7 +94,10 @@ impl Broker {
             ));
         }
         let listener = TcpListener::bind(config.listen).await?;
-        let shared = Arc::new(Shared::new(config, listener.local_addr()?));
+        let address = listener.local_addr()?;
+        let opened = tokio::task::spawn_blocking(move || Shared::new(config, address)).await;
+        let shared = opened.map_err(std::io::Error::other)?;
+        let shared = Arc::new(shared.map_err(std::io::Error::other)?);
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::run(listener, Arc::clone(&shared), stopped));
         Ok(Self {
@@ -125,5 +139,6 @@ impl Broker {
         if let Err(error) = self.server.await {
             tracing::warn!(%error, "the embedded broker did not stop cleanly");
         }
+        self.shared.keep_commits();
     }
 }

@@ -1,13 +1,17 @@
-//! The log of one partition: batches as received, bounded by bytes and by age, the oldest dropped first.
+//! The log of one partition: batches as received, bounded by bytes and by age, the oldest dropped first. All of it is in memory,
+//! and on disk, too, when the broker lasts.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow::Micros;
+use durable::Claim;
 use kafka_protocol::ResponseError;
 
 use crate::batch::{self, Header};
+use crate::disk::{self, Disk, Kept};
 use crate::producers::Producers;
 
 /// What a batch costs beside its own bytes: its place in the log and its allocation.
@@ -36,9 +40,13 @@ pub(crate) struct Log {
     bytes: u64,
     end: i64,
     producers: Producers,
+    /// The same on disk.
+    disk: Option<Disk>,
 }
 
 struct Stored {
+    /// On disk.
+    number: u64,
     base: i64,
     last: i64,
     max_timestamp: i64,
@@ -67,7 +75,43 @@ impl Log {
             bytes: 0,
             end: 0,
             producers: Producers::default(),
+            disk: None,
         }
+    }
+
+    /// A log that goes on with what is in a folder.
+    pub(crate) fn open(limits: Limits, folder: &Path, claim: &Claim) -> dataflow::Result<Self> {
+        let (disk, kept) = Disk::open(folder, claim)?;
+        let mut log = Self::new(limits);
+        for Kept {
+            number,
+            arrived,
+            bytes,
+        } in kept
+        {
+            let header = batch::check(&bytes).map_err(|_| disk::damaged(folder))?;
+            log.end = batch::base_offset(&bytes);
+            log.store(bytes, &header, arrived, number);
+        }
+        log.disk = Some(disk);
+        Ok(log)
+    }
+
+    /// Takes a batch that begins at the end.
+    fn store(&mut self, bytes: Bytes, header: &Header, arrived: Micros, number: u64) {
+        let base = self.end;
+        let last = base + i64::from(header.records) - 1;
+        self.bytes += cost(&bytes);
+        self.end = last + 1;
+        self.producers.stored(header, base);
+        self.batches.push_back(Stored {
+            number,
+            base,
+            last,
+            max_timestamp: header.max_timestamp,
+            arrived,
+            bytes,
+        });
     }
 
     /// The offset of the oldest record kept, or of the next one.
@@ -99,19 +143,15 @@ impl Log {
             return Err(ResponseError::MessageTooLarge);
         }
         let base = self.end;
-        let last = base + i64::from(header.records) - 1;
-        self.bytes += cost(batch);
-        self.end = last + 1;
-        self.producers.stored(header, base);
         let bytes = batch::stored(batch, base);
-        self.batches.push_back(Stored {
-            base,
-            last,
-            max_timestamp: header.max_timestamp,
-            arrived: now,
-            bytes,
-        });
+        let written = self.disk.as_mut().map(|disk| disk.append(&bytes, now));
+        let number = written.transpose().map_err(|error| no_room(&error))?;
+        self.store(bytes, header, now, number.unwrap_or(0));
         self.expire(now);
+        let oldest = self.batches.front().map_or(u64::MAX, |batch| batch.number);
+        if let Some(Err(error)) = self.disk.as_mut().map(|disk| disk.roll(oldest)) {
+            tracing::warn!(%error, "the embedded broker's files are not kept in order");
+        }
         Ok(Appended {
             base_offset: base,
             repeated: false,
@@ -175,6 +215,12 @@ impl Log {
             bytes: batch.bytes.clone(),
         })
     }
+}
+
+/// What a producer is told when its batch cannot be written.
+fn no_room(error: &dataflow::Error) -> ResponseError {
+    tracing::warn!(%error, "the embedded broker takes no records");
+    ResponseError::KafkaStorageError
 }
 
 fn cost(batch: &[u8]) -> u64 {

@@ -1,7 +1,9 @@
 //! What all connections of a broker share: topics, groups, counters, and the bell that wakes waiting fetches.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -10,6 +12,7 @@ use tokio::time::Instant;
 use crate::BrokerConfig;
 use crate::groups::Groups;
 use crate::log::Limits;
+use crate::store::{self, Store};
 use crate::topics::Topics;
 
 /// The state of one broker.
@@ -23,21 +26,46 @@ pub(crate) struct Shared {
     pub(crate) bytes_out: AtomicU64,
     pub(crate) records_in: AtomicU64,
     next_producer: AtomicI64,
+    store: Option<Arc<Store>>,
+    /// When commits of groups were looked at last.
+    looked: Mutex<Instant>,
 }
 
+/// How often commits of groups are written.
+const COMMITS_EVERY: Duration = Duration::from_secs(1);
+
 impl Shared {
-    pub(crate) fn new(config: BrokerConfig, address: SocketAddr) -> Self {
+    pub(crate) fn new(config: BrokerConfig, address: SocketAddr) -> dataflow::Result<Self> {
         let limits = Limits::new(config.max_partition_bytes, config.max_age);
-        Self {
+        let mut groups = Groups::new(config.clock.now());
+        let store = match &config.folder {
+            Some(folder) => Some(Arc::new(Store::open(folder, config.take_over)?)),
+            None => None,
+        };
+        let topics = match &store {
+            Some(store) => {
+                store.read_commits(&mut groups)?;
+                Topics::open(limits, Arc::clone(store))?
+            }
+            None => Topics::new(limits),
+        };
+        topics.expire(config.clock.now());
+        Ok(Self {
             address,
-            topics: Topics::new(limits),
-            groups: Mutex::new(Groups::new(config.clock.now())),
+            topics,
+            groups: Mutex::new(groups),
             changed: Notify::new(),
             bytes_out: AtomicU64::new(0),
             records_in: AtomicU64::new(0),
-            next_producer: AtomicI64::new(1),
+            // Partitions may remember producers of before.
+            next_producer: AtomicI64::new(match store {
+                Some(_) => config.clock.now().max(1),
+                None => 1,
+            }),
+            store,
+            looked: Mutex::new(Instant::now()),
             config,
-        }
+        })
     }
 
     /// An id for a new idempotent producer.
@@ -48,6 +76,20 @@ impl Shared {
     /// Drops what is too old, in logs and in groups.
     pub(crate) fn tick(&self) {
         self.topics.expire(self.config.clock.now());
-        self.groups.lock().tick(Instant::now());
+        let now = Instant::now();
+        self.groups.lock().tick(now);
+        let mut looked = self.looked.lock();
+        if now.duration_since(*looked) >= COMMITS_EVERY {
+            *looked = now;
+            self.keep_commits();
+        }
+    }
+
+    /// Makes lasting what groups have committed.
+    pub(crate) fn keep_commits(&self) {
+        if let Some(store) = &self.store {
+            let commits = store::commits(&self.groups.lock());
+            store.write_commits(commits);
+        }
     }
 }

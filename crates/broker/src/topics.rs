@@ -8,6 +8,7 @@ use kafka_protocol::ResponseError;
 use parking_lot::{Mutex, RwLock};
 
 use crate::log::{Limits, Log};
+use crate::store::Store;
 
 /// Partitions that one topic may have.
 const MAX_TOPIC_PARTITIONS: i32 = 1_000;
@@ -18,6 +19,7 @@ const MAX_PARTITIONS: usize = 4_000;
 pub(crate) struct Topics {
     limits: Limits,
     by_name: RwLock<BTreeMap<String, Arc<Topic>>>,
+    store: Option<Arc<Store>>,
 }
 
 /// One topic.
@@ -32,6 +34,7 @@ pub(crate) enum TopicError {
     Exists,
     Partitions,
     TooMany,
+    Storage,
 }
 
 impl Topics {
@@ -39,7 +42,46 @@ impl Topics {
         Self {
             limits,
             by_name: RwLock::new(BTreeMap::new()),
+            store: None,
         }
+    }
+
+    /// The topics of a folder, which lasts.
+    pub(crate) fn open(limits: Limits, store: Arc<Store>) -> dataflow::Result<Self> {
+        let mut topics = Self::new(limits);
+        topics.store = Some(store);
+        let known = topics.store.as_ref().map(|store| store.topics());
+        for (name, partitions) in known.transpose()?.unwrap_or_default() {
+            let topic = topics.topic(&name, partitions)?;
+            topics.by_name.get_mut().insert(name, Arc::new(topic));
+        }
+        Ok(topics)
+    }
+
+    /// A topic with what is on disk of it.
+    fn topic(&self, name: &str, partitions: i32) -> dataflow::Result<Topic> {
+        let log = |partition: i32| {
+            Ok(Mutex::new(match &self.store {
+                Some(store) => {
+                    let folder = store.partition(name, partition);
+                    Log::open(self.limits, &folder, &store.claim())?
+                }
+                None => Log::new(self.limits),
+            }))
+        };
+        let partitions: dataflow::Result<_> = (0..partitions).map(log).collect();
+        Ok(Topic {
+            partitions: partitions?,
+        })
+    }
+
+    /// Makes it lasting which topics there are.
+    fn keep(&self, topics: &BTreeMap<String, Arc<Topic>>) -> dataflow::Result<()> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let each = topics.iter();
+        store.write_topics(each.map(|(name, topic)| (name, topic.partitions())))
     }
 
     /// Whether a topic could be created.
@@ -50,16 +92,32 @@ impl Topics {
     pub(crate) fn create(&self, name: &str, partitions: i32) -> Result<(), TopicError> {
         let mut topics = self.by_name.write();
         check(&topics, name, partitions)?;
-        let partitions = (0..partitions)
-            .map(|_| Mutex::new(Log::new(self.limits)))
-            .collect();
-        topics.insert(name.to_owned(), Arc::new(Topic { partitions }));
-        Ok(())
+        if let Some(store) = &self.store {
+            // What is left of a topic whose deletion was cut off is not of this one.
+            store.remove(name);
+        }
+        let made = self.topic(name, partitions).and_then(|topic| {
+            topics.insert(name.to_owned(), Arc::new(topic));
+            self.keep(&topics)
+        });
+        made.map_err(|error| {
+            topics.remove(name);
+            tracing::warn!(%error, "the embedded broker cannot make a topic");
+            TopicError::Storage
+        })
     }
 
     /// Removes a topic; false when there was none.
     pub(crate) fn delete(&self, name: &str) -> bool {
-        self.by_name.write().remove(name).is_some()
+        let mut topics = self.by_name.write();
+        let was_there = topics.remove(name).is_some();
+        if was_there && let Some(store) = &self.store {
+            match self.keep(&topics) {
+                Ok(()) => store.remove(name),
+                Err(error) => tracing::warn!(%error, "a deleted topic will be there again"),
+            }
+        }
+        was_there
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Topic>> {
@@ -111,6 +169,7 @@ impl TopicError {
             Self::Exists => ResponseError::TopicAlreadyExists,
             Self::Partitions => ResponseError::InvalidPartitions,
             Self::TooMany => ResponseError::PolicyViolation,
+            Self::Storage => ResponseError::KafkaStorageError,
         }
     }
 
@@ -124,6 +183,7 @@ impl TopicError {
             Self::Exists => "a topic of that name exists".to_owned(),
             Self::Partitions => format!("a topic has 1 to {MAX_TOPIC_PARTITIONS} partitions"),
             Self::TooMany => format!("the embedded broker has at most {MAX_PARTITIONS} partitions"),
+            Self::Storage => "the embedded broker cannot write it to its folder".to_owned(),
         }
     }
 
@@ -132,6 +192,7 @@ impl TopicError {
             Self::Exists => SqlState::DUPLICATE_TABLE,
             Self::Name | Self::Partitions => SqlState::INVALID_PARAMETER,
             Self::TooMany => SqlState::CONFIGURATION_LIMIT,
+            Self::Storage => SqlState::IO_ERROR,
         };
         Error::new(
             state,

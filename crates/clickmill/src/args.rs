@@ -87,7 +87,7 @@ pub(crate) struct ServeArgs {
     /// Let clients of other hosts in, without authentication
     #[arg(long)]
     pub(crate) trust_remote: bool,
-    /// Start a small in-memory broker too, for trials; ${BROKERS} in --init files is its address
+    /// Start a small broker too, for trials; with --data-dir what it has lasts. ${BROKERS} in --init files is its address
     #[arg(long)]
     pub(crate) embedded_broker: bool,
     /// Port of the embedded broker; 0 takes any
@@ -110,6 +110,9 @@ pub(crate) struct ServeArgs {
     /// Take the folder of state over from another clickmill, which ends
     #[arg(long, requires = "data_dir")]
     pub(crate) take_over: bool,
+    /// Begin a new folder of state with a savepoint (CREATE SAVEPOINT makes one)
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    pub(crate) from_savepoint: Option<PathBuf>,
     /// Run these files at the start, unless the folder of state has been used before
     #[arg(long, value_name = "FILE.sql", num_args = 1..)]
     pub(crate) init: Vec<PathBuf>,

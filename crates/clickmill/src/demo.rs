@@ -49,7 +49,7 @@ struct Demo {
 /// Runs the demo until `stop`.
 pub(crate) async fn demo(args: &DemoArgs, output: &Output, stop: &Cancel) -> Outcome {
     let kafka_port = Port::or_next(args.kafka_port, KAFKA_PORT);
-    let broker = engine::start_broker(kafka_port, None).await?;
+    let broker = engine::start_broker(kafka_port, None, None).await?;
     broker.create_topic(TOPIC, PARTITIONS)?;
     let mut variables = Variables::environment();
     variables.set("BROKERS", broker.address().to_string());

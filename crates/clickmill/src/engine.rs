@@ -1,6 +1,7 @@
 //! Starts the parts that commands are made of: the engine with its connectors, the port for psql, the embedded broker.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use broker::{Broker, BrokerConfig};
 use database::{Config, DataDir, Database, Session, SessionInit};
 use dataflow::connector::Connectors;
-use dataflow::{Clock, SystemClock};
+use dataflow::{Clock, Error, SystemClock};
 use kafka::KafkaConnector;
 use pg::{PgConfig, PgServer};
 
@@ -85,7 +86,7 @@ pub(crate) fn session(database: &Database) -> Outcome<Session> {
 }
 
 /// Why a command ends whose engine could not go on.
-pub(crate) fn failure(error: dataflow::Error) -> Failure {
+pub(crate) fn failure(error: Error) -> Failure {
     let report = Report::from(error);
     Report {
         message: format!("the engine stopped: {}", report.message),
@@ -128,7 +129,12 @@ pub(crate) async fn open_pg(
 }
 
 /// Starts a broker on loopback. `auto_create`: topics come into being when a client asks for them.
-pub(crate) async fn start_broker(port: Port, auto_create: Option<i32>) -> Outcome<Broker> {
+/// What it has lasts in a folder if there is one; whether to take that over stands beside it.
+pub(crate) async fn start_broker(
+    port: Port,
+    auto_create: Option<i32>,
+    folder: Option<(PathBuf, bool)>,
+) -> Outcome<Broker> {
     let mut number = port.first();
     loop {
         let config = BrokerConfig {
@@ -136,6 +142,8 @@ pub(crate) async fn start_broker(port: Port, auto_create: Option<i32>) -> Outcom
             max_partition_bytes: PARTITION_BYTES,
             max_age: MAX_AGE,
             auto_create_partitions: auto_create,
+            take_over: folder.as_ref().is_some_and(|(_, take_over)| *take_over),
+            folder: folder.as_ref().map(|(folder, _)| folder.clone()),
             ..BrokerConfig::default()
         };
         match Broker::start(config).await {
@@ -144,6 +152,9 @@ pub(crate) async fn start_broker(port: Port, auto_create: Option<i32>) -> Outcom
                 number += 1;
             }
             Err(error) => {
+                if let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<Error>()) {
+                    return Err(Report::from(error.clone()).into());
+                }
                 let message = format!("cannot start the broker on 127.0.0.1:{number}: {error}");
                 return Err(Report::new(message)
                     .hint("choose another port with --kafka-port; 0 takes any")

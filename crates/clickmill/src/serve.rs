@@ -18,6 +18,9 @@ use crate::script::{Script, Variables};
 /// Partitions of topics that clients of the embedded broker ask for.
 const AUTO_PARTITIONS: i32 = 4;
 
+/// The embedded broker's folder in that of the state.
+const BROKER: &str = "broker";
+
 /// Serves until `stop`.
 pub(crate) async fn serve(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome {
     check(args)?;
@@ -54,7 +57,9 @@ fn check(args: &ServeArgs) -> Outcome {
 
 async fn start_broker(args: &ServeArgs, output: &Output) -> Outcome<Broker> {
     let port = Port::Exactly(args.kafka_port);
-    let broker = engine::start_broker(port, Some(AUTO_PARTITIONS)).await?;
+    let folder = args.data_dir.as_ref().map(|dir| dir.join(BROKER));
+    let folder = folder.map(|folder| (folder, args.take_over));
+    let broker = engine::start_broker(port, Some(AUTO_PARTITIONS), folder).await?;
     output.line(format_args!("broker on {}", broker.address()));
     Ok(broker)
 }
@@ -80,6 +85,7 @@ async fn start(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome<Opti
         sync: !args.no_sync,
         checkpoint_every: args.checkpoint_interval,
         take_over: args.take_over,
+        from_savepoint: args.from_savepoint.clone(),
     });
     let begun = Instant::now();
     let stopped = Arc::new(AtomicBool::new(false));

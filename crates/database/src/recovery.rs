@@ -3,14 +3,16 @@
 mod checkpoints;
 mod history;
 mod inspect;
+mod savepoints;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{Claim, Folder, Log};
+use durable::{Claim, Folder, Log, make_folder};
 use engine::journal::{Logged, from_ipc};
 use engine::{Change, Core, Entry, Journal, Starts, State};
 use sql::ast::Parsed;
@@ -20,6 +22,7 @@ use crate::ddl::Ddl;
 use checkpoints::{Checkpoint, Checkpoints};
 pub(crate) use history::{CheckpointStatus, History, RecoveryStatus};
 pub use inspect::{Inspection, inspect};
+pub(crate) use savepoints::{SavepointStatus, Savepoints};
 
 /// The number of the format of everything in a data folder. Keys of state are bytes of arrow-row, whose format is that of
 /// the version of arrow: another one is another format.
@@ -50,6 +53,8 @@ pub struct DataDir {
     pub checkpoint_every: Duration,
     /// Whether a process that uses it is to end.
     pub take_over: bool,
+    /// A savepoint with which it begins; it must be new.
+    pub from_savepoint: Option<PathBuf>,
 }
 
 /// A data folder that this process owns.
@@ -98,15 +103,17 @@ impl Data {
     ) -> Result<Self> {
         let folder = Folder::claim(&place.path, FORMAT, place.take_over, on_lost)?;
         let journal = folder.path().join(JOURNAL);
+        // Somebody who stood still may have its last file open, whoever owned the folder since.
+        let log = Log::take_over(&journal, &|| folder.check())?;
+        let checkpoints = folder.path().join(CHECKPOINTS);
+        if let Some(savepoint) = &place.from_savepoint {
+            begin_with(savepoint, &folder, &log, &checkpoints)?;
+        }
+        history.lasts_in(folder.path());
         let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
         Ok(Self {
-            // Somebody who stood still may have its last file open, whoever owned the folder since.
-            log: Log::take_over(&journal, &|| folder.check())?,
-            checkpoints: Checkpoints::open(
-                &folder.path().join(CHECKPOINTS),
-                history,
-                folder.owned(),
-            )?,
+            log,
+            checkpoints: Checkpoints::open(&checkpoints, history, folder.owned())?,
             history: Arc::clone(history),
             sync: place.sync,
             every,
@@ -168,6 +175,7 @@ impl Data {
         if let Some((_, checkpoint)) = taken {
             recovery.checkpoint = Some(checkpoint.state.version());
             self.take(shared, core, checkpoint)?;
+            failpoint::reached(Failpoint::CheckpointTaken);
         }
         let mut reading = self.log.read(from)?;
         while let Some(bytes) = reading.next()? {
@@ -176,8 +184,10 @@ impl Data {
             self.note(&entry);
             recovery.ticks += 1;
             recovery.records += entry.records();
+            failpoint::reached(Failpoint::Replaying);
         }
         core.end_replay();
+        failpoint::reached(Failpoint::Replayed);
         // What was run again need not be the next time.
         self.due = (recovery.ticks > 0).then_some(Micros::MIN);
         Ok(recovery)
@@ -209,6 +219,31 @@ impl Data {
         let next = entry.wall.saturating_add(self.spacing);
         self.due = Some(self.due.map_or(next, |due| due.min(next)));
     }
+}
+
+/// Has a new folder of state begin with a savepoint.
+fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) -> Result<()> {
+    make_folder(checkpoints)?;
+    if log.next() > 0 || !checkpoints::list(checkpoints)?.is_empty() {
+        let message = format!("{} holds state already", folder.path().display());
+        return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
+            .hint("--from-savepoint begins a new folder; without it this one is started again"));
+    }
+    let Some(checkpoint) = checkpoints::read(savepoint)? else {
+        let message = format!("there is no savepoint {}", savepoint.display());
+        return Err(Error::new(SqlState::UNDEFINED_FILE, message)
+            .hint("CREATE SAVEPOINT makes one in the folder savepoints of the folder of state"));
+    };
+    if checkpoint.format != FORMAT {
+        let what = format!("a savepoint of format {}", checkpoint.format);
+        return Err(Error::unsupported(what)
+            .detail(format!("this clickmill reads format {FORMAT}"))
+            .hint("use the clickmill that wrote it, or build the views from their topics"));
+    }
+    let identity = checkpoint.identity.as_bytes();
+    durable::write_file(&folder.path().join(IDENTITY), identity)?;
+    let bytes = durable::read_file(savepoint)?.unwrap_or_default();
+    durable::write_file(&checkpoints::path(checkpoints, 0), &bytes)
 }
 
 /// A new identity of state: 64 random bits.
@@ -281,6 +316,10 @@ impl Journal for Data {
         }
         // What is shown must be in the journal of whoever owns it.
         self.folder.check()?;
+        failpoint::reached(Failpoint::JournalSynced);
+        if entry.has_statement() {
+            failpoint::reached(Failpoint::StatementSynced);
+        }
         self.note(entry);
         Ok(())
     }
@@ -294,19 +333,26 @@ impl Journal for Data {
         {
             tracing::warn!(%error, "a part of the journal that is not needed any more stays");
         }
-        !self.checkpoints.is_busy() && self.due.is_some_and(|due| self.wall >= due)
+        let is_due = self.due.is_some_and(|due| self.wall >= due);
+        let is_wanted = self.history.savepoints().is_some_and(Savepoints::is_wanted);
+        !self.checkpoints.is_busy() && (is_due || is_wanted)
     }
 
     fn keep_state(&mut self, state: State, pause: Micros, last: bool) -> Result<()> {
         // What is written or removed from here on is another's.
         self.folder.check()?;
         let number = self.log.next();
+        let wanted = self.history.savepoints().map(Savepoints::take);
+        let wanted = self
+            .checkpoints
+            .keep_newest(number, wanted.unwrap_or_default());
         let takes_long = self.checkpoints.is_busy() || self.checkpoints.took() > LAST;
-        if last && (self.checkpoints.is_newest(number) || takes_long) {
+        if self.checkpoints.is_newest(number) || last && takes_long && wanted.is_empty() {
             return Ok(());
         }
         match self.log.rotate() {
             Err(error) if error.state() == SqlState::DISK_FULL => {
+                savepoints::refuse(wanted, &error);
                 tracing::warn!(%error, "no checkpoint is made");
                 self.due = Some(self.wall.saturating_add(self.every));
                 return Ok(());
@@ -330,8 +376,10 @@ impl Journal for Data {
         let checkpoint = Checkpoint {
             statements: self.statements.clone(),
             state,
+            identity: self.identity()?,
+            format: FORMAT,
         };
-        self.checkpoints.begin(number, checkpoint, last);
+        self.checkpoints.begin(number, checkpoint, last, wanted);
         if last
             && self.folder.check().is_ok()
             && let Some(oldest) = self.checkpoints.finished()

@@ -1,5 +1,6 @@
 //! One client's session: parse, prepare, execute; settings, notices and transaction state.
 
+mod savepoint;
 mod transaction;
 mod writing;
 
@@ -166,6 +167,8 @@ impl Session {
             | Statement::AlterSource(_)
             | Statement::AlterView(_)
             | Statement::Drop(_) => self.ddl(parsed).await,
+            Statement::CreateSavepoint(name) => self.create_savepoint(name, cancel).await,
+            Statement::DropSavepoint { name, if_exists } => self.drop_savepoint(name, *if_exists),
             Statement::InferSource(infer) => self.infer_source(infer, parsed, cancel).await,
             Statement::Insert(insert) => self.insert(insert, params, cancel).await,
             Statement::AdvanceWatermark { name, to } => {

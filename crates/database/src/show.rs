@@ -24,6 +24,9 @@ pub(crate) async fn show(shared: &Shared, settings: &Settings, show: &Show) -> R
     if let Show::Sinks = show {
         return crate::system::sinks(&shared.sinks.status());
     }
+    if let Show::Savepoints = show {
+        return crate::system::savepoints(&shared.history);
+    }
     let catalog = shared.catalog.read().clone();
     match show {
         Show::Sources => objects(&catalog, ObjectKind::Source),
@@ -41,7 +44,7 @@ pub(crate) async fn show(shared: &Shared, settings: &Settings, show: &Show) -> R
             let value = settings.show(&name.value, name.location)?;
             table(&[name.value.as_str()], vec![vec![value]])
         }
-        Show::AllSettings | Show::Jobs | Show::Sinks => {
+        Show::AllSettings | Show::Jobs | Show::Sinks | Show::Savepoints => {
             let all = settings.all();
             let column = |f: fn(&pgcatalog::SettingInfo) -> String| all.iter().map(f).collect();
             table(

@@ -22,7 +22,7 @@ use crate::recovery::History;
 use crate::sinks::SinkStatus;
 
 /// Names of the relations, for the catalog and for messages.
-pub(crate) const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 8] = [
     "sources",
     "jobs",
     "waiting_windows",
@@ -30,8 +30,10 @@ pub(crate) const NAMES: [&str; 7] = [
     "recoveries",
     "sinks",
     "source_gaps",
+    "savepoints",
 ];
 
+pub(crate) use lasting::savepoints;
 pub(crate) use sinks::sinks;
 
 /// All relations.
@@ -69,6 +71,7 @@ fn batches(
         lasting::recoveries(history)?,
         self::sinks(sinks)?,
         gaps::source_gaps(status)?,
+        savepoints(history)?,
     ])
 }
 

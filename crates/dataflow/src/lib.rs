@@ -5,6 +5,7 @@ pub mod batch;
 pub mod clock;
 pub mod connector;
 pub mod error;
+pub mod failpoint;
 pub mod options;
 pub mod schema;
 pub mod sink;

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use dataflow::Result;
+use dataflow::failpoint::{self, Failpoint};
 
 use crate::frame::{self, Found, HEADER};
 use crate::{damaged, failed};
@@ -38,11 +39,19 @@ pub fn write_file_if(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<(
         for part in bytes.chunks(MAX_PART).chain([&[][..]]) {
             let mut framed = Vec::with_capacity(part.len() + HEADER);
             frame::put(part, &mut framed);
+            failpoint::reached_by(Failpoint::FileHalfWritten, || {
+                let _ = file.write_all(&framed[..framed.len() / 2]);
+            });
             file.write_all(&framed)?;
         }
         file.sync_all()
     };
-    let name = || fs::rename(&unfinished, path).and_then(|()| sync_folder(path));
+    let name = || {
+        failpoint::reached(Failpoint::FileUnnamed);
+        fs::rename(&unfinished, path)?;
+        failpoint::reached(Failpoint::FileNamed);
+        sync_folder(path)
+    };
     let written = write()
         .map_err(|error| failed("write", path, &error))
         .and_then(|()| check())
@@ -51,6 +60,18 @@ pub fn write_file_if(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<(
         remove();
     }
     written
+}
+
+/// Gives a file that is there whole a second name, which goes on when the first is removed; `false` when the name is taken.
+///
+/// # Errors
+/// `58030`.
+pub fn keep_as(path: &Path, name: &Path) -> Result<bool> {
+    match fs::hard_link(path, name).and_then(|()| sync_folder(name)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("make", name, &error)),
+    }
 }
 
 /// Makes a folder, and its name durable.

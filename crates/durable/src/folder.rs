@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
 use crate::files::{is_unfinished, make_folder, read_file, remove_file, sync_folder, write_file};
@@ -21,6 +22,8 @@ use heartbeat::Heartbeat;
 const OWNER: &str = "owner-";
 /// The file that names the format.
 const FORMAT: &str = "format";
+/// A folder in it that another part of the process may have made before.
+const BROKER: &str = "broker";
 /// An owner that has not touched its file for so long may be taken for gone, though it holds its lock.
 const STALE: Duration = Duration::from_secs(10);
 
@@ -79,6 +82,7 @@ impl Folder {
         check_format(path, format)?;
         let generation = before.last().map_or(1, |(generation, _)| generation + 1);
         let (own, lock) = enter(path, generation)?;
+        failpoint::reached(Failpoint::FolderEntered);
         let now = owners(path)?;
         if now.iter().any(|(other, _)| *other > generation) {
             // Others came and went since the first look.
@@ -221,8 +225,10 @@ fn check_format(folder: &Path, format: u32) -> Result<()> {
     let Some(found) = read_file(&path)? else {
         let mut entries = fs::read_dir(folder).map_err(|e| failed("read", folder, &e))?;
         let is_owner = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(OWNER);
-        let strange =
-            |entry: &fs::DirEntry| !is_owner(&entry.file_name()) && !is_unfinished(&entry.path());
+        let strange = |entry: &fs::DirEntry| {
+            let name = entry.file_name();
+            !is_owner(&name) && name != BROKER && !is_unfinished(&entry.path())
+        };
         if let Some(strange) = entries.find_map(|entry| entry.ok().filter(strange)) {
             let message = format!(
                 "{} is not a folder of clickmill's state: it holds {}",

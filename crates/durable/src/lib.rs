@@ -6,7 +6,9 @@ mod folder;
 mod frame;
 mod log;
 
-pub use files::{is_unfinished, make_folder, read_file, remove_file, write_file, write_file_if};
+pub use files::{
+    is_unfinished, keep_as, make_folder, read_file, remove_file, write_file, write_file_if,
+};
 pub use folder::{Claim, Folder};
 pub use log::{Log, Reading};
 

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
 use crate::files::{make_folder, remove_file, sync_folder};
@@ -140,6 +141,10 @@ impl Log {
         }
         self.buffer.clear();
         frame::put(record, &mut self.buffer);
+        failpoint::reached_by(Failpoint::JournalHalfWritten, || {
+            let half = self.buffer.len() / 2;
+            let _ = self.file.write_all(&self.buffer[..half]);
+        });
         if let Err(error) = self.file.write_all(&self.buffer) {
             // A part that was written is not a record.
             let cut = self.file.set_len(self.length);
@@ -154,6 +159,7 @@ impl Log {
         }
         self.length += self.buffer.len() as u64;
         self.next += 1;
+        failpoint::reached(Failpoint::JournalWritten);
         Ok(())
     }
 
@@ -195,6 +201,7 @@ impl Log {
         self.file = file;
         self.path = path;
         self.length = 0;
+        failpoint::reached(Failpoint::JournalRotated);
         Ok(())
     }
 
@@ -207,6 +214,7 @@ impl Log {
         let before = files.windows(2).take_while(|pair| pair[1].0 <= number);
         for pair in before {
             remove_file(&pair[0].1)?;
+            failpoint::reached(Failpoint::JournalForgetting);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ pub use state::State;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::wake::Waker;
 use dataflow::{Clock, DeltaBatch, Error, Micros, Result, SqlState, Watermark};
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -310,6 +311,7 @@ impl Core {
         }
         if changed {
             self.publish()?;
+            failpoint::reached(Failpoint::Published);
         }
         let wall = entry.wall;
         for (reply, result) in self.replies.drain(..) {
@@ -395,6 +397,7 @@ impl Core {
             let rows = table.fresh.drain(..).map(DeltaBatch::inserts).collect();
             table.spec.store.apply(self.version, rows, None)?;
         }
+        failpoint::reached(Failpoint::PublishHalf);
         for (_, view) in &mut self.views {
             let retention = view.retention_watermark();
             if let Err(error) = view

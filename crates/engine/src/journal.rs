@@ -248,6 +248,12 @@ impl Entry {
         each.sum()
     }
 
+    /// Whether it has a statement.
+    pub fn has_statement(&self) -> bool {
+        let is_statement = |logged: &Logged| matches!(logged, Logged::Statement { .. });
+        self.changes.iter().any(is_statement)
+    }
+
     /// As bytes (MessagePack).
     ///
     /// # Errors

@@ -42,6 +42,15 @@ pub enum Statement {
     CreateSink(CreateSink),
     /// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`.
     Drop(Drop),
+    /// `CREATE SAVEPOINT name`: the state as it is, under a name.
+    CreateSavepoint(Name),
+    /// `DROP SAVEPOINT [IF EXISTS] name`.
+    DropSavepoint {
+        /// Its name.
+        name: Name,
+        /// `IF EXISTS`.
+        if_exists: bool,
+    },
     /// `ALTER MATERIALIZED VIEW name …`, `ALTER SINK name …`.
     AlterView(AlterView),
     /// `ALTER SOURCE name ADD COLUMN …`.
@@ -353,6 +362,8 @@ pub enum Show {
     MaterializedViews,
     /// `SHOW SINKS`.
     Sinks,
+    /// `SHOW SAVEPOINTS`.
+    Savepoints,
     /// `SHOW JOBS`.
     Jobs,
     /// `SHOW CREATE kind name`.

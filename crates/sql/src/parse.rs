@@ -15,6 +15,7 @@ mod encoding;
 mod explain;
 mod infer;
 mod insert;
+mod savepoint;
 mod set;
 mod show;
 mod source;

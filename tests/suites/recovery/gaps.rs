@@ -6,7 +6,7 @@ use e2e::world::PATIENCE;
 use tempfile::TempDir;
 
 /// Sends numbers to the only partition of `topic`.
-async fn send(brokers: &str, topic: &'static str, numbers: std::ops::Range<i64>) {
+pub(super) async fn send(brokers: &str, topic: &'static str, numbers: std::ops::Range<i64>) {
     let brokers = brokers.to_owned();
     let sent = tokio::task::spawn_blocking(move || {
         kafka::admin::create_topic(&brokers, topic, 1).unwrap();

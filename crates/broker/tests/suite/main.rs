@@ -10,6 +10,7 @@
 mod clients;
 mod groups;
 mod kcat;
+mod lasting;
 mod limits;
 mod support;
 mod versions;

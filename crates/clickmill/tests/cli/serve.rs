@@ -127,6 +127,58 @@ fn clicks_of_the_embedded_broker_are_counted() {
 }
 
 #[test]
+fn what_the_embedded_broker_has_outlives_kill_9_with_the_state() {
+    let folder = tempdir().unwrap();
+    let text = "CREATE SOURCE clicks (user_id TEXT FROM 'userId') WITH (connector = 'kafka', topic = 'clicks',
+                  brokers = '${BROKERS}', start = 'earliest', lost_data = 'fail') FORMAT PLAIN ENCODE JSON;
+                CREATE MATERIALIZED VIEW counts AS SELECT count(*) AS n FROM clicks;";
+    fs::write(folder.path().join("init.sql"), text).unwrap();
+    fs::write(folder.path().join("live.sql"), "SUBSCRIBE counts;").unwrap();
+    // The statements of the folder name the broker's port.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let words = [
+        "serve",
+        "--pg-port",
+        "0",
+        "--embedded-broker",
+        "--kafka-port",
+        &port,
+        "--data-dir",
+        "state",
+        "--init",
+        "init.sql",
+    ];
+    for round in 1..=3 {
+        let mut server = Process::start(&mut command(folder.path(), &words));
+        let brokers = address(&server.stderr_line("broker on"), "broker on ");
+        let address = address(&server.stderr_line("listens on"), "listens on ");
+        let produce = [
+            "produce",
+            "--brokers",
+            &brokers,
+            "--topic",
+            "clicks",
+            "--events",
+            "300",
+            "--rate",
+            "0",
+            "--bad",
+            "0",
+        ];
+        let produced = clickmill(folder.path(), &produce);
+        assert_eq!(produced.code, Some(0), "{produced:?}");
+        let words = ["run", "--connect", &address, "live.sql"];
+        let mut live = Process::start(&mut command(folder.path(), &words));
+        live.stdout_line(&format!("\t1\t{}", 300 * round));
+        server.signal("KILL");
+        server.end();
+        live.end();
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_an_error_with_a_hint() {
     let folder = tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 use tokio_postgres::Statement;
 
@@ -108,6 +109,7 @@ impl Commits {
             // The lock was lost: the table has a version that is not the one this writer goes on from.
             return Err(taken(&self.identity));
         }
+        failpoint::reached(Failpoint::PostgresWritten);
         // A time limit would end the wait for a replica, and not the commit.
         session
             .run("SET LOCAL statement_timeout = 0; COMMIT")

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
 use durable::{Claim, is_unfinished, make_folder, read_file, remove_file, write_file_if};
 use engine::State;
 use serde::{Deserialize, Serialize};
 
 use super::History;
+use super::savepoints::{self, Wanted};
 
 /// Checkpoints that are kept: when the newest is damaged, the one before it is taken.
 const KEPT: usize = 2;
@@ -26,6 +28,12 @@ pub(super) struct Checkpoint {
     /// The statements that made the catalog, with the times at which they were given.
     pub(super) statements: Vec<(String, Micros)>,
     pub(super) state: State,
+    /// Tells the state from all others: what sinks write is under this name.
+    #[serde(default)]
+    pub(super) identity: String,
+    /// The format of everything in it.
+    #[serde(default)]
+    pub(super) format: u32,
 }
 
 /// The checkpoints of a folder.
@@ -89,11 +97,29 @@ impl Checkpoints {
         self.writing.is_none() && self.kept.last() == Some(&number)
     }
 
-    /// Begins to write a checkpoint beside what goes on; `wait` for its end.
-    pub(super) fn begin(&mut self, number: u64, mut checkpoint: Checkpoint, wait: bool) {
+    /// Keeps the newest checkpoint under names, if it is followed by the journal's entry `number`.
+    pub(super) fn keep_newest(&self, number: u64, wanted: Vec<Wanted>) -> Vec<Wanted> {
+        match self.history.savepoints() {
+            Some(savepoints) if self.is_newest(number) => {
+                savepoints.keep(&path(&self.folder, number), wanted);
+                Vec::new()
+            }
+            _ => wanted,
+        }
+    }
+
+    /// Begins to write a checkpoint beside what goes on; `wait` for its end. It is kept under the names that are `wanted`.
+    pub(super) fn begin(
+        &mut self,
+        number: u64,
+        mut checkpoint: Checkpoint,
+        wait: bool,
+        wanted: Vec<Wanted>,
+    ) {
         if let Some((before, thread)) = self.writing.take() {
             self.end(before, thread);
             if self.kept.last() == Some(&number) {
+                self.keep_newest(number, wanted);
                 return;
             }
         }
@@ -114,6 +140,11 @@ impl Checkpoints {
                 Ok(bytes.len() as u64)
             });
             let took = Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
+            match (&written, history.savepoints()) {
+                (Ok(_), Some(savepoints)) => savepoints.keep(&path, wanted),
+                (Err(error), _) => savepoints::refuse(wanted, error),
+                (Ok(_), None) => {}
+            }
             let told = written.as_ref().copied().map_err(ToString::to_string);
             history.end(number, took, told);
             written.map(|_| took)
@@ -143,6 +174,7 @@ impl Checkpoints {
                 tracing::warn!(%error, "a checkpoint that is not needed any more stays");
             }
             self.kept.remove(0);
+            failpoint::reached(Failpoint::CheckpointForgotten);
         }
         // With one checkpoint only, everything is still needed if it turns out damaged.
         (self.kept.len() == KEPT).then(|| self.kept[0])

@@ -1,11 +1,14 @@
 //! What is told of checkpoints and recoveries.
 
 use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use dataflow::Micros;
 use parking_lot::Mutex;
 
 use super::Recovery;
+use super::savepoints::Savepoints;
 
 /// Checkpoints that are told of.
 const TOLD: usize = 100;
@@ -37,9 +40,10 @@ pub(crate) struct RecoveryStatus {
     pub(crate) what: Recovery,
 }
 
-/// The newest checkpoints, and what was done at the start.
+/// The newest checkpoints, what was done at the start, and the savepoints.
 #[derive(Default)]
 pub(crate) struct History {
+    savepoints: OnceLock<Savepoints>,
     checkpoints: Mutex<VecDeque<CheckpointStatus>>,
     recovery: Mutex<Option<RecoveryStatus>>,
 }
@@ -53,6 +57,16 @@ impl History {
     /// What was done at the start, if anything was.
     pub(crate) fn recovery(&self) -> Option<RecoveryStatus> {
         self.recovery.lock().clone()
+    }
+
+    /// The savepoints; `None` when state ends with the process.
+    pub(crate) fn savepoints(&self) -> Option<&Savepoints> {
+        self.savepoints.get()
+    }
+
+    /// From now on state lasts, in this folder.
+    pub(super) fn lasts_in(&self, folder: &Path) -> &Savepoints {
+        self.savepoints.get_or_init(|| Savepoints::of(folder))
     }
 
     pub(super) fn begin(&self, checkpoint: CheckpointStatus) {

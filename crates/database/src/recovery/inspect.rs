@@ -9,6 +9,7 @@ use engine::Entry;
 use engine::journal::Logged;
 
 use super::checkpoints::{self, Checkpoint};
+use super::savepoints::{self, SAVEPOINTS, SavepointStatus};
 use super::{CHECKPOINTS, JOURNAL};
 
 /// What was found.
@@ -42,6 +43,7 @@ pub fn inspect(folder: &Path) -> Result<Inspection> {
         Err(error) => inspection.faults.push(error),
     }
     let newest = inspection.checkpoints(&folder.join(CHECKPOINTS))?;
+    inspection.savepoints(&folder.join(SAVEPOINTS));
     inspection.journal(&folder.join(JOURNAL), newest);
     Ok(inspection)
 }
@@ -67,6 +69,23 @@ impl Inspection {
             }
         }
         Ok(newest)
+    }
+
+    fn savepoints(&mut self, folder: &Path) {
+        for SavepointStatus {
+            name, bytes, path, ..
+        } in savepoints::list(folder)
+        {
+            match checkpoints::read(&path) {
+                Ok(Some(checkpoint)) => self.found.push(format!(
+                    "savepoint {name}: version {}, {bytes} bytes",
+                    checkpoint.state.version()
+                )),
+                // Dropped while we looked.
+                Ok(None) => {}
+                Err(error) => self.faults.push(error),
+            }
+        }
     }
 
     /// Looks at the journal, and whether a start can go on from the checkpoint.

@@ -57,6 +57,9 @@ fn changes_data(statement: &Statement) -> bool {
     changes_catalog(statement)
         || matches!(
             statement,
-            Statement::Insert(_) | Statement::AdvanceWatermark { .. }
+            Statement::Insert(_)
+                | Statement::AdvanceWatermark { .. }
+                | Statement::CreateSavepoint(_)
+                | Statement::DropSavepoint { .. }
         )
 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::sink::{SinkRequest, SinkWriter, may_pass};
 use dataflow::wake::Waker;
 use dataflow::{Clock, DeltaBatch, Error, Result, SqlState};
@@ -158,6 +159,7 @@ impl Runner {
         let committed = writer.begin()?;
         let mut position = self.position(committed)?;
         (self.told, self.has_lost) = (false, false);
+        failpoint::reached(Failpoint::SinkBegun);
         self.sink.store.forget(position);
         self.engine.wake();
         self.status.lock().version = Some(position);
@@ -271,7 +273,9 @@ impl Runner {
     fn commit(&mut self, writer: &mut dyn SinkWriter, position: u64) -> Result<()> {
         (self.owned)()?;
         self.newest = self.newest.max(position);
+        failpoint::reached(Failpoint::SinkWritten);
         writer.commit(position)?;
+        failpoint::reached(Failpoint::SinkCommitted);
         self.last = Some(Instant::now());
         Ok(())
     }

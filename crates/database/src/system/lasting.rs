@@ -1,10 +1,10 @@
-//! `clickmill.checkpoints` and `clickmill.recoveries`: what is kept of the state, and what was done with it at the start.
+//! `clickmill.checkpoints`, `.savepoints` and `.recoveries`: what is kept of the state, and what was done with it at the start.
 
 use dataflow::{Micros, Result};
 use datafusion::arrow::array::RecordBatch;
 
 use super::{batch, count, int, text, times};
-use crate::recovery::{CheckpointStatus, History};
+use crate::recovery::{CheckpointStatus, History, SavepointStatus, Savepoints};
 
 /// One row a checkpoint, of the newest hundred.
 pub(super) fn checkpoints(history: &History) -> Result<RecordBatch> {
@@ -25,6 +25,20 @@ pub(super) fn checkpoints(history: &History) -> Result<RecordBatch> {
         ("duration_ms", int(each().map(|c| c.took.map(millis)))),
         ("bytes", int(each().map(|c| c.bytes.and_then(count)))),
         ("failure", text(each().map(|c| c.failure.clone()))),
+    ])
+}
+
+/// One row a savepoint.
+pub(crate) fn savepoints(history: &History) -> Result<RecordBatch> {
+    let rows = history.savepoints().map(Savepoints::list);
+    let rows = rows.unwrap_or_default();
+    let each = || rows.iter();
+    let path = |s: &SavepointStatus| Some(s.path.display().to_string());
+    batch(vec![
+        ("name", text(each().map(|s| Some(s.name.clone())))),
+        ("created_at", times(each().map(|s| s.made))),
+        ("bytes", int(each().map(|s| count(s.bytes)))),
+        ("path", text(each().map(path))),
     ])
 }
 

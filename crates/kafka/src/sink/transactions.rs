@@ -11,6 +11,7 @@
 
 use std::time::{Duration, Instant};
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::sink::{SinkRequest, SinkWriter};
 use dataflow::{DeltaBatch, Error, Result, SqlState};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
@@ -277,8 +278,10 @@ impl SinkWriter for Transactional {
     fn commit(&mut self, version: u64) -> Result<()> {
         self.open()?;
         self.sending.finish()?;
+        failpoint::reached(Failpoint::KafkaFlushed);
         let version = i64::try_from(version).unwrap_or(i64::MAX);
         self.send_progress(self.place(), version)?;
+        failpoint::reached(Failpoint::KafkaProgress);
         let client = self.sending.producer.client();
         client
             .commit_transaction(PATIENCE)

@@ -3,10 +3,10 @@
 use dataflow::Result;
 
 use super::cursor::Cursor;
-use super::{create_sink, create_source, create_view, unsupported};
+use super::{create_sink, create_source, create_view, savepoint, unsupported};
 use crate::ast::Statement;
 
-/// Reads `CREATE SOURCE`, `CREATE TABLE`, `CREATE [MATERIALIZED] VIEW` or `CREATE SINK`; refuses the rest by name.
+/// Reads `CREATE SOURCE`, `TABLE`, `[MATERIALIZED] VIEW`, `SINK` or `SAVEPOINT`; refuses the rest by name.
 pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let start = cursor.clone();
     cursor.expect(&["CREATE"])?;
@@ -40,6 +40,9 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     if cursor.accept(&["SINK"]) {
         return create_sink::create_sink(cursor);
+    }
+    if cursor.accept(&["SAVEPOINT"]) {
+        return savepoint::create_savepoint(cursor);
     }
     Err(unsupported::refuse_statement(&start))
 }

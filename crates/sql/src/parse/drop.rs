@@ -4,13 +4,16 @@ use dataflow::Result;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::unsupported;
+use super::{savepoint, unsupported};
 use crate::ast::{Drop, ObjectKind, Statement};
 
 /// Reads a DROP statement; other kinds of objects are refused by name.
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let start = cursor.clone();
     cursor.expect(&["DROP"])?;
+    if cursor.accept(&["SAVEPOINT"]) {
+        return savepoint::drop_savepoint(cursor);
+    }
     let Some(kind) = object_kind(cursor) else {
         return Err(unsupported::refuse_statement(&start));
     };

@@ -17,6 +17,7 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
         (&["VIEWS"], Show::Views),
         (&["MATERIALIZED", "VIEWS"], Show::MaterializedViews),
         (&["SINKS"], Show::Sinks),
+        (&["SAVEPOINTS"], Show::Savepoints),
         (&["JOBS"], Show::Jobs),
     ];
     for (words, show) in lists {

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result};
 
 use super::unfinished::Unfinished;
@@ -144,9 +145,12 @@ impl Place {
             unfinished: file.name(),
         };
         file.keep();
+        failpoint::reached(Failpoint::SinkFileWritten);
         let told = self.write(&progress);
         told.map_err(|error| Error::io("write", self.progress().display(), &error))?;
+        failpoint::reached(Failpoint::SinkFilePromised);
         file.finish(&path)?;
+        failpoint::reached(Failpoint::SinkFileNamed);
         sync(&self.folder).map_err(|error| Error::io("write", path.display(), &error))
     }
 

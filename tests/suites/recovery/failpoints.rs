@@ -1,0 +1,63 @@
+//! clickmill ends at each of its failpoints, one start after the other, and nothing is lost or doubled.
+
+use dataflow::failpoint::Failpoint;
+use e2e::kafka::Broker;
+use e2e::numbers::Numbers;
+use e2e::postgres::Postgres;
+use e2e::serve::Server;
+use tempfile::TempDir;
+
+use super::outputs::Outputs;
+use super::{Follower, all_is_seen, everything, statements};
+
+/// What is asked for when the journal is to have a statement.
+const STATEMENT: &str = "CREATE MATERIALIZED VIEW probe AS SELECT count(*) AS n FROM numbers";
+
+pub(super) async fn ended_at_each() {
+    let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let (folder, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let numbers = Numbers::start(broker.address());
+    let mut server = Server::start(folder.path());
+    server.query(&statements(broker.address())).await;
+    let outputs = Outputs {
+        broker: broker.address().to_owned(),
+        postgres: &postgres,
+        files: files.path(),
+    };
+    outputs.create(&server).await;
+    let all = outputs.names().len().to_string();
+    let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
+    server.await_value(works, &all).await;
+    server.kill();
+    let mut follower = Follower::default();
+    for (round, (point, name)) in Failpoint::ALL.into_iter().enumerate() {
+        // Some come once in a start.
+        let comes_once = name.starts_with("recovery.")
+            || name.starts_with("folder.")
+            || name.contains("statement");
+        let times = if comes_once { 1 } else { 1 + round % 3 };
+        let started = Server::start_to_end_at(folder.path(), &format!("{name}:{times}"));
+        let said = match started {
+            Err(said) => said,
+            Ok(mut server) => {
+                let following = tokio::spawn(follower.follow(server.port));
+                if point == Failpoint::StatementSynced {
+                    server.send(STATEMENT).await;
+                }
+                let said = tokio::task::spawn_blocking(move || server.failed())
+                    .await
+                    .unwrap();
+                follower = following.await.unwrap();
+                said
+            }
+        };
+        let expected = format!("failpoint {point:?}");
+        assert!(said.contains(&expected), "{name}:{times}\n{said}");
+    }
+    server = Server::start(folder.path());
+    let sent = everything(&server, numbers, &outputs).await;
+    // Nobody was told that the statement was carried out, and the journal has it.
+    server.await_value("SELECT n >= 0 FROM probe", "t").await;
+    all_is_seen(server, follower, sent).await;
+}
