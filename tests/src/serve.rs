@@ -42,10 +42,14 @@ impl Server {
     }
 
     /// As [`Server::try_start`]; it will end by itself at a failpoint, perhaps before it listens.
-    pub fn start_to_end_at(folder: &Path, failpoint: &str) -> Result<Self, String> {
+    pub fn start_to_end_at(
+        folder: &Path,
+        failpoint: &str,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
         let mut program = Command::new(program());
         program.env("CLICKMILL_FAILPOINT", failpoint);
-        Self::run(program, folder, &[])
+        Self::run(program, folder, arguments)
     }
 
     fn run(mut program: Command, folder: &Path, arguments: &[&str]) -> Result<Self, String> {

@@ -23,6 +23,7 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 mod failpoints;
 mod gaps;
 mod outputs;
+mod parts;
 mod savepoints;
 
 use outputs::Outputs;
@@ -67,6 +68,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::a_new_folder_begins_with_a_savepoint",
             PROGRAMS,
             || block_on(savepoints::begin_with_one()),
+        ),
+        trial(
+            "recovery::what_does_not_change_is_written_once",
+            &[],
+            || block_on(parts::written_once()),
         ),
         trial(
             "recovery::records_deleted_unread_are_skipped_and_told_or_fail_the_views",

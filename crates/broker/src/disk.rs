@@ -1,6 +1,7 @@
 //! A partition's batches on disk, so that they outlive the process; after a loss of power the newest may be missing, as with
 //! Kafka by default.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -23,15 +24,19 @@ pub(crate) struct Kept {
 /// The files of one partition.
 pub(crate) struct Disk {
     log: Log,
-    /// Bytes in the newest file since this process goes on in it.
-    written: u64,
+    claim: Claim,
+    /// Number of the first batch of each file.
+    files: VecDeque<u64>,
     record: Vec<u8>,
 }
 
 impl Disk {
     /// Opens the files in a folder, which is made if it is missing, and gives what they hold, oldest first.
     pub(crate) fn open(folder: &Path, claim: &Claim) -> Result<(Self, Vec<Kept>)> {
-        let log = Log::take_over(folder, &|| claim.check())?;
+        let (log, cut) = Log::take_over_unsynced(folder, &|| claim.check())?;
+        if cut > 0 {
+            tracing::warn!(folder = %folder.display(), cut, "the embedded broker's newest batches were not written whole");
+        }
         let mut reading = log.read(log.first()?)?;
         let mut kept = Vec::new();
         loop {
@@ -49,8 +54,9 @@ impl Disk {
             });
         }
         let disk = Self {
+            files: log.files()?.into(),
             log,
-            written: 0,
+            claim: claim.clone(),
             record: Vec::new(),
         };
         Ok((disk, kept))
@@ -58,25 +64,35 @@ impl Disk {
 
     /// Writes a batch; gives its number.
     pub(crate) fn append(&mut self, batch: &[u8], arrived: Micros) -> Result<u64> {
+        self.claim.check()?;
         let number = self.log.next();
         self.record.clear();
         self.record.extend_from_slice(&arrived.to_le_bytes());
         self.record.extend_from_slice(batch);
         self.log.append(&self.record)?;
-        self.written += self.record.len() as u64;
+        if self.log.length() >= FILE_BYTES {
+            // Before the next one; it is there if this one is answered.
+            self.log.rotate()?;
+            self.files.push_back(self.log.next());
+        }
         Ok(number)
     }
 
-    /// Goes on in a new file when it is time; `oldest` is the number of the oldest batch that is still wanted.
-    pub(crate) fn roll(&mut self, oldest: u64) -> Result<()> {
-        if self.written < FILE_BYTES {
-            return Ok(());
+    /// Removes files that hold only batches before `oldest`. The newest batch stays: it says where the partition ends.
+    pub(crate) fn forget(&mut self, oldest: u64) -> Result<()> {
+        let oldest = oldest.min(self.log.next().saturating_sub(1));
+        let mut is_done = true;
+        while self.files.get(1).is_some_and(|next| *next <= oldest) {
+            self.files.pop_front();
+            is_done = false;
         }
-        self.log.rotate()?;
-        self.written = 0;
-        // The newest batch says where the partition ends.
-        self.log
-            .forget(oldest.min(self.log.next().saturating_sub(1)))
+        match is_done {
+            true => Ok(()),
+            false => {
+                self.claim.check()?;
+                self.log.forget(oldest)
+            }
+        }
     }
 }
 

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::shared::Shared;
+use crate::store::Store;
 
 /// How an embedded broker is set up.
 #[derive(Clone)]
@@ -70,6 +71,34 @@ impl Default for BrokerConfig {
     }
 }
 
+/// How long one that is taken over has to let its address go.
+const TAKING_OVER: Duration = Duration::from_secs(10);
+
+/// Does what may wait for a disk.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> dataflow::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(std::io::Error::other)?;
+    done.map_err(std::io::Error::other)
+}
+
+async fn bind(config: &BrokerConfig) -> std::io::Result<TcpListener> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match TcpListener::bind(config.listen).await {
+            Err(error)
+                if config.take_over
+                    && error.kind() == std::io::ErrorKind::AddrInUse
+                    && begun.elapsed() < TAKING_OVER =>
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
 /// A running broker. Dropping it stops it without waiting; [`Broker::shutdown`] waits.
 pub struct Broker {
     shared: Arc<Shared>,
@@ -93,11 +122,14 @@ impl Broker {
                 ),
             ));
         }
-        let listener = TcpListener::bind(config.listen).await?;
+        // Whoever is taken over lets the address go.
+        let store = match config.folder.clone() {
+            Some(folder) => Some(off_thread(move || Store::open(&folder, config.take_over)).await?),
+            None => None,
+        };
+        let listener = bind(&config).await?;
         let address = listener.local_addr()?;
-        let opened = tokio::task::spawn_blocking(move || Shared::new(config, address)).await;
-        let shared = opened.map_err(std::io::Error::other)?;
-        let shared = Arc::new(shared.map_err(std::io::Error::other)?);
+        let shared = Arc::new(off_thread(move || Shared::new(config, address, store)).await?);
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::run(listener, Arc::clone(&shared), stopped));
         Ok(Self {

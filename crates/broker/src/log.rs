@@ -148,10 +148,6 @@ impl Log {
         let number = written.transpose().map_err(|error| no_room(&error))?;
         self.store(bytes, header, now, number.unwrap_or(0));
         self.expire(now);
-        let oldest = self.batches.front().map_or(u64::MAX, |batch| batch.number);
-        if let Some(Err(error)) = self.disk.as_mut().map(|disk| disk.roll(oldest)) {
-            tracing::warn!(%error, "the embedded broker's files are not kept in order");
-        }
         Ok(Appended {
             base_offset: base,
             repeated: false,
@@ -166,11 +162,17 @@ impl Log {
             true => self.limits.bytes - self.limits.bytes / 8,
             false => self.limits.bytes,
         };
+        let mut has_less = false;
         while let Some(batch) = self.batches.front()
             && (self.bytes > most || batch.arrived < oldest)
         {
             self.bytes -= cost(&batch.bytes);
             self.batches.pop_front();
+            has_less = true;
+        }
+        let oldest = self.batches.front().map_or(u64::MAX, |batch| batch.number);
+        if has_less && let Some(Err(error)) = self.disk.as_mut().map(|disk| disk.forget(oldest)) {
+            tracing::warn!(%error, "files of the embedded broker that are not needed any more stay");
         }
     }
 

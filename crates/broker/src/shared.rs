@@ -35,13 +35,14 @@ pub(crate) struct Shared {
 const COMMITS_EVERY: Duration = Duration::from_secs(1);
 
 impl Shared {
-    pub(crate) fn new(config: BrokerConfig, address: SocketAddr) -> dataflow::Result<Self> {
+    pub(crate) fn new(
+        config: BrokerConfig,
+        address: SocketAddr,
+        store: Option<Store>,
+    ) -> dataflow::Result<Self> {
         let limits = Limits::new(config.max_partition_bytes, config.max_age);
         let mut groups = Groups::new(config.clock.now());
-        let store = match &config.folder {
-            Some(folder) => Some(Arc::new(Store::open(folder, config.take_over)?)),
-            None => None,
-        };
+        let store = store.map(Arc::new);
         let topics = match &store {
             Some(store) => {
                 store.read_commits(&mut groups)?;

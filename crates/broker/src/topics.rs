@@ -15,6 +15,9 @@ const MAX_TOPIC_PARTITIONS: i32 = 1_000;
 /// Partitions of all topics together.
 const MAX_PARTITIONS: usize = 4_000;
 
+/// The same of a broker that lasts: each has a file open.
+const MAX_LASTING: usize = 400;
+
 /// All topics, by name.
 pub(crate) struct Topics {
     limits: Limits,
@@ -86,12 +89,19 @@ impl Topics {
 
     /// Whether a topic could be created.
     pub(crate) fn check(&self, name: &str, partitions: i32) -> Result<(), TopicError> {
-        check(&self.by_name.read(), name, partitions)
+        check(&self.by_name.read(), name, partitions, self.most())
+    }
+
+    fn most(&self) -> usize {
+        match self.store {
+            Some(_) => MAX_LASTING,
+            None => MAX_PARTITIONS,
+        }
     }
 
     pub(crate) fn create(&self, name: &str, partitions: i32) -> Result<(), TopicError> {
         let mut topics = self.by_name.write();
-        check(&topics, name, partitions)?;
+        check(&topics, name, partitions, self.most())?;
         if let Some(store) = &self.store {
             // What is left of a topic whose deletion was cut off is not of this one.
             store.remove(name);
@@ -182,7 +192,9 @@ impl TopicError {
             }
             Self::Exists => "a topic of that name exists".to_owned(),
             Self::Partitions => format!("a topic has 1 to {MAX_TOPIC_PARTITIONS} partitions"),
-            Self::TooMany => format!("the embedded broker has at most {MAX_PARTITIONS} partitions"),
+            Self::TooMany => format!(
+                "the embedded broker has at most {MAX_PARTITIONS} partitions, {MAX_LASTING} with --data-dir"
+            ),
             Self::Storage => "the embedded broker cannot write it to its folder".to_owned(),
         }
     }
@@ -205,6 +217,7 @@ fn check(
     topics: &BTreeMap<String, Arc<Topic>>,
     name: &str,
     partitions: i32,
+    most: usize,
 ) -> Result<(), TopicError> {
     if !is_name(name) {
         return Err(TopicError::Name);
@@ -216,7 +229,7 @@ fn check(
         return Err(TopicError::Partitions);
     }
     let present: usize = topics.values().map(|topic| topic.partitions.len()).sum();
-    if present + partitions.unsigned_abs() as usize > MAX_PARTITIONS {
+    if present + partitions.unsigned_abs() as usize > most {
         return Err(TopicError::TooMany);
     }
     Ok(())

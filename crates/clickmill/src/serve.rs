@@ -24,6 +24,10 @@ const BROKER: &str = "broker";
 /// Serves until `stop`.
 pub(crate) async fn serve(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome {
     check(args)?;
+    if let Some(dir) = &args.data_dir {
+        // Before the broker puts its own into it.
+        database::check_data_dir(dir)?;
+    }
     let broker = match args.embedded_broker {
         true => Some(start_broker(args, output).await?),
         false => None,

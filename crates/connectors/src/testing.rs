@@ -36,6 +36,7 @@ pub(crate) fn request(bounded: bool) -> OpenRequest {
         },
         bounded,
         positions: Vec::new(),
+        topics: Vec::new(),
         waker: Waker::default(),
     }
 }

@@ -183,6 +183,7 @@ impl Reading<'_> {
             wants: Wants::default(),
             bounded: true,
             positions,
+            topics: Vec::new(),
             waker: waker.clone(),
         })?;
         let mut slab = Slab::default();

@@ -26,7 +26,7 @@ pub(crate) use savepoints::{SavepointStatus, Savepoints};
 
 /// The number of the format of everything in a data folder. Keys of state are bytes of arrow-row, whose format is that of
 /// the version of arrow: another one is another format.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The journal's folder in it.
 const JOURNAL: &str = "journal";
 /// Checkpoints may make the engine stand still for one part in so many.
@@ -35,6 +35,8 @@ const SHARE: Micros = 20;
 const WRITING_SHARE: Micros = 4;
 /// An orderly end makes none that would take longer, in microseconds: the journal has what it would.
 const LAST: Micros = 2 * dataflow::time::SECOND;
+/// A file that is there while a folder is made of a savepoint.
+const BEGUN: &str = "from-savepoint";
 /// The file that tells it from others.
 const IDENTITY: &str = "identity";
 /// Letters of an identity.
@@ -55,6 +57,14 @@ pub struct DataDir {
     pub take_over: bool,
     /// A savepoint with which it begins; it must be new.
     pub from_savepoint: Option<PathBuf>,
+}
+
+/// Whether a folder holds state, or could come to hold some.
+///
+/// # Errors
+/// `0A000` for another format, `55000` for a folder of something else.
+pub fn check_data_dir(path: &Path) -> Result<()> {
+    durable::check_folder(path, FORMAT)
 }
 
 /// A data folder that this process owns.
@@ -108,6 +118,10 @@ impl Data {
         let checkpoints = folder.path().join(CHECKPOINTS);
         if let Some(savepoint) = &place.from_savepoint {
             begin_with(savepoint, &folder, &log, &checkpoints)?;
+        } else if folder.path().join(BEGUN).exists() {
+            let message = format!("{} was not made to its end", folder.path().display());
+            return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
+                .hint("it begins with a savepoint: say --from-savepoint once more"));
         }
         history.lasts_in(folder.path());
         let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
@@ -224,7 +238,9 @@ impl Data {
 /// Has a new folder of state begin with a savepoint.
 fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) -> Result<()> {
     make_folder(checkpoints)?;
-    if log.next() > 0 || !checkpoints::list(checkpoints)?.is_empty() {
+    let is_begun = folder.path().join(BEGUN).exists();
+    let is_empty = log.next() == 0 && checkpoints::numbers(checkpoints)?.is_empty();
+    if !is_empty && !is_begun {
         let message = format!("{} holds state already", folder.path().display());
         return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
             .hint("--from-savepoint begins a new folder; without it this one is started again"));
@@ -240,10 +256,15 @@ fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) 
             .detail(format!("this clickmill reads format {FORMAT}"))
             .hint("use the clickmill that wrote it, or build the views from their topics"));
     }
+    // With one and not the other it would be another state of the same identity, or the same of another.
+    let begun = folder.path().join(BEGUN);
+    durable::write_file(&begun, &[])?;
+    let bytes = durable::read_file(savepoint)?.unwrap_or_default();
+    durable::write_file(&checkpoints::path(checkpoints, 0), &bytes)?;
+    failpoint::reached(Failpoint::SavepointTaken);
     let identity = checkpoint.identity.as_bytes();
     durable::write_file(&folder.path().join(IDENTITY), identity)?;
-    let bytes = durable::read_file(savepoint)?.unwrap_or_default();
-    durable::write_file(&checkpoints::path(checkpoints, 0), &bytes)
+    durable::remove_file(&begun)
 }
 
 /// A new identity of state: 64 random bits.
@@ -347,7 +368,7 @@ impl Journal for Data {
             .checkpoints
             .keep_newest(number, wanted.unwrap_or_default());
         let takes_long = self.checkpoints.is_busy() || self.checkpoints.took() > LAST;
-        if self.checkpoints.is_newest(number) || last && takes_long && wanted.is_empty() {
+        if wanted.is_empty() && (self.checkpoints.is_newest(number) || last && takes_long) {
             return Ok(());
         }
         match self.log.rotate() {

@@ -135,6 +135,7 @@ impl Read {
             wants: engine::feed::wants_of(&self.spec.schema, &self.columns),
             bounded: true,
             positions: Vec::new(),
+            topics: Vec::new(),
             waker: waker.clone(),
         };
         let mut reader = self.spec.factory.open(request)?;

@@ -153,6 +153,8 @@ pub struct OpenRequest {
     /// Start at these places instead of where the source's options say. Partitions that are not listed start where the
     /// options say.
     pub positions: Vec<Position>,
+    /// What told the topics of these places from others of their names, where that was known.
+    pub topics: Vec<(Arc<str>, String)>,
     /// Woken when an empty reader has something to poll, or its health changes.
     pub waker: Waker,
 }
@@ -177,10 +179,37 @@ pub trait SourceReader: Send {
     /// How the connection is doing.
     fn health(&self) -> Health;
 
+    /// What tells topics from others of their names, of those that have become known or were made anew since the last call.
+    fn take_topics(&mut self) -> Vec<(Arc<str>, String)> {
+        Vec::new()
+    }
+
+    /// Whether what has been sent would have come.
+    fn connection(&self) -> Connection {
+        Connection::Always
+    }
+
     /// Where records were left out since the last call: the next records of those partitions come from behind the gaps.
     fn take_gaps(&mut self) -> Vec<Gap> {
         Vec::new()
     }
+}
+
+/// What is known of a reader's connection: while there is none, nobody can tell a partition without rows from one whose rows
+/// do not get through. Times are of the reader's clock, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// There is nothing that could fail.
+    Always,
+    /// It has worked without a break.
+    Worked {
+        /// Since then.
+        since: Micros,
+        /// Until then; later nobody has looked.
+        until: Micros,
+    },
+    /// It does not work.
+    Down,
 }
 
 /// Records that were to be read and are not there.

@@ -28,6 +28,10 @@ pub enum Failpoint {
     FileUnnamed,
     /// It has its name.
     FileNamed,
+    /// The parts of a checkpoint are there, and it is not.
+    PartsWritten,
+    /// A file of parts that is not needed any more is removed, and others are not.
+    PartsForgotten,
     /// A checkpoint that is not needed any more is removed, and the journal before it is not.
     CheckpointForgotten,
     /// A new owner has its file beside that of the one before.
@@ -38,6 +42,8 @@ pub enum Failpoint {
     Replaying,
     /// All of it has, and nothing new has happened.
     Replayed,
+    /// A new folder has the state of a savepoint, and not its identity.
+    SavepointTaken,
     /// A sink has read where its target is.
     SinkBegun,
     /// A sink has written, and not committed.
@@ -60,7 +66,7 @@ pub enum Failpoint {
 
 impl Failpoint {
     /// All of them, with their names.
-    pub const ALL: [(Self, &'static str); 25] = [
+    pub const ALL: [(Self, &'static str); 28] = [
         (Self::JournalHalfWritten, "journal.half_written"),
         (Self::JournalWritten, "journal.written"),
         (Self::JournalSynced, "journal.synced"),
@@ -72,11 +78,14 @@ impl Failpoint {
         (Self::FileHalfWritten, "file.half_written"),
         (Self::FileUnnamed, "file.unnamed"),
         (Self::FileNamed, "file.named"),
+        (Self::PartsWritten, "checkpoint.parts_written"),
+        (Self::PartsForgotten, "checkpoint.parts_forgotten"),
         (Self::CheckpointForgotten, "checkpoint.forgotten"),
         (Self::FolderEntered, "folder.entered"),
         (Self::CheckpointTaken, "recovery.checkpoint_taken"),
         (Self::Replaying, "recovery.replaying"),
         (Self::Replayed, "recovery.replayed"),
+        (Self::SavepointTaken, "savepoint.taken"),
         (Self::SinkBegun, "sink.begun"),
         (Self::SinkWritten, "sink.written"),
         (Self::SinkCommitted, "sink.committed"),

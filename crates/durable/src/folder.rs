@@ -79,7 +79,7 @@ impl Folder {
                 return Err(in_use(path));
             }
         }
-        check_format(path, format)?;
+        check_format(path, format, true)?;
         let generation = before.last().map_or(1, |(generation, _)| generation + 1);
         let (own, lock) = enter(path, generation)?;
         failpoint::reached(Failpoint::FolderEntered);
@@ -125,6 +125,17 @@ impl Folder {
     /// As [`Claim::check`].
     pub fn check(&self) -> Result<()> {
         self.claim.check()
+    }
+}
+
+/// Whether a folder is one of this format, or could become one; it need not be there.
+///
+/// # Errors
+/// As [`Folder::claim`].
+pub fn check_folder(path: &Path, format: u32) -> Result<()> {
+    match path.exists() {
+        true => check_format(path, format, false),
+        false => Ok(()),
     }
 }
 
@@ -220,7 +231,8 @@ fn enter(path: &Path, generation: u64) -> Result<(PathBuf, File)> {
     }
 }
 
-fn check_format(folder: &Path, format: u32) -> Result<()> {
+/// Checks the number of the format, and writes it to a new folder if `begins`.
+fn check_format(folder: &Path, format: u32, begins: bool) -> Result<()> {
     let path = folder.join(FORMAT);
     let Some(found) = read_file(&path)? else {
         let mut entries = fs::read_dir(folder).map_err(|e| failed("read", folder, &e))?;
@@ -238,7 +250,10 @@ fn check_format(folder: &Path, format: u32) -> Result<()> {
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .hint("choose a folder that is empty or does not exist"));
         }
-        return write_file(&path, format.to_string().as_bytes());
+        return match begins {
+            true => write_file(&path, format.to_string().as_bytes()),
+            false => Ok(()),
+        };
     };
     let found = String::from_utf8(found).ok();
     let Some(found) = found.and_then(|text| text.parse::<u32>().ok()) else {

@@ -27,6 +27,14 @@ pub(crate) enum Found<'a> {
     Wrong,
 }
 
+/// The length of the record behind a header; `None` when it is none.
+pub(crate) fn length(header: &[u8]) -> Option<usize> {
+    let (length, rest) = header.split_first_chunk::<4>()?;
+    let (checksum, _) = rest.split_first_chunk::<4>()?;
+    let is_good = crc32c::crc32c(length) == u32::from_le_bytes(*checksum);
+    is_good.then_some(u32::from_le_bytes(*length) as usize)
+}
+
 /// Looks at the beginning of `bytes`, which are not empty.
 pub(crate) fn take(bytes: &[u8]) -> Found<'_> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {

@@ -5,12 +5,14 @@ mod files;
 mod folder;
 mod frame;
 mod log;
+mod parts;
 
 pub use files::{
     is_unfinished, keep_as, make_folder, read_file, remove_file, write_file, write_file_if,
 };
-pub use folder::{Claim, Folder};
+pub use folder::{Claim, Folder, check_folder};
 pub use log::{Log, Reading};
+pub use parts::{PartsWriter, read_part};
 
 use std::io::Error as IoError;
 use std::path::Path;

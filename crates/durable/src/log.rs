@@ -129,6 +129,47 @@ impl Log {
         self.next
     }
 
+    /// Bytes of the newest file.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Number of the first record of each file, oldest first.
+    ///
+    /// # Errors
+    /// `58030` when the folder cannot be read.
+    pub fn files(&self) -> Result<Vec<u64>> {
+        let files = files(&self.folder)?;
+        Ok(files.into_iter().map(|(first, _)| first).collect())
+    }
+
+    /// As [`Log::take_over`], for a log that nobody syncs: what is wrong at the end of the last file was perhaps never written, and
+    /// is cut off with everything behind it. Says how many bytes that are.
+    ///
+    /// # Errors
+    /// As [`Log::open`], of other files.
+    pub fn take_over_unsynced(
+        folder: &Path,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<(Self, u64)> {
+        make_folder(folder)?;
+        let mut cut = 0;
+        if let Some(last) = files(folder)?.pop() {
+            let path = last.1.clone();
+            let whole = fs::metadata(&path).map_err(|error| failed("read", &path, &error))?;
+            let mut reading = Reading::of(vec![last]);
+            while matches!(reading.next(), Ok(Some(_))) {}
+            cut = whole.len().saturating_sub(reading.at as u64);
+            if cut > 0 {
+                check()?;
+                let file = OpenOptions::new().write(true).open(&path);
+                file.and_then(|file| file.set_len(reading.at as u64))
+                    .map_err(|error| failed("cut", &path, &error))?;
+            }
+        }
+        Ok((Self::take_over(folder, check)?, cut))
+    }
+
     /// Appends a record. It outlives the end of this process, and of the machine after [`Log::sync`]. After an error the log
     /// is as it was before.
     ///

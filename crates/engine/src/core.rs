@@ -6,6 +6,7 @@ mod replay;
 mod resume;
 mod state;
 
+pub(crate) use replay::Begin;
 pub use replay::Starts;
 pub use state::State;
 

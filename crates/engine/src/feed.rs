@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dataflow::connector::{
-    Health, OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
+    OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
 };
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::wake::Waker;
@@ -110,6 +110,8 @@ pub struct Feed {
     noted_watermark: Watermark,
     /// Where the reader was told to begin, by number of the partition.
     starts: Vec<Position>,
+    /// What tells the topics from others of their names.
+    topics: Vec<(Arc<str>, String)>,
 }
 
 /// Rows for one consumer.
@@ -129,12 +131,13 @@ pub struct Delivery {
 }
 
 impl Feed {
-    /// Opens a read for `consumers` at `positions`, and of other partitions where the source's options say.
+    /// Opens a read for `consumers` at `positions` of `topics`, and of other partitions where the source's options say.
     pub(crate) fn open(
         id: FeedId,
         spec: Arc<SourceSpec>,
         consumers: Vec<Consumer>,
         positions: Vec<Position>,
+        topics: Vec<(Arc<str>, String)>,
         waker: Waker,
     ) -> Result<Self> {
         let wanted = wanted_columns(&spec.schema, &consumers);
@@ -155,6 +158,7 @@ impl Feed {
             wants,
             bounded: false,
             positions,
+            topics: topics.clone(),
             waker,
         };
         let reader = spec.factory.open(request)?;
@@ -180,6 +184,7 @@ impl Feed {
             noted: Vec::new(),
             noted_watermark: Watermark::MIN,
             starts,
+            topics,
         })
     }
 
@@ -256,11 +261,11 @@ impl Feed {
             None => {
                 self.reader.poll(&mut self.slab, POLL)?;
                 gaps = self.reader.take_gaps();
+                self.learn_topics();
             }
         }
         // Also between ticks: a connection may be lost and found from one to the next.
-        let works = self.reader.health() == Health::Running;
-        self.time.connected(works, clocks.began);
+        self.time.connected(self.reader.connection());
         self.number_partitions();
         let gaps = gaps.into_iter().map(|gap| self.gap_event(gap));
         let mut gaps: Vec<Event> = gaps.collect();

@@ -118,6 +118,15 @@ pub enum Event {
         /// Offset one past the last.
         to: i64,
     },
+    /// What tells a topic from others of its name.
+    Topic {
+        /// The read.
+        feed: FeedId,
+        /// The topic.
+        topic: String,
+        /// Its id.
+        id: String,
+    },
     /// Records were not there, and reading goes on behind them.
     Gap {
         /// The read.

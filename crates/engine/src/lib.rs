@@ -18,6 +18,7 @@ pub mod matching;
 pub mod operator;
 pub mod ops;
 mod panic;
+pub mod parts;
 pub mod pipeline;
 mod report;
 pub mod state;

@@ -1,9 +1,13 @@
 //! Event time of one source: a watermark per partition, idleness, and the minimum over those that are not idle.
 
+use dataflow::connector::Connection;
 use dataflow::{Micros, Watermark};
 
 use crate::faults::{self, Fault};
 use crate::journal::LoggedTime;
+
+/// After so long somebody has looked again whether a connection works.
+const LOOK: Micros = 1_100_000;
 
 /// Event time of one partition.
 #[derive(Clone, Debug)]
@@ -29,17 +33,6 @@ pub struct SourceTime {
     connection: Connection,
 }
 
-/// What is known of the connection: while there is none, nobody can tell a partition without rows from one whose rows do
-/// not get through.
-#[derive(Clone, Copy, Debug)]
-enum Connection {
-    /// It works, since then.
-    Up {
-        since: Micros,
-    },
-    Down,
-}
-
 /// How a source's watermark moves; lengths in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeRules {
@@ -62,29 +55,31 @@ impl SourceTime {
             rules,
             partitions: Vec::new(),
             watermark: Watermark::MIN,
-            connection: Connection::Up { since: Micros::MIN },
+            connection: Connection::Always,
         }
     }
 
-    /// Whether the source's connection works. Once it does again, rows that have waited may come to some partitions before
+    /// What is known of the source's connection. Once it works again, rows that have waited may come to some partitions before
     /// they come to others: nobody is idle for the idle time.
-    pub fn connected(&mut self, works: bool, wall: Micros) {
-        self.connection = match (works, self.connection) {
-            (false, _) => Connection::Down,
-            (true, Connection::Down) => Connection::Up { since: wall },
-            (true, up) => up,
-        };
+    pub fn connected(&mut self, connection: Connection) {
+        self.connection = connection;
     }
 
     /// When a partition becomes idle, if it can.
     fn idle_at(&self, time: &PartitionTime) -> Option<Micros> {
+        let quiet_since = match self.connection {
+            Connection::Always => time.last_row,
+            Connection::Worked { since, .. } => time.last_row.max(since),
+            Connection::Down => return None,
+        };
+        Some(quiet_since.saturating_add(self.rules.idle_after))
+    }
+
+    /// Until when it is known that nothing came.
+    fn known_until(&self, wall: Micros) -> Micros {
         match self.connection {
-            Connection::Up { since } => Some(
-                time.last_row
-                    .max(since)
-                    .saturating_add(self.rules.idle_after),
-            ),
-            Connection::Down => None,
+            Connection::Worked { until, .. } => wall.min(until),
+            Connection::Always | Connection::Down => wall,
         }
     }
 
@@ -136,7 +131,7 @@ impl SourceTime {
             }
             let time = &self.partitions[i];
             let is_idle = match self.idle_at(time) {
-                Some(from) => at_end(i) && wall >= from,
+                Some(from) => at_end(i) && self.known_until(wall) >= from,
                 None => time.idle,
             };
             self.partitions[i].idle = is_idle && !time.finished;
@@ -167,7 +162,7 @@ impl SourceTime {
     /// Whether the wall clock moves the watermark now.
     fn follows_clock(&self) -> bool {
         self.rules.idle_advance
-            && matches!(self.connection, Connection::Up { .. })
+            && self.connection != Connection::Down
             && !self.has_ended()
             && self.partitions.iter().all(|t| t.idle || t.finished)
             && self.partitions.iter().any(|t| t.highest.is_some())
@@ -225,6 +220,11 @@ impl SourceTime {
             .filter(|(i, t)| !t.idle && !t.finished && at_end(*i))
             .filter_map(|(_, t)| self.idle_at(t))
             .min()
+            .map(|at| match self.connection {
+                // Not before somebody has looked again.
+                Connection::Worked { until, .. } if until < at => at.max(until + LOOK),
+                _ => at,
+            })
     }
 
     /// Whether ticks are needed without rows because the wall clock moves the watermark.
@@ -319,27 +319,32 @@ mod tests {
         time.observe(1, 8, 5);
         // The third is idle, and stays so.
         assert_eq!(time.advance(12, |i| i == 2), Watermark(7));
-        time.connected(false, 13);
+        time.connected(Connection::Down);
         assert_eq!(time.next_idle(|_| true), None);
         assert_eq!(time.advance(100, |_| true), Watermark(7));
         let idle =
             |time: &SourceTime| -> Vec<bool> { time.partitions().iter().map(|p| p.idle).collect() };
         assert_eq!(idle(&time), [false, false, true]);
         // What has waited comes to one of them first.
-        time.connected(true, 101);
+        let worked = |until| Connection::Worked { since: 101, until };
+        time.connected(worked(101));
         time.observe(0, 90, 102);
         assert_eq!(time.advance(102, |_| true), Watermark(7));
         assert_eq!(idle(&time), [false; 3]);
-        assert_eq!(time.next_idle(|_| true), Some(111));
         time.observe(1, 80, 103);
-        time.connected(true, 103);
         assert_eq!(time.advance(103, |_| true), Watermark(7));
+        // Nobody has looked since.
+        assert_eq!(time.advance(111, |_| true), Watermark(7));
+        assert_eq!(time.next_idle(|_| true), Some(101 + LOOK));
+        time.connected(worked(111));
+        assert_eq!(time.next_idle(|_| true), Some(111));
         assert_eq!(time.advance(111, |_| true), Watermark(79));
         assert_eq!(idle(&time), [false, false, true]);
         // Nor does the clock move anything.
+        time.connected(worked(200));
         time.advance(200, |_| true);
         assert!(time.needs_ticks());
-        time.connected(false, 201);
+        time.connected(Connection::Down);
         assert!(!time.needs_ticks());
         assert_eq!(time.advance(300, |_| true), Watermark(199));
     }

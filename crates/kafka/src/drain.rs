@@ -29,12 +29,14 @@ pub(crate) struct Drain<'a> {
     pub(crate) position: i64,
     /// Whether the broker said that nothing follows.
     pub(crate) at_end: bool,
-    /// Whether offsets went back: the topic was made anew.
-    pub(crate) went_back: bool,
+    /// Where offsets went back from: the topic was made anew.
+    pub(crate) went_back: Option<i64>,
     /// The last error, unless a record or the end came after it.
     pub(crate) trouble: Option<String>,
     /// The broker does not have the record that was to come next, and librdkafka waits to be told where to go on.
     pub(crate) out_of_range: bool,
+    /// Where the partition ends, if that was told.
+    pub(crate) ends_at: Option<i64>,
     /// Entries seen: records, ends and errors.
     pub(crate) entries: usize,
 }
@@ -49,7 +51,9 @@ impl Drain<'_> {
             self.position = entry.offset;
             return;
         }
-        self.went_back |= entry.offset < self.position;
+        if entry.offset < self.position {
+            self.went_back.get_or_insert(self.position);
+        }
         self.position = entry.offset + 1;
         self.slab
             .push(entry.value, entry.offset, entry.timestamp_ms);
@@ -75,8 +79,9 @@ impl Drain<'_> {
     }
 
     /// The broker does not have the record at the position.
-    pub(crate) fn out_of_range(&mut self) {
+    pub(crate) fn out_of_range(&mut self, ends_at: Option<i64>) {
         self.entries += 1;
+        self.ends_at = ends_at;
         self.out_of_range = true;
     }
 
@@ -111,9 +116,10 @@ mod tests {
             stop,
             position: 5,
             at_end: false,
-            went_back: false,
+            went_back: None,
             trouble: None,
             out_of_range: false,
+            ends_at: None,
             entries: 0,
         }
     }
@@ -169,7 +175,7 @@ mod tests {
         let mut drain = drain(&mut slab, None);
         drain.record(&entry(5, b"x"), &[]);
         assert!(!drain.full());
-        drain.out_of_range();
+        drain.out_of_range(None);
         assert!(drain.full());
         assert_eq!((drain.position, drain.entries), (6, 2));
     }

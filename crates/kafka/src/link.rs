@@ -19,7 +19,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::context::LinkContext;
 use crate::native::{Consumer, TopicId};
 use crate::settings::Settings;
-use crate::shared::{Key, Shared};
+use crate::shared::{Key, Lost, Shared};
 
 /// How long one question to the brokers may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -61,10 +61,8 @@ struct Link {
     gone: Vec<Key>,
     /// Their ends as the brokers told them last.
     ends: BTreeMap<Key, i64>,
-    /// Where reading of each began.
-    begun: BTreeMap<Key, i64>,
-    /// Partitions whose next records the brokers do not have, and the offsets of those: to be read on elsewhere.
-    lost: Vec<(Key, i64)>,
+    /// Partitions whose next records the brokers do not have: to be read on elsewhere.
+    lost: Vec<Lost>,
     /// Ids of their topics, where the brokers have some.
     ids: HashMap<String, TopicId>,
 }
@@ -109,7 +107,6 @@ fn run(settings: Settings, request: OpenRequest, shared: Arc<Shared>, opened: Mi
         assigned: Vec::new(),
         gone: Vec::new(),
         ends: BTreeMap::new(),
-        begun: BTreeMap::new(),
         lost: Vec::new(),
         ids: HashMap::new(),
     };
@@ -170,11 +167,12 @@ impl Link {
         let same = self.look_at_ids()?;
         let there = self.assigned.iter().filter(|key| !self.gone.contains(key));
         let there: Vec<Key> = there.cloned().collect();
-        let ends = self.offsets(&there, Offset::End)?;
+        let (ends, trouble) = self.offsets_told(&there, Offset::End)?;
         self.look_at_ends(&ends)?;
         self.go_on_behind_lost(&ends, &same)?;
-        self.ends.clone_from(&ends);
-        Ok(ends)
+        self.ends
+            .extend(ends.iter().map(|(k, end)| (k.clone(), *end)));
+        trouble.map_or(Ok(ends), Err)
     }
 
     /// Asks for the ends of all partitions; says whether the brokers answer.

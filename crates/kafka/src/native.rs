@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,6 +160,12 @@ unsafe fn topic_id(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<(St
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TopicId(i64, i64);
 
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.0, self.1)
+    }
+}
+
 struct Call<'a, 'b> {
     drain: &'a mut Drain<'b>,
     client: *mut sys::rd_kafka_t,
@@ -193,7 +200,8 @@ unsafe extern "C" fn on_message(message: *mut sys::rd_kafka_message_t, opaque: *
         } else if code == PARTITION_EOF {
             call.drain.end((*message).offset);
         } else if code == OUT_OF_RANGE {
-            call.drain.out_of_range();
+            let text = bytes((*message).payload, (*message).len);
+            call.drain.out_of_range(text.and_then(ends_at));
         } else {
             let text = bytes((*message).payload, (*message).len);
             call.drain.error(match text {
@@ -205,6 +213,15 @@ unsafe extern "C" fn on_message(message: *mut sys::rd_kafka_message_t, opaque: *
             sys::rd_kafka_yield(call.client);
         }
     }
+}
+
+/// Where a partition ends by librdkafka's words for one whose leader has fewer records than were read.
+fn ends_at(text: &[u8]) -> Option<i64> {
+    let (_, rest) = std::str::from_utf8(text)
+        .ok()?
+        .split_once("broker end offset is ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 /// The bytes at `start`, or `None` for a null pointer.

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow::connector::{
-    Gap, GapReason, Health, Partition, PollLimits, Position, SourceReader, Wants,
+    Connection, Gap, GapReason, Health, Partition, PollLimits, Position, SourceReader, Wants,
 };
 use dataflow::{Error, Micros, Result, Slab};
 
 use crate::drain::Drain;
 use crate::native::PartitionQueue;
-use crate::shared::{Key, Moved, News, Shared};
+use crate::shared::{Key, Lost, Moved, News, Shared};
 
 /// Reads what its background thread has assigned.
 pub(crate) struct KafkaReader {
@@ -28,6 +28,8 @@ pub(crate) struct KafkaReader {
     failure: Option<Error>,
     /// Records left out that nobody was told of.
     gaps: Vec<Gap>,
+    /// Ids of topics that nobody was told of.
+    topics: Vec<(Arc<str>, String)>,
 }
 
 struct Lane {
@@ -35,8 +37,8 @@ struct Lane {
     paused: bool,
     /// The topic was made anew without this partition.
     gone: bool,
-    /// Records of a topic made anew have come before the news of it.
-    went_back: bool,
+    /// Records of a topic made anew have come before the news of it; where the old ones had ended.
+    went_back: Option<i64>,
     /// The brokers do not have the next record; nothing is read until the thread says where to go on.
     lost: bool,
     trouble: Option<Trouble>,
@@ -59,6 +61,7 @@ impl KafkaReader {
             next: 0,
             failure: None,
             gaps: Vec::new(),
+            topics: Vec::new(),
         }
     }
 
@@ -71,7 +74,7 @@ impl KafkaReader {
                 queue: found.queue,
                 paused: false,
                 gone: false,
-                went_back: false,
+                went_back: None,
                 lost: false,
                 trouble: None,
             });
@@ -86,6 +89,7 @@ impl KafkaReader {
                 partition.at_end &= partition.end == partition.position;
             }
         }
+        self.topics.extend(news.topics);
         if news.failure.is_some() {
             self.failure = news.failure;
         }
@@ -98,9 +102,10 @@ impl KafkaReader {
         };
         let (partition, lane) = (&mut self.partitions[*at], &mut self.lanes[*at]);
         lane.trouble = None;
-        let has_begun = std::mem::take(&mut lane.went_back) && !lane.lost;
+        let went_back = lane.went_back.take();
+        let has_begun = went_back.is_some() && !lane.lost;
         lane.lost = false;
-        let from = partition.position;
+        let from = went_back.unwrap_or(partition.position);
         match moved.position {
             Some(_) if has_begun => {}
             Some(position) => {
@@ -139,20 +144,25 @@ impl KafkaReader {
             stop: partition.stop,
             position: partition.position,
             at_end: partition.at_end,
-            went_back: false,
+            went_back: None,
             trouble: None,
             out_of_range: false,
+            ends_at: None,
             entries: 0,
         };
         lane.queue.drain(&mut drain);
         if drain.entries == 0 {
             return;
         }
-        lane.went_back |= drain.went_back;
+        lane.went_back = lane.went_back.or(drain.went_back);
         partition.position = drain.position;
         if drain.out_of_range {
             lane.lost = true;
-            self.shared.lost(key, partition.position);
+            self.shared.lost(Lost {
+                key,
+                position: partition.position,
+                ends_at: drain.ends_at,
+            });
         }
         partition.at_end = drain.at_end && !drain.out_of_range;
         partition.end = if drain.at_end {
@@ -217,6 +227,17 @@ impl SourceReader for KafkaReader {
     fn commit(&mut self, positions: &[Position]) {
         if self.commits && !positions.is_empty() {
             self.shared.commit(positions);
+        }
+    }
+
+    fn take_topics(&mut self) -> Vec<(Arc<str>, String)> {
+        std::mem::take(&mut self.topics)
+    }
+
+    fn connection(&self) -> Connection {
+        match self.shared.is_finished() {
+            true => Connection::Always,
+            false => self.shared.connection(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dataflow::connector::{GapReason, Health, Partition, Position};
+use dataflow::connector::{Connection, GapReason, Health, Partition, Position};
 use dataflow::wake::Waker;
 use dataflow::{Clock, Error};
 use parking_lot::Mutex;
@@ -17,6 +17,15 @@ pub(crate) type Key = (Arc<str>, i32);
 pub(crate) struct Found {
     pub(crate) partition: Partition,
     pub(crate) queue: PartitionQueue,
+}
+
+/// A partition whose next record the brokers do not have.
+pub(crate) struct Lost {
+    pub(crate) key: Key,
+    /// The offset of that record.
+    pub(crate) position: i64,
+    /// Where the partition ended when that was seen, if it was told.
+    pub(crate) ends_at: Option<i64>,
 }
 
 /// A partition that is not read on where it was.
@@ -36,6 +45,8 @@ pub(crate) struct News {
     pub(crate) moved: Vec<Moved>,
     /// Ends of partitions; newer ones replace older ones.
     pub(crate) ends: Vec<(Key, i64)>,
+    /// Ids of topics.
+    pub(crate) topics: Vec<(Arc<str>, String)>,
     pub(crate) failure: Option<Error>,
 }
 
@@ -59,11 +70,11 @@ struct State {
     news: News,
     health: Health,
     connected: bool,
+    connection: Connection,
     last_error: Option<String>,
     /// What was lost since the last look at the connection.
     loss: Option<String>,
-    /// Partitions whose next records the brokers do not have, and the offsets of those.
-    lost: Vec<(Key, i64)>,
+    lost: Vec<Lost>,
     commit: Option<Vec<Position>>,
     committing: bool,
 }
@@ -74,6 +85,7 @@ impl Shared {
             news: News::default(),
             health: Health::Connecting { reason: None },
             connected: false,
+            connection: Connection::Down,
             last_error: None,
             loss: None,
             lost: Vec::new(),
@@ -131,6 +143,14 @@ impl Shared {
         self.publish();
     }
 
+    /// The ids of topics, which were not known before or have changed.
+    pub(crate) fn topics(&self, topics: Vec<(Arc<str>, String)>) {
+        if !topics.is_empty() {
+            self.state.lock().news.topics.extend(topics);
+            self.publish();
+        }
+    }
+
     /// Partitions are read on elsewhere.
     pub(crate) fn moved(&self, moved: Vec<Moved>) {
         let mut state = self.state.lock();
@@ -169,9 +189,27 @@ impl Shared {
         self.waker.wake();
     }
 
+    /// Whether brokers answer.
+    pub(crate) fn connection(&self) -> Connection {
+        self.state.lock().connection
+    }
+
+    /// The brokers have just answered, whatever the answer was.
+    fn answered(&self, state: &mut State) {
+        let now = self.clock.now();
+        state.connection = Connection::Worked {
+            since: match state.connection {
+                Connection::Worked { since, .. } => since,
+                _ => now,
+            },
+            until: now,
+        };
+    }
+
     /// Reading works.
     pub(crate) fn running(&self) {
         let mut state = self.state.lock();
+        self.answered(&mut state);
         state.last_error = None;
         let reason = state.loss.take();
         if let Some(reason) = reason {
@@ -196,12 +234,22 @@ impl Shared {
     /// Reading does not work now: the brokers gave no answer. What the client told last says better why than
     /// `what`, the name of what failed.
     pub(crate) fn no_answer(&self, what: &str) {
-        let told = self.state.lock().last_error.clone();
-        self.trouble(told.unwrap_or_else(|| what.to_owned()));
+        let mut state = self.state.lock();
+        state.connection = Connection::Down;
+        let told = state.last_error.clone();
+        drop(state);
+        self.not_reading(told.unwrap_or_else(|| what.to_owned()));
     }
 
-    /// Reading does not work now.
+    /// Reading does not work now, as the brokers say.
     pub(crate) fn trouble(&self, reason: String) {
+        let mut state = self.state.lock();
+        self.answered(&mut state);
+        drop(state);
+        self.not_reading(reason);
+    }
+
+    fn not_reading(&self, reason: String) {
         let mut state = self.state.lock();
         let health = match &state.health {
             _ if !state.connected => Health::Connecting {
@@ -256,13 +304,13 @@ impl Shared {
         self.suspect.swap(false, Ordering::AcqRel)
     }
 
-    /// The brokers do not have the record at `position`, which was to be read next.
-    pub(crate) fn lost(&self, key: Key, position: i64) {
-        self.state.lock().lost.push((key, position));
+    /// The brokers do not have a record that was to be read next.
+    pub(crate) fn lost(&self, lost: Lost) {
+        self.state.lock().lost.push(lost);
     }
 
     /// What was lost since the last call.
-    pub(crate) fn take_lost(&self) -> Vec<(Key, i64)> {
+    pub(crate) fn take_lost(&self) -> Vec<Lost> {
         std::mem::take(&mut self.state.lock().lost)
     }
 

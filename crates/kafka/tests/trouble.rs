@@ -96,7 +96,7 @@ fn an_error_of_one_partition_is_shown_and_passes() {
 }
 
 #[test]
-fn a_position_that_a_topic_does_not_reach_at_a_start_is_that_of_another_topic() {
+fn a_position_behind_the_end_goes_on_at_the_end_and_says_so() {
     let cluster = cluster(1);
     let brokers = cluster.bootstrap_servers();
     fill(&brokers, 0, &["a0", "a1"]);
@@ -107,21 +107,24 @@ fn a_position_that_a_topic_does_not_reach_at_a_start_is_that_of_another_topic() 
             ..Open::default()
         },
     );
-    reading.until_rows(2);
-    assert_eq!(reading.values(), ["a0", "a1"]);
+    reading.until("a gap", |reading| !reading.gaps.is_empty());
     let gap = Gap {
         partition: 0,
         from: 1_000,
-        to: 0,
-        reason: GapReason::Recreated,
+        to: 2,
+        reason: GapReason::Truncated,
     };
     assert_eq!(reading.gaps, [gap]);
-    let note = reading.reader.partitions()[0].note.clone().unwrap();
-    assert!(note.contains("went on at offset 0"), "{note}");
-    reading.until("running", |reading| reading.is_running());
-    reading.until("the new position", |reading| {
-        reading.reader.partitions()[0].position == 2
+    fill(&brokers, 0, &["a2"]);
+    reading.until_rows(1);
+    assert_eq!(reading.values(), ["a2"]);
+    reading.until("a note in the health", |reading| {
+        reading
+            .healths
+            .iter()
+            .any(|health| reason(health).is_some_and(|reason| reason.contains("records are gone")))
     });
+    reading.until("running", |reading| reading.is_running());
 }
 
 fn committed(brokers: &str, group: &str) -> Offset {

@@ -7,6 +7,7 @@ use dataflow::wake::Waker;
 use dataflow::{Clock, DeltaBatch, Error, ManualClock, SqlState, Watermark};
 use datafusion::execution::SessionState;
 use engine::journal::{Event, Logged, from_ipc};
+use engine::parts::{PartAt, PartFile, Parts};
 use engine::status::ViewStatus;
 use engine::{Change, Core, Entry, Journal, Limits, Starts, State, Store, ViewState};
 use parking_lot::Mutex;
@@ -57,6 +58,16 @@ impl Journal for Entries {
     }
 }
 
+#[derive(Default)]
+struct File(Vec<Vec<u8>>);
+
+impl PartFile for File {
+    fn put(&mut self, bytes: &[u8]) -> dataflow::Result<u64> {
+        self.0.push(bytes.to_vec());
+        Ok(self.0.len() as u64 - 1)
+    }
+}
+
 struct Driver<'a> {
     core: Core,
     clock: ManualClock,
@@ -69,6 +80,9 @@ struct Driver<'a> {
     crashed: usize,
     /// The newest checkpoint as bytes, and how many entries of the journal are before it.
     checkpoint: Option<(usize, Vec<u8>)>,
+    /// Its parts, and all files of parts.
+    parts: Parts,
+    files: Vec<Vec<Vec<u8>>>,
     /// The newest checkpoint, while it is not written yet.
     unwritten: Option<(usize, State)>,
     /// Crashes after which a checkpoint was taken.
@@ -133,6 +147,8 @@ pub(super) fn run(state: &SessionState, job: &Job<'_>, seed: u64) -> Result<Run,
         crashes: *random.pick(&[0, 0, 0, 0, 0, 0, 1, 4]),
         crashed: 0,
         checkpoint: None,
+        parts: Parts::of(0),
+        files: Vec::new(),
         unwritten: None,
         taken: 0,
         earlier: Vec::new(),
@@ -407,7 +423,12 @@ impl Driver<'_> {
     /// Writes the checkpoint that was made last.
     fn write_state(&mut self) -> Result<(), String> {
         if let Some((from, mut state)) = self.unwritten.take() {
-            state.resolve().map_err(text)?;
+            let number = self.files.len() as u64;
+            let mut file = File::default();
+            let mut next = self.parts.next(number, &mut file);
+            state.resolve(&mut next).map_err(text)?;
+            self.parts = next.finish();
+            self.files.push(file.0);
             let bytes = rmp_serde::to_vec(&state).map_err(text)?;
             self.checkpoint = Some((from, bytes));
         }
@@ -473,7 +494,11 @@ impl Driver<'_> {
             let changes = self.changes_again(&statement, job)?;
             self.core.change_again(changes).map_err(text)?;
         }
-        let state: State = rmp_serde::from_slice(bytes).map_err(text)?;
+        let mut state: State = rmp_serde::from_slice(bytes).map_err(text)?;
+        let files = &self.files;
+        let index = |n: u64| usize::try_from(n).expect("files are few");
+        let mut read = |at: PartAt| Ok(files[index(at.file)][index(at.at)].clone());
+        state.fetch(&mut read).map_err(text)?;
         self.core.load(state).map_err(text)
     }
 

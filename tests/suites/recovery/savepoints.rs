@@ -59,6 +59,12 @@ pub(super) async fn begin_with_one() {
         .map(drop)
         .unwrap_err();
     assert!(said.contains("holds state already"), "{said}");
+    // A start that ends in the middle is made again, and no other is.
+    let said = Server::start_to_end_at(after.path(), "savepoint.taken", &from);
+    let said = said.map(drop).unwrap_err();
+    assert!(said.contains("failpoint SavepointTaken"), "{said}");
+    let said = Server::try_start(after.path()).map(drop).unwrap_err();
+    assert!(said.contains("say --from-savepoint once more"), "{said}");
     let mut second = Server::try_start_with(after.path(), &from).unwrap();
     assert!(second.said.contains("0 ticks run again"), "{}", second.said);
     let total = "SELECT records || ' ' || sum FROM total";

@@ -43,6 +43,12 @@ pub(super) fn offset_commit(
     call: &Call<'_>,
     request: &OffsetCommitRequest,
 ) -> OffsetCommitResponse {
+    let response = committed(call, request);
+    call.shared.keep_commits();
+    response
+}
+
+fn committed(call: &Call<'_>, request: &OffsetCommitRequest) -> OffsetCommitResponse {
     let mut groups = call.shared.groups.lock();
     let (member, generation) = (
         request.member_id.as_str(),

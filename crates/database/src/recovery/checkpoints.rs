@@ -1,5 +1,7 @@
-//! Checkpoints on disk: each a file that is there whole or not at all, named after the journal's entry that follows it.
+//! Checkpoints on disk: each a file that is there whole or not at all, named after the journal's entry that follows it. Rows
+//! that were in the checkpoint before are not written again: they are in files of parts, one of each checkpoint that had new ones.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +10,13 @@ use std::time::Instant;
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{Claim, is_unfinished, make_folder, read_file, remove_file, write_file_if};
+use durable::{
+    Claim, PartsWriter, is_unfinished, make_folder, read_file, read_part, remove_file,
+    write_file_if,
+};
 use engine::State;
+use engine::parts::{NextParts, PartAt, PartFile, Parts};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::History;
@@ -21,6 +28,8 @@ const KEPT: usize = 2;
 const BYTES_A_MICRO: u64 = 80;
 /// How names of files end.
 const SUFFIX: &str = ".state";
+/// How names of files of parts end.
+const PARTS: &str = ".parts";
 
 /// What a checkpoint holds.
 #[derive(Serialize, Deserialize)]
@@ -36,12 +45,27 @@ pub(super) struct Checkpoint {
     pub(super) format: u32,
 }
 
+/// A checkpoint that is whole.
+struct Kept {
+    number: u64,
+    /// The files of parts that it needs; not known of one that another process has written.
+    files: Option<BTreeSet<u64>>,
+}
+
+/// A checkpoint that has just been written.
+struct Written {
+    took: Micros,
+    files: BTreeSet<u64>,
+}
+
 /// The checkpoints of a folder.
 pub(super) struct Checkpoints {
     folder: PathBuf,
     /// Those that are whole, oldest first.
-    kept: Vec<u64>,
-    writing: Option<(u64, JoinHandle<Result<Micros>>)>,
+    kept: Vec<Kept>,
+    writing: Option<(u64, JoinHandle<Result<Written>>)>,
+    /// The parts of the newest that this process has written.
+    parts: Arc<Mutex<Parts>>,
     /// How long the newest took to write, in microseconds.
     took: Micros,
     history: Arc<History>,
@@ -52,15 +76,22 @@ impl Checkpoints {
     /// The checkpoints in a folder, which is made if it is missing.
     pub(super) fn open(folder: &Path, history: &Arc<History>, claim: Claim) -> Result<Self> {
         make_folder(folder)?;
-        let kept = list(folder)?;
+        let kept = list(folder, SUFFIX)?.into_iter();
+        let kept: Vec<Kept> = kept
+            .map(|number| Kept {
+                number,
+                files: None,
+            })
+            .collect();
         remove_unfinished(folder)?;
-        let newest = kept.last().map(|number| path(folder, *number));
+        let newest = kept.last().map(|kept| path(folder, kept.number));
         let bytes = newest.and_then(|path| fs::metadata(path).ok());
         let bytes = bytes.map_or(0, |metadata| metadata.len());
         Ok(Self {
             folder: folder.to_owned(),
             kept,
             writing: None,
+            parts: Arc::default(),
             // Until one was written: about as long as so many bytes take elsewhere.
             took: Micros::try_from(bytes / BYTES_A_MICRO).unwrap_or(Micros::MAX),
             history: Arc::clone(history),
@@ -71,7 +102,8 @@ impl Checkpoints {
     /// The newest checkpoint that is whole and that the journal, whose oldest entry is `first`, goes on from. Damaged ones
     /// are told of, and forgotten.
     pub(super) fn newest(&mut self, first: u64) -> Result<Option<(u64, Checkpoint)>> {
-        while let Some(number) = self.kept.last().copied().filter(|number| *number >= first) {
+        let newest = |kept: &[Kept]| kept.last().map(|kept| kept.number);
+        while let Some(number) = newest(&self.kept).filter(|number| *number >= first) {
             let path = path(&self.folder, number);
             match read(&path) {
                 Ok(Some(checkpoint)) => return Ok(Some((number, checkpoint))),
@@ -94,13 +126,16 @@ impl Checkpoints {
 
     /// Whether the newest one is followed by the journal's entry `number`.
     pub(super) fn is_newest(&self, number: u64) -> bool {
-        self.writing.is_none() && self.kept.last() == Some(&number)
+        self.writing.is_none() && self.kept.last().is_some_and(|kept| kept.number == number)
     }
 
-    /// Keeps the newest checkpoint under names, if it is followed by the journal's entry `number`.
+    /// Keeps the newest checkpoint under names, if it is followed by the journal's entry `number` and has no parts; gives back what
+    /// is still wanted.
     pub(super) fn keep_newest(&self, number: u64, wanted: Vec<Wanted>) -> Vec<Wanted> {
+        let files = self.kept.last().and_then(|kept| kept.files.as_ref());
+        let is_whole = files.is_some_and(BTreeSet::is_empty);
         match self.history.savepoints() {
-            Some(savepoints) if self.is_newest(number) => {
+            Some(savepoints) if self.is_newest(number) && is_whole => {
                 savepoints.keep(&path(&self.folder, number), wanted);
                 Vec::new()
             }
@@ -108,7 +143,8 @@ impl Checkpoints {
         }
     }
 
-    /// Begins to write a checkpoint beside what goes on; `wait` for its end. It is kept under the names that are `wanted`.
+    /// Begins to write a checkpoint beside what goes on; `wait` for its end. It is kept under the names that are `wanted`, and then
+    /// holds everything itself.
     pub(super) fn begin(
         &mut self,
         number: u64,
@@ -118,26 +154,30 @@ impl Checkpoints {
     ) {
         if let Some((before, thread)) = self.writing.take() {
             self.end(before, thread);
-            if self.kept.last() == Some(&number) {
-                self.keep_newest(number, wanted);
+            if self.is_newest(number) && wanted.is_empty() {
                 return;
             }
         }
         let path = path(&self.folder, number);
+        let parts = Arc::clone(&self.parts);
         let history = Arc::clone(&self.history);
         let claim = self.claim.clone();
         let write = move || {
             let begun = Instant::now();
-            let resolved = checkpoint.state.resolve();
-            let bytes = resolved.and_then(|()| {
-                rmp_serde::to_vec(&checkpoint)
-                    .map_err(|e| Error::internal(format!("state has no bytes: {e}")))
-            });
+            let mut parts = parts.lock();
+            let made = match wanted.is_empty() {
+                true => with_parts(&mut checkpoint, number, &path, &parts, &claim),
+                false => whole(&mut checkpoint, &parts),
+            };
             // What changes meanwhile need not be copied any more.
             drop(checkpoint);
-            let written = bytes.and_then(|bytes| {
-                write_file_if(&path, &bytes, || claim.check())?;
-                Ok(bytes.len() as u64)
+            let written = made.and_then(|made| {
+                write_file_if(&path, &made.bytes, || claim.check())?;
+                let files = made.parts.as_ref().map(Parts::files).unwrap_or_default();
+                if let Some(new) = made.parts {
+                    *parts = new;
+                }
+                Ok((made.bytes.len() as u64 + made.in_parts, files))
             });
             let took = Micros::try_from(begun.elapsed().as_micros()).unwrap_or(Micros::MAX);
             match (&written, history.savepoints()) {
@@ -145,9 +185,9 @@ impl Checkpoints {
                 (Err(error), _) => savepoints::refuse(wanted, error),
                 (Ok(_), None) => {}
             }
-            let told = written.as_ref().copied().map_err(ToString::to_string);
-            history.end(number, took, told);
-            written.map(|_| took)
+            let told = written.as_ref().map(|(bytes, _)| *bytes);
+            history.end(number, took, told.map_err(ToString::to_string));
+            written.map(|(_, files)| Written { took, files })
         };
         let started = std::thread::Builder::new()
             .name("checkpoint".to_owned())
@@ -168,16 +208,40 @@ impl Checkpoints {
             }
             self.end(number, thread);
         }
+        let forgets = self.kept.len() > KEPT;
         while self.kept.len() > KEPT {
-            let path = path(&self.folder, self.kept[0]);
+            let path = path(&self.folder, self.kept[0].number);
             if let Err(error) = remove_file(&path) {
                 tracing::warn!(%error, "a checkpoint that is not needed any more stays");
             }
             self.kept.remove(0);
             failpoint::reached(Failpoint::CheckpointForgotten);
         }
+        if forgets && let Err(error) = self.forget_parts() {
+            tracing::warn!(%error, "parts of checkpoints that are not needed any more stay");
+        }
         // With one checkpoint only, everything is still needed if it turns out damaged.
-        (self.kept.len() == KEPT).then(|| self.kept[0])
+        (self.kept.len() == KEPT).then(|| self.kept[0].number)
+    }
+
+    /// Removes files of parts that no checkpoint needs, once it is known of all which they need.
+    fn forget_parts(&self) -> Result<()> {
+        // The next checkpoint may need what the newest ones, being whole, do not.
+        let mut needed = self.parts.lock().files();
+        for kept in &self.kept {
+            match &kept.files {
+                Some(files) => needed.extend(files),
+                None => return Ok(()),
+            }
+        }
+        self.claim.check()?;
+        for number in list(&self.folder, PARTS)? {
+            if !needed.contains(&number) {
+                remove_file(&parts_path(&self.folder, number))?;
+                failpoint::reached(Failpoint::PartsForgotten);
+            }
+        }
+        Ok(())
     }
 
     /// How long the newest took to write, in microseconds.
@@ -185,13 +249,17 @@ impl Checkpoints {
         self.took
     }
 
-    fn end(&mut self, number: u64, thread: JoinHandle<Result<Micros>>) {
+    fn end(&mut self, number: u64, thread: JoinHandle<Result<Written>>) {
         let ended = thread.join();
         let ended = ended.unwrap_or_else(|_| Err(Error::internal("its thread panicked")));
         match ended {
-            Ok(took) => {
+            Ok(Written { took, files }) => {
                 self.took = took;
-                self.kept.push(number);
+                self.kept.retain(|kept| kept.number != number);
+                self.kept.push(Kept {
+                    number,
+                    files: Some(files),
+                });
             }
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
         }
@@ -204,6 +272,60 @@ impl Drop for Checkpoints {
         if let Some((number, thread)) = self.writing.take() {
             self.end(number, thread);
         }
+    }
+}
+
+/// A checkpoint as bytes.
+struct Made {
+    bytes: Vec<u8>,
+    /// Its parts, when it has some.
+    parts: Option<Parts>,
+    /// Bytes that were written to its own file of parts.
+    in_parts: u64,
+}
+
+/// Makes a checkpoint that has what does not change in files of parts; those are there when this returns.
+fn with_parts(
+    checkpoint: &mut Checkpoint,
+    number: u64,
+    path: &Path,
+    before: &Parts,
+    claim: &Claim,
+) -> Result<Made> {
+    let mut file = PartsFile(PartsWriter::new(&path.with_extension(&PARTS[1..])));
+    let mut next = before.next(number, &mut file);
+    checkpoint.state.resolve(&mut next)?;
+    let parts = next.finish();
+    let in_parts = file.0.finish(|| claim.check())?;
+    failpoint::reached(Failpoint::PartsWritten);
+    Ok(Made {
+        bytes: bytes_of(checkpoint)?,
+        parts: Some(parts),
+        in_parts,
+    })
+}
+
+/// Makes a checkpoint that holds everything itself.
+fn whole(checkpoint: &mut Checkpoint, before: &Parts) -> Result<Made> {
+    checkpoint.state.resolve(&mut NextParts::none(before))?;
+    Ok(Made {
+        bytes: bytes_of(checkpoint)?,
+        parts: None,
+        in_parts: 0,
+    })
+}
+
+fn bytes_of(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let bytes = rmp_serde::to_vec(checkpoint);
+    bytes.map_err(|e| Error::internal(format!("state has no bytes: {e}")))
+}
+
+/// Where new parts go.
+struct PartsFile(PartsWriter);
+
+impl PartFile for PartsFile {
+    fn put(&mut self, bytes: &[u8]) -> Result<u64> {
+        self.0.put(bytes)
     }
 }
 
@@ -224,12 +346,17 @@ fn remove_unfinished(folder: &Path) -> Result<()> {
 }
 
 /// The numbers of the checkpoints in a folder, oldest first.
-pub(super) fn list(folder: &Path) -> Result<Vec<u64>> {
+pub(super) fn numbers(folder: &Path) -> Result<Vec<u64>> {
+    list(folder, SUFFIX)
+}
+
+/// The numbers of files whose names end so, in order.
+fn list(folder: &Path, suffix: &str) -> Result<Vec<u64>> {
     let list = || {
         let mut kept = Vec::new();
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+            let name = name.to_str().and_then(|name| name.strip_suffix(suffix));
             kept.extend(name.and_then(|name| name.parse::<u64>().ok()));
         }
         kept.sort_unstable();
@@ -247,14 +374,22 @@ pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:020}{SUFFIX}"))
 }
 
-/// Reads a checkpoint; `None` when it is not there.
+fn parts_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}{PARTS}"))
+}
+
+/// Reads a checkpoint, with its parts, which are beside it; `None` when it is not there.
 pub(super) fn read(path: &Path) -> Result<Option<Checkpoint>> {
     let Some(bytes) = read_file(path)? else {
         return Ok(None);
     };
-    let checkpoint = rmp_serde::from_slice(&bytes);
-    checkpoint.map(Some).map_err(|error| {
+    let checkpoint: std::result::Result<Checkpoint, _> = rmp_serde::from_slice(&bytes);
+    let mut checkpoint = checkpoint.map_err(|error| {
         let message = format!("{} is no checkpoint: {error}", path.display());
         Error::new(SqlState::DATA_CORRUPTED, message)
-    })
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut read = |at: PartAt| read_part(&parts_path(folder, at.file), at.at);
+    checkpoint.state.fetch(&mut read)?;
+    Ok(Some(checkpoint))
 }

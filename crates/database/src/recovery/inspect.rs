@@ -52,7 +52,7 @@ impl Inspection {
     /// Looks at the checkpoints; gives the newest that is sound.
     fn checkpoints(&mut self, folder: &Path) -> Result<Option<(u64, Checkpoint)>> {
         let mut newest = None;
-        for number in checkpoints::list(folder)? {
+        for number in checkpoints::numbers(folder)? {
             let path = checkpoints::path(folder, number);
             match checkpoints::read(&path) {
                 Ok(Some(checkpoint)) => {

@@ -54,6 +54,7 @@ impl Savepoints {
     pub(crate) fn ask(&self, name: &str) -> Result<oneshot::Receiver<Result<()>>> {
         check_name(name)?;
         let mut wanted = self.wanted.lock();
+        wanted.retain(|wanted| !wanted.reply.is_closed());
         if self.path(name).exists() || wanted.iter().any(|wanted| wanted.name == name) {
             return Err(exists(name));
         }
@@ -67,7 +68,9 @@ impl Savepoints {
 
     /// Whether somebody waits for one.
     pub(super) fn is_wanted(&self) -> bool {
-        !self.wanted.lock().is_empty()
+        let mut wanted = self.wanted.lock();
+        wanted.retain(|wanted| !wanted.reply.is_closed());
+        !wanted.is_empty()
     }
 
     /// What is waited for, and is from here on the caller's.
@@ -77,6 +80,10 @@ impl Savepoints {
 
     /// Keeps a checkpoint that is on disk under the names that are waited for.
     pub(super) fn keep(&self, checkpoint: &Path, wanted: Vec<Wanted>) {
+        // One that was cancelled is not wanted any more.
+        let wanted = wanted
+            .into_iter()
+            .filter(|wanted| !wanted.reply.is_closed());
         for Wanted { name, reply } in wanted {
             let kept = make_folder(&self.folder).and_then(|()| {
                 let path = self.path(&name);

@@ -30,14 +30,18 @@ pub struct SourceGap {
 pub(crate) struct Gaps(VecDeque<SourceGap>);
 
 impl Gaps {
-    /// Notes a gap; says whether it is news. Several views may read over the same one, and a start reads over it again.
+    /// Notes a gap; says whether it is news. Several views may read over the same one, and a start reads over it again; meanwhile
+    /// it may have grown.
     pub(crate) fn note(&mut self, gap: SourceGap) -> bool {
-        let place = |gap: &SourceGap| (gap.partition, gap.from, gap.to);
-        let is_it = |known: &SourceGap| {
-            place(known) == place(&gap) && known.topic == gap.topic && known.reason == gap.reason
+        let is_it = |known: &&mut SourceGap| {
+            (known.partition, known.from) == (gap.partition, gap.from)
+                && known.topic == gap.topic
+                && known.reason == gap.reason
         };
-        if self.0.iter().any(is_it) {
-            return false;
+        if let Some(known) = self.0.iter_mut().find(is_it) {
+            let grows = known.to < gap.to;
+            known.to = known.to.max(gap.to);
+            return grows;
         }
         if self.0.len() == TOLD {
             self.0.pop_front();
@@ -76,6 +80,9 @@ mod tests {
             partition: 1,
             ..gap(1)
         }));
+        let grown = SourceGap { to: 9, ..gap(1) };
+        assert!(gaps.note(grown.clone()) && !gaps.note(grown));
+        assert_eq!((gaps.all().len(), gaps.all()[0].to), (2, 9));
         (2..=1_000).for_each(|from| assert!(gaps.note(gap(from))));
         assert_eq!(gaps.all().len(), 1_000);
         assert_eq!(gaps.all()[0].partition, 1);

@@ -287,7 +287,14 @@ impl Core {
     fn open(&mut self, spec: Arc<SourceSpec>, consumer: Consumer, shared: bool) -> Result<()> {
         let (view, leaf) = (consumer.view, consumer.leaf);
         let id = self.next_feed;
-        let feed = Feed::open(id, spec, vec![consumer], Vec::new(), self.waker.clone())?;
+        let feed = Feed::open(
+            id,
+            spec,
+            vec![consumer],
+            Vec::new(),
+            Vec::new(),
+            self.waker.clone(),
+        )?;
         self.next_feed += 1;
         self.feeds.push(FeedSlot {
             feed,

@@ -31,10 +31,18 @@ pub struct Starts(HashMap<FeedId, Lives>);
 /// A read may be in the journal several times, with SUBSCRIBEs alone in between.
 #[derive(Debug, Default)]
 struct Lives {
-    /// Partitions that came to a read that was there before.
-    later: Vec<Position>,
+    /// What came to a read that was there before.
+    later: Begin,
     /// Where it begins each time.
-    begun: VecDeque<Vec<Position>>,
+    begun: VecDeque<Begin>,
+}
+
+/// Where a read begins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Begin {
+    pub(crate) positions: Vec<Position>,
+    /// What tells their topics from others of their names, as it was known first.
+    pub(crate) topics: Vec<(Arc<str>, String)>,
 }
 
 impl Starts {
@@ -44,7 +52,7 @@ impl Starts {
             match event {
                 Event::Introduced { feed } => {
                     let lives = self.0.entry(*feed).or_default();
-                    lives.begun.push_back(Vec::new());
+                    lives.begun.push_back(Begin::default());
                 }
                 Event::Partition {
                     feed,
@@ -52,17 +60,29 @@ impl Starts {
                     id,
                     position,
                 } => {
-                    let lives = self.0.entry(*feed).or_default();
-                    let places = lives.begun.back_mut().unwrap_or(&mut lives.later);
-                    places.push(Position {
+                    self.begin(*feed).positions.push(Position {
                         topic: topic.as_str().into(),
                         partition: *id,
                         offset: *position,
                     });
                 }
+                Event::Topic { feed, topic, id } => {
+                    let topics = &mut self.begin(*feed).topics;
+                    if !topics.iter().any(|(known, _)| **known == **topic) {
+                        topics.push((topic.as_str().into(), id.clone()));
+                    }
+                }
                 _ => {}
             }
         }
+    }
+}
+
+impl Starts {
+    /// The newest beginning of a read.
+    fn begin(&mut self, feed: FeedId) -> &mut Begin {
+        let lives = self.0.entry(feed).or_default();
+        lives.begun.back_mut().unwrap_or(&mut lives.later)
     }
 }
 
@@ -147,7 +167,7 @@ impl Core {
                 shared,
             } => self.attach_again(view, *leaf as usize, *feed, *columns, *shared),
             // The reader has been told, or will be when the read takes this name.
-            Event::Introduced { .. } | Event::Partition { .. } => Ok(()),
+            Event::Introduced { .. } | Event::Partition { .. } | Event::Topic { .. } => Ok(()),
             Event::Read {
                 feed,
                 partition,
@@ -225,7 +245,9 @@ impl Core {
             return Err(Error::internal(message));
         };
         let starts = self.begin_of(id);
-        match Feed::open(id, spec, vec![consumer], starts, self.waker.clone()) {
+        let Begin { positions, topics } = starts;
+        let waker = self.waker.clone();
+        match Feed::open(id, spec, vec![consumer], positions, topics, waker) {
             Ok(feed) => self.go_on_with(feed, shared),
             Err(error) => self.fail_view(view, &error),
         }
@@ -258,16 +280,16 @@ impl Core {
     }
 
     /// Partitions that the journal came to know of a read that was there before.
-    pub(super) fn later_of(&self, feed: FeedId) -> Vec<Position> {
+    pub(super) fn later_of(&self, feed: FeedId) -> Begin {
         let lives = self
             .replay
             .as_ref()
             .and_then(|replay| replay.starts.0.get(&feed));
-        lives.map_or_else(Vec::new, |lives| lives.later.clone())
+        lives.map_or_else(Begin::default, |lives| lives.later.clone())
     }
 
     /// Where a read begins that is opened now.
-    fn begin_of(&mut self, feed: FeedId) -> Vec<Position> {
+    fn begin_of(&mut self, feed: FeedId) -> Begin {
         let replay = self.replay.as_mut();
         let lives = replay.and_then(|replay| replay.starts.0.get_mut(&feed));
         lives
@@ -319,7 +341,9 @@ impl Core {
             let begin = self.begin_of(shared);
             let own = &self.feeds[at].feed;
             let (spec, consumers) = (Arc::clone(own.spec()), own.consumers.clone());
-            match Feed::open(shared, spec, consumers, begin, self.waker.clone()) {
+            let Begin { positions, topics } = begin;
+            let waker = self.waker.clone();
+            match Feed::open(shared, spec, consumers, positions, topics, waker) {
                 Ok(mut feed) => {
                     // Until they join they have none of it.
                     feed.consumers.clear();

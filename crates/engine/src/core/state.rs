@@ -9,6 +9,7 @@ use super::Core;
 use crate::aside::SourceGap;
 use crate::feed::{Feed, FeedState};
 use crate::journal::FeedId;
+use crate::parts::{NextParts, PartAt, Parts};
 use crate::state::saved::Saved;
 use crate::store::Store;
 use crate::view::{Failure, Place, View, ViewState};
@@ -78,11 +79,24 @@ struct SavedAside {
 }
 
 impl State {
-    /// Does what saving has put off: afterwards there are bytes for everything. Takes a while, on any thread.
+    /// Does what saving has put off: afterwards there are bytes for everything, but for rows that are in `parts`. Takes a while, on
+    /// any thread.
     ///
     /// # Errors
-    /// When Arrow has no bytes for rows.
-    pub fn resolve(&mut self) -> Result<()> {
+    /// When Arrow has no bytes for rows, and those of `parts`.
+    pub fn resolve(&mut self, parts: &mut NextParts<'_>) -> Result<()> {
+        self.all().try_for_each(|saved| saved.resolve(parts))
+    }
+
+    /// Reads its parts.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn fetch(&mut self, read: &mut dyn FnMut(PartAt) -> Result<Vec<u8>>) -> Result<()> {
+        self.all().try_for_each(|saved| saved.fetch(read))
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Saved> {
         let tables = self.tables.iter_mut().map(|table| &mut table.rows);
         let views = self.views.iter_mut();
         let views = views.flat_map(|view| view.operators.iter_mut().chain([&mut view.rows]));
@@ -90,10 +104,7 @@ impl State {
             let stores = [&mut aside.errors, &mut aside.late, &mut aside.dead];
             stores.into_iter().flatten()
         });
-        tables
-            .chain(views)
-            .chain(asides)
-            .try_for_each(Saved::resolve)
+        tables.chain(views).chain(asides)
     }
 
     /// The version of all views.
@@ -225,7 +236,7 @@ impl Core {
     /// # Errors
     /// `XX001` when it is not of what was declared.
     pub fn load(&mut self, mut state: State) -> Result<()> {
-        state.resolve()?;
+        state.resolve(&mut NextParts::none(&Parts::default()))?;
         self.version = state.version;
         self.last_wall = state.last_wall;
         self.next_feed = state.next_feed;

@@ -8,7 +8,7 @@ use dataflow::{Error, Micros, Result, Slab, SqlState, Watermark};
 use super::{Clocks, Consumer, Feed, POLL, PartitionCounts};
 use crate::aside::{Aside, SourceGap};
 use crate::faults::{self, Fault};
-use crate::journal::{Bytes, Event, FeedTime, LoggedTime};
+use crate::journal::{Bytes, Event, FeedId, FeedTime, LoggedTime};
 use crate::watermark::PartitionTime;
 
 /// Records as the journal names them.
@@ -59,6 +59,8 @@ impl Feed {
         self.noted.clear();
         self.noted_watermark = Watermark::MIN;
         events.push(Event::Introduced { feed: self.id });
+        let topics = self.topics.iter();
+        events.extend(topics.map(|(topic, id)| topic_event(self.id, topic, id)));
         for (topic, id) in &self.names {
             let mut partitions = self.reader.partitions().iter();
             let found = partitions.find(|p| p.id == *id && p.topic == *topic);
@@ -68,6 +70,22 @@ impl Feed {
                 id: *id,
                 position: found.map_or(0, |p| p.position),
             });
+        }
+    }
+
+    /// Notes what tells topics from others of their names, for the journal, too.
+    pub(super) fn learn_topics(&mut self) {
+        for (topic, id) in self.reader.take_topics() {
+            if self
+                .topics
+                .iter()
+                .any(|known| (&known.0, &known.1) == (&topic, &id))
+            {
+                continue;
+            }
+            self.untold.push(topic_event(self.id, &topic, &id));
+            self.topics.retain(|(known, _)| *known != topic);
+            self.topics.push((topic, id));
         }
     }
 
@@ -334,6 +352,14 @@ impl Feed {
     /// Whether records wait that were read before their turn.
     pub(crate) fn is_ahead(&self) -> bool {
         !self.ahead.is_empty()
+    }
+}
+
+fn topic_event(feed: FeedId, topic: &str, id: &str) -> Event {
+    Event::Topic {
+        feed,
+        topic: topic.to_owned(),
+        id: id.to_owned(),
     }
 }
 

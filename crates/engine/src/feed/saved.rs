@@ -8,6 +8,7 @@ use dataflow::{Micros, Result, Watermark};
 use serde::{Deserialize, Serialize};
 
 use super::{Consumer, Feed, FeedCounts, PartitionCounts, SourceSpec};
+use crate::core::Begin;
 use crate::journal::{FeedId, LoggedTime};
 
 /// A read between two ticks.
@@ -23,6 +24,8 @@ pub(crate) struct FeedState {
     /// In the journal's order.
     partitions: Vec<SavedPartition>,
     consumers: Vec<SavedConsumer>,
+    /// What tells the topics from others of their names.
+    topics: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,15 +119,20 @@ impl Feed {
             counts: self.counts.clone(),
             consumers: consumers.collect(),
             partitions: partitions.collect(),
+            topics: self
+                .topics
+                .iter()
+                .map(|(topic, id)| (topic.to_string(), id.clone()))
+                .collect(),
         }
     }
 
-    /// A read that goes on where it was; `later` are partitions that the journal came to know after.
+    /// A read that goes on where it was; `later` are partitions and topics that the journal came to know after.
     pub(crate) fn load(
         state: FeedState,
         spec: Arc<SourceSpec>,
         mut consumers: Vec<Consumer>,
-        later: Vec<Position>,
+        later: Begin,
         waker: Waker,
     ) -> Result<Self> {
         let place = |p: &SavedPartition| Position {
@@ -137,11 +145,19 @@ impl Feed {
             let mut known = state.partitions.iter();
             !known.any(|k| k.id == p.partition && k.topic == *p.topic)
         };
-        positions.extend(later.into_iter().filter(is_new));
+        positions.extend(later.positions.into_iter().filter(is_new));
+        let topics = state.topics.into_iter();
+        let mut topics: Vec<(Arc<str>, String)> =
+            topics.map(|(topic, id)| (topic.into(), id)).collect();
+        for (topic, id) in later.topics {
+            if !topics.iter().any(|(known, _)| *known == topic) {
+                topics.push((topic, id));
+            }
+        }
         for (consumer, saved) in consumers.iter_mut().zip(&state.consumers) {
             consumer.skip.clone_from(&saved.skip);
         }
-        let mut feed = Self::open(state.id, spec, consumers, positions, waker)?;
+        let mut feed = Self::open(state.id, spec, consumers, positions, topics, waker)?;
         feed.time.advance_to(Watermark(state.watermark));
         feed.noted_watermark = Watermark(state.watermark);
         feed.counts = state.counts;

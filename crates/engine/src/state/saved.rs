@@ -8,6 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Bytes, from_ipc, to_ipc};
+use crate::parts::{NextParts, PartAt, Parts};
 
 /// Items of state, in the order in which they were put.
 ///
@@ -28,6 +29,7 @@ enum Item {
     Batch(RecordBatch),
     #[serde(skip)]
     Later(Box<Work>),
+    Part(PartAt),
 }
 
 /// Keys behind each other.
@@ -69,6 +71,7 @@ impl fmt::Debug for Item {
             Self::Rows(bytes) => write!(f, "rows of {} bytes", bytes.0.len()),
             Self::Batch(rows) => write!(f, "{} rows", rows.num_rows()),
             Self::Later(_) => f.write_str("something that is put later"),
+            Self::Part(at) => write!(f, "rows at {} of file {}", at.at, at.file),
         }
     }
 }
@@ -120,21 +123,38 @@ impl Saved {
         self.items.push_back(Item::Later(Box::new(work)));
     }
 
-    /// Does what was put off, so that there are bytes for everything.
+    /// Does what was put off, so that there are bytes for everything. Rows that others share go to `parts`.
     ///
     /// # Errors
-    /// When Arrow has no bytes for rows.
-    pub fn resolve(&mut self) -> Result<()> {
+    /// When Arrow has no bytes for rows, and those of `parts`.
+    pub fn resolve(&mut self, parts: &mut NextParts<'_>) -> Result<()> {
         for item in std::mem::take(&mut self.items) {
             match item {
                 Item::Later(work) => {
                     let mut put = Self::default();
                     work(&mut put)?;
-                    put.resolve()?;
+                    // Its rows were made for this checkpoint alone.
+                    put.resolve(&mut NextParts::none(&Parts::default()))?;
                     self.items.append(&mut put.items);
                 }
-                Item::Batch(rows) => self.items.push_back(Item::Rows(Bytes(to_ipc(&rows)?))),
+                Item::Batch(rows) => self.items.push_back(match parts.put(&rows)? {
+                    Some(at) => Item::Part(at),
+                    None => Item::Rows(Bytes(to_ipc(&rows)?)),
+                }),
                 item => self.items.push_back(item),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the parts, so that everything can be taken.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn fetch(&mut self, read: &mut dyn FnMut(PartAt) -> Result<Vec<u8>>) -> Result<()> {
+        for item in &mut self.items {
+            if let Item::Part(at) = item {
+                *item = Item::Rows(Bytes(read(*at)?));
             }
         }
         Ok(())
@@ -213,7 +233,7 @@ impl Saved {
             Item::Keys(keys) => keys.bytes.0.len(),
             Item::Rows(rows) => rows.0.len(),
             Item::Batch(rows) => rows.get_array_memory_size(),
-            Item::Later(_) => 0,
+            Item::Later(_) | Item::Part(_) => 0,
         });
         each.sum()
     }

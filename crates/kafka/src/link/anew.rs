@@ -18,11 +18,22 @@ use crate::native;
 use crate::shared::{Key, Moved};
 
 impl Link {
-    /// Remembers the ids of topics that are read from now on.
-    pub(super) fn learn_ids(&mut self, keys: &[Key]) {
+    /// Remembers the ids of topics that are read from now on; gives those that are others than when their saved positions were
+    /// read.
+    pub(super) fn learn_ids(&mut self, keys: &[Key]) -> BTreeSet<String> {
+        let mut anew = BTreeSet::new();
+        let mut learned = Vec::new();
         for (name, id) in native::topic_ids(&self.consumer, &names(keys), ANSWER) {
-            self.ids.entry(name).or_insert(id);
+            let mut saved = self.request.topics.iter();
+            if saved.any(|(topic, saved)| **topic == *name && *saved != id.to_string()) {
+                anew.insert(name.clone());
+            }
+            if self.ids.insert(name.clone(), id) != Some(id) {
+                learned.push((name.as_str().into(), id.to_string()));
+            }
         }
+        self.shared.topics(learned);
+        anew
     }
 
     /// Looks by their ids whether topics were made anew, and goes on at the start of those that were; gives those that were not.
@@ -38,7 +49,9 @@ impl Link {
         }
         for (name, id) in native::topic_ids(&self.consumer, &known, ANSWER) {
             if self.ids.get(&name) != Some(&id) {
-                self.begin_anew(&name.as_str().into())?;
+                self.begin_topic_anew(&name.as_str().into())?;
+                self.shared
+                    .topics(vec![(name.as_str().into(), id.to_string())]);
                 self.ids.insert(name, id);
             } else {
                 same.insert(name);
@@ -56,84 +69,92 @@ impl Link {
         let keys = ends.iter().filter(went_back);
         let mut topics: Vec<Arc<str>> = keys.map(|(key, _)| Arc::clone(&key.0)).collect();
         topics.dedup();
-        topics.iter().try_for_each(|topic| self.begin_anew(topic))
+        topics
+            .iter()
+            .try_for_each(|topic| self.begin_topic_anew(topic))
     }
 
     /// Goes on with partitions that a topic made anew did not have at first.
     pub(super) fn go_on_with_returned(&mut self, keys: &[Key]) -> Result<(), Trouble> {
         let back = |key: &&Key| self.gone.contains(*key);
-        let topics: Vec<Key> = keys.iter().filter(back).cloned().collect();
-        names(&topics)
-            .into_iter()
-            .try_for_each(|topic| self.begin_anew(&topic.into()))
+        let back: Vec<Key> = keys.iter().filter(back).cloned().collect();
+        let topics: Vec<Arc<str>> = names(&back).into_iter().map(Into::into).collect();
+        topics.iter().try_for_each(|topic| {
+            let own: Vec<Key> = back.iter().filter(|key| key.0 == *topic).cloned().collect();
+            self.begin_anew(topic, &own)
+        })
     }
 
     /// Goes on at the start of a topic that was made anew.
-    fn begin_anew(&mut self, topic: &Arc<str>) -> Result<(), Trouble> {
+    fn begin_topic_anew(&mut self, topic: &Arc<str>) -> Result<(), Trouble> {
+        let own = self.assigned.iter().filter(|key| key.0 == *topic);
+        let own: Vec<Key> = own.cloned().collect();
+        self.begin_anew(topic, &own)
+    }
+
+    /// Goes on at the start of partitions of a topic that was made anew.
+    fn begin_anew(&mut self, topic: &Arc<str>, own: &[Key]) -> Result<(), Trouble> {
         if self.is_bounded() {
             let message = format!("topic \"{topic}\" was made anew while it was read to its stop");
             let error = Error::new(SqlState::OBJECT_NOT_READY, message);
             return Err(Trouble::Final(error));
         }
-        if self.settings.fails_on_lost_data {
-            let message = format!("topic \"{topic}\" was made anew");
-            return Err(self.no_loss(&message));
-        }
-        let there: Vec<Key> = self
-            .partitions()?
-            .into_iter()
-            .filter(|key| key.0 == *topic && self.assigned.contains(key))
-            .collect();
+        self.check_loss(topic)?;
+        let there = self.partitions()?;
+        let there: Vec<Key> = there.into_iter().filter(|key| own.contains(key)).collect();
         let starts = self.offsets(&there, Offset::Beginning)?;
         self.seek(&starts)?;
-        let at = format_utc(self.shared.clock.now());
-        let own = self.assigned.iter().filter(|key| key.0 == *topic);
-        let moved: Vec<Moved> = own
-            .map(|key| {
-                let position = starts.get(key).copied();
-                let then = match position {
-                    Some(position) => format!("went on at offset {position}"),
-                    None => "it does not have this partition any more".to_owned(),
-                };
-                let note = format!("the topic was made anew before {at}; {then}");
-                Moved {
-                    key: key.clone(),
-                    position,
-                    reason: Some(GapReason::Recreated),
-                    note: Some(note.into()),
-                }
-            })
-            .collect();
+        let moved = own
+            .iter()
+            .map(|key| self.made_anew(key.clone(), starts.get(key).copied()));
+        let moved: Vec<Moved> = moved.collect();
         tracing::warn!(target: "kafka", topic = &**topic, "the topic was made anew; reading it from its start");
-        self.ends.retain(|key, _| key.0 != *topic);
-        let own = self.assigned.iter().filter(|key| key.0 == *topic);
-        let gone: Vec<Key> = own
-            .filter(|key| !starts.contains_key(*key))
-            .cloned()
-            .collect();
-        self.gone.retain(|key| key.0 != *topic);
-        self.gone.extend(gone);
+        self.ends.retain(|key, _| !own.contains(key));
+        self.gone.retain(|key| !own.contains(key));
+        let gone = own.iter().filter(|key| !starts.contains_key(*key));
+        self.gone.extend(gone.cloned());
         self.lost.extend(self.shared.take_lost());
-        self.lost.retain(|(key, _)| key.0 != *topic);
-        self.begun.extend(starts);
+        self.lost.retain(|lost| !own.contains(&lost.key));
         self.shared.moved(moved);
         Ok(())
     }
-}
 
-impl Link {
+    /// Whether the source may lose the records of a topic that was made anew.
+    pub(super) fn check_loss(&self, topic: &str) -> Result<(), Trouble> {
+        match self.settings.fails_on_lost_data {
+            true => Err(self.no_loss(&format!("topic \"{topic}\" was made anew"))),
+            false => Ok(()),
+        }
+    }
+
+    /// A partition of a topic that was made anew, which begins at `position` if it is there.
+    pub(super) fn made_anew(&self, key: Key, position: Option<i64>) -> Moved {
+        let at = format_utc(self.shared.clock.now());
+        let then = match position {
+            Some(position) => format!("went on at offset {position}"),
+            None => "it does not have this partition any more".to_owned(),
+        };
+        let note = format!("the topic was made anew before {at}; {then}");
+        Moved {
+            key,
+            position,
+            reason: Some(GapReason::Recreated),
+            note: Some(note.into()),
+        }
+    }
+
     /// Sets partitions to the starts of their new topic.
     fn seek(&mut self, starts: &BTreeMap<Key, i64>) -> Result<(), Trouble> {
         self.lost.extend(self.shared.take_lost());
-        let (stopped, read): (Vec<_>, Vec<_>) = starts
-            .iter()
-            .partition(|(key, _)| self.lost.iter().any(|(lost, _)| lost == *key));
-        let mut list = TopicPartitionList::with_capacity(read.len());
-        for (key, at) in read {
-            list.add_partition_offset(&key.0, key.1, Offset::Offset(*at))?;
+        let is_stopped = |key: &Key| self.lost.iter().any(|lost| lost.key == *key);
+        let mut again = Vec::new();
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for (key, at) in starts {
+            match is_stopped(key) {
+                true => again.push((key.clone(), *at)),
+                false => drop(list.add_partition_offset(&key.0, key.1, Offset::Offset(*at))?),
+            }
         }
-        let own = |(key, at): (&Key, &i64)| (key.clone(), *at);
-        let mut again: Vec<(Key, i64)> = stopped.into_iter().map(own).collect();
         if list.count() > 0 {
             for element in self.consumer.seek_partitions(list, ANSWER)?.elements() {
                 match element.error() {

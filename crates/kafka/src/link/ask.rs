@@ -88,33 +88,46 @@ impl Link {
     /// Asks for an offset of each partition: the end (the last stable offset when reading committed records), the
     /// beginning, or the first record at or after a time in milliseconds; partitions without are left out.
     pub(super) fn offsets(&self, keys: &[Key], at: Offset) -> Result<BTreeMap<Key, i64>, Trouble> {
+        let (offsets, trouble) = self.offsets_told(keys, at)?;
+        trouble.map_or(Ok(offsets), Err)
+    }
+
+    /// As [`Link::offsets`], of the partitions that the brokers tell something of, and what is wrong with the others.
+    pub(super) fn offsets_told(
+        &self,
+        keys: &[Key],
+        at: Offset,
+    ) -> Result<(BTreeMap<Key, i64>, Option<Trouble>), Trouble> {
         let list = self.consumer.offsets_for_times(list(keys, at)?, ANSWER)?;
-        self.found(&list)
+        Ok(self.found(&list))
     }
 
     /// What the consumer group has committed; partitions without are left out.
     pub(super) fn committed(&self, keys: &[Key]) -> Result<BTreeMap<Key, i64>, Trouble> {
         let list = list(keys, Offset::Invalid)?;
         let list = self.consumer.committed_offsets(list, ANSWER)?;
-        self.found(&list)
+        let (offsets, trouble) = self.found(&list);
+        trouble.map_or(Ok(offsets), Err)
     }
 
-    fn found(&self, list: &TopicPartitionList) -> Result<BTreeMap<Key, i64>, Trouble> {
+    fn found(&self, list: &TopicPartitionList) -> (BTreeMap<Key, i64>, Option<Trouble>) {
         let mut offsets = BTreeMap::new();
+        let mut trouble = None;
         for element in list.elements() {
             if let Err(error) = element.error() {
-                return Err(match error.rdkafka_error_code() {
+                trouble.get_or_insert(match error.rdkafka_error_code() {
                     Some(Code::UnknownTopicOrPartition | Code::UnknownTopicId) => {
                         self.no_topic(element.topic())
                     }
                     _ => error.into(),
                 });
+                continue;
             }
             if let Offset::Offset(offset) = element.offset() {
                 offsets.insert((element.topic().into(), element.partition()), offset);
             }
         }
-        Ok(offsets)
+        (offsets, trouble)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Assigning partitions: where reading of each begins and where it stops, when connecting and when more are found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dataflow::connector::Partition;
@@ -27,8 +27,9 @@ impl Link {
             return Err(no_partition(&topic, id, SAVED));
         }
         self.check_options(&keys)?;
-        self.learn_ids(&keys);
-        self.assign(&keys, &self.settings.start.clone())
+        let anew = self.learn_ids(&keys);
+        anew.iter().try_for_each(|topic| self.check_loss(topic))?;
+        self.assign(&keys, &self.settings.start.clone(), &anew)
     }
 
     /// Partitions that the options name must be there.
@@ -42,9 +43,21 @@ impl Link {
         Ok(())
     }
 
-    /// Assigns partitions: those with a given position there, the others at `start`.
-    fn assign(&mut self, keys: &[Key], start: &Start) -> Result<(), Trouble> {
+    /// Assigns partitions: those with a given position there, the others at `start`, and all of topics made `anew` since at
+    /// their beginning.
+    fn assign(
+        &mut self,
+        keys: &[Key],
+        start: &Start,
+        anew: &BTreeSet<String>,
+    ) -> Result<(), Trouble> {
         let ends = self.offsets(keys, Offset::End)?;
+        let is_anew = |key: &&Key| anew.contains(&*key.0);
+        let anew: Vec<Key> = keys.iter().filter(is_anew).cloned().collect();
+        let beginnings = match anew.is_empty() {
+            true => BTreeMap::new(),
+            false => self.offsets(&anew, Offset::Beginning)?,
+        };
         let starts = self.starts(keys, start, &ends)?;
         let stops = self.stops(keys, &ends)?;
         let (mut found, mut list) = (Vec::new(), TopicPartitionList::with_capacity(keys.len()));
@@ -67,8 +80,8 @@ impl Link {
                     let what = "librdkafka gives no queue for";
                     Trouble::Refused(format!("{what} topic \"{topic}\" partition {id}"))
                 })?;
-            list.add_partition_offset(topic, id, Offset::Offset(position))?;
-            self.begun.insert(key.clone(), position);
+            let begin = beginnings.get(key).copied().unwrap_or(position);
+            list.add_partition_offset(topic, id, Offset::Offset(begin))?;
             found.push(Found {
                 partition: Partition {
                     topic: Arc::clone(topic),
@@ -86,6 +99,12 @@ impl Link {
         self.assigned.extend_from_slice(keys);
         self.ends.extend(ends);
         self.shared.found(found);
+        let moved = beginnings.into_iter();
+        let moved = moved.map(|(key, begin)| self.made_anew(key, Some(begin)));
+        let moved: Vec<_> = moved.collect();
+        if !moved.is_empty() {
+            self.shared.moved(moved);
+        }
         Ok(())
     }
 
@@ -169,7 +188,7 @@ impl Link {
                 return Ok(());
             }
             self.learn_ids(&new);
-            self.assign(&new, &Start::Earliest)
+            self.assign(&new, &Start::Earliest, &BTreeSet::new())
         });
         match found {
             Ok(()) => {}

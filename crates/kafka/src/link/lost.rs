@@ -11,32 +11,30 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Link, Trouble};
-use crate::shared::{Key, Moved};
+use crate::shared::{Key, Lost, Moved};
 
 impl Link {
-    /// Goes on with partitions whose next records the brokers do not have; `ends` are those of all partitions, asked just
-    /// now. What was lost because a topic was made anew has been seen to; `same` are topics of which it is known that they were
-    /// not.
+    /// Goes on with partitions whose next records the brokers do not have; `ends` are those of the partitions that answer, asked
+    /// just now. What was lost because a topic was made anew has been seen to; `same` are topics of which it is known that they
+    /// were not.
     pub(super) fn go_on_behind_lost(
         &mut self,
         ends: &BTreeMap<Key, i64>,
         same: &BTreeSet<String>,
     ) -> Result<(), Trouble> {
-        if self.lost.is_empty() {
+        let is_known = |topic: &str| !self.ids.contains_key(topic) || same.contains(topic);
+        let keys = self.lost.iter().map(|lost| &lost.key);
+        let keys = keys.filter(|key| is_known(&key.0) && ends.contains_key(*key));
+        let keys: Vec<Key> = keys.cloned().collect();
+        if keys.is_empty() {
             return Ok(());
         }
-        let keys: Vec<Key> = self.lost.iter().map(|(key, _)| key.clone()).collect();
         let starts = self.offsets(&keys, Offset::Beginning)?;
         let mut moved = Vec::new();
-        for (key, position) in &self.lost {
-            if self.ids.contains_key(&*key.0) && !same.contains(&*key.0) {
-                continue;
+        for lost in &self.lost {
+            if let (Some(start), Some(end)) = (starts.get(&lost.key), ends.get(&lost.key)) {
+                moved.push(self.behind(lost, *start, *end));
             }
-            let (Some(start), Some(end)) = (starts.get(key), ends.get(key)) else {
-                // It is not there at the moment.
-                continue;
-            };
-            moved.push(self.behind(key, *position, *start, *end));
         }
         let has_lost = moved.iter().find(|moved| moved.reason.is_some());
         if let Some(Moved { key, note, .. }) = has_lost
@@ -52,7 +50,7 @@ impl Link {
         let places: Vec<(Key, i64)> = places.collect();
         self.assign_again(&places)?;
         self.lost
-            .retain(|(key, _)| !places.iter().any(|(k, _)| k == key));
+            .retain(|lost| !places.iter().any(|(key, _)| *key == lost.key));
         for Moved { key, note, .. } in &moved {
             if let Some(note) = note {
                 tracing::warn!(target: "kafka", topic = &*key.0, partition = key.1, "records are gone: {note}");
@@ -62,27 +60,26 @@ impl Link {
         Ok(())
     }
 
-    /// Where to go on when the record at `position` is not there, and why it is not.
-    fn behind(&self, key: &Key, position: i64, start: i64, end: i64) -> Moved {
+    /// Where to go on when a record is not there, and why it is not.
+    fn behind(&self, lost: &Lost, start: i64, end: i64) -> Moved {
         let at = format_utc(self.shared.clock.now());
-        let nothing_was_read = self.begun.get(key) == Some(&position);
+        let position = lost.position;
+        // It may have grown since.
+        let ended = lost.ends_at.unwrap_or(end).min(end);
         let (to, reason, note) = if position < start {
             let note = format!("those from offset {position} to {start} were deleted before {at}");
             (start, Some(GapReason::Deleted), Some(note))
-        } else if position > end && nothing_was_read {
-            // Nobody has seen it become another.
-            let note = format!("the topic was made anew before {at}; went on at offset {start}");
-            (start, Some(GapReason::Recreated), Some(note))
-        } else if position > end {
+        } else if position > ended {
             let note = format!(
-                "the partition ended at offset {end}, before {position}, at {at}: the brokers have lost its newest records"
+                "the partition ended at offset {ended}, before {position}, at {at}: the brokers have lost its newest records"
             );
-            (end, Some(GapReason::Truncated), Some(note))
+            (ended, Some(GapReason::Truncated), Some(note))
         } else {
+            // A replica did not have it yet.
             (position, None, None)
         };
         Moved {
-            key: key.clone(),
+            key: lost.key.clone(),
             position: Some(to),
             reason,
             note: note.map(Into::into),
@@ -100,7 +97,6 @@ impl Link {
         }
         self.consumer.incremental_unassign(&list)?;
         self.consumer.incremental_assign(&list)?;
-        self.begun.extend(places.iter().cloned());
         Ok(())
     }
 

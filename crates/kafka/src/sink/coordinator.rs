@@ -4,7 +4,7 @@
 //! It is needed when Kafka has ended a transaction and lost the markers that say so, which happens when all brokers that
 //! have a partition come back from a crash at once: "these partitions are likely deleted already and hence can be skipped".
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -24,6 +24,10 @@ const ANSWER: Duration = Duration::from_secs(2);
 const LARGEST: usize = 1 << 20;
 /// In [`FindCoordinatorRequest`]: the key is a transactional id.
 const TRANSACTION: i8 = 1;
+/// Where brokers listen unless their addresses say otherwise.
+const PORT: &str = "9092";
+/// Answers of brokers that will give another soon: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
+const SOON: [i16; 3] = [14, 15, 16];
 
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Coordinator {
     pub(super) fn find(brokers: &str, id: &str) -> io::Result<Self> {
         let mut found = Err(io::Error::other("no brokers"));
         for broker in brokers.split(',') {
-            found = Self::ask(address(broker), id);
+            found = Self::ask(&address(broker), id);
             if found.is_ok() {
                 break;
             }
@@ -58,7 +62,10 @@ impl Coordinator {
             .with_key_type(TRANSACTION);
         let found: FindCoordinatorResponse = call(broker, ApiKey::FindCoordinator, 3, &request)?;
         check(found.error_code)?;
-        let address = format!("{}:{}", found.host, found.port);
+        let address = match found.host.contains(':') {
+            true => format!("[{}]:{}", found.host, found.port),
+            false => format!("{}:{}", found.host, found.port),
+        };
         Ok(Self { address, id })
     }
 
@@ -98,18 +105,36 @@ impl Coordinator {
 }
 
 /// `host:port` without a protocol before it.
-fn address(broker: &str) -> &str {
+fn address(broker: &str) -> String {
     let broker = broker.trim();
-    broker
+    let address = broker
         .split_once("://")
-        .map_or(broker, |(_, address)| address)
+        .map_or(broker, |(_, address)| address);
+    match address.rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') => address.to_owned(),
+        _ => format!("{address}:{PORT}"),
+    }
 }
 
+/// An answer that will be another one soon is like none; others are of brokers that do not know.
 fn check(code: i16) -> io::Result<()> {
+    let error = |kind| {
+        let message = format!("error {code} of the broker");
+        Err(io::Error::new(kind, message))
+    };
     match code {
         0 => Ok(()),
-        code => Err(io::Error::other(format!("error {code} of the broker"))),
+        code if SOON.contains(&code) => error(ErrorKind::NotConnected),
+        _ => error(ErrorKind::Unsupported),
     }
+}
+
+/// Whether an error says that nobody will ever tell: a broker ends a connection on which it is asked what it does not know.
+pub(super) fn is_final(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::UnexpectedEof
+    )
 }
 
 /// The outcome behind a name of Kafka's `TransactionState`.
@@ -130,9 +155,14 @@ fn call<Request: Encodable + HeaderVersion, Response: Decodable + HeaderVersion>
     version: i16,
     request: &Request,
 ) -> io::Result<Response> {
-    let place = broker.to_socket_addrs()?.next();
-    let place = place.ok_or_else(|| io::Error::other(format!("\"{broker}\" has no address")))?;
-    let mut stream = TcpStream::connect_timeout(&place, ANSWER)?;
+    let mut connected = Err(io::Error::other(format!("\"{broker}\" has no address")));
+    for place in broker.to_socket_addrs()? {
+        connected = TcpStream::connect_timeout(&place, ANSWER);
+        if connected.is_ok() {
+            break;
+        }
+    }
+    let mut stream = connected?;
     stream.set_read_timeout(Some(ANSWER))?;
     stream.set_write_timeout(Some(ANSWER))?;
     stream.write_all(&frame(key, version, request)?)?;
@@ -186,6 +216,9 @@ mod tests {
     #[test]
     fn brokers_that_do_not_answer_know_nothing() {
         assert_eq!(address(" PLAINTEXT://a:1"), "a:1");
+        assert_eq!(address("a"), "a:9092");
+        assert_eq!(address("[::1]"), "[::1]:9092");
+        assert!(is_final(&check(105).unwrap_err()) && !is_final(&check(14).unwrap_err()));
         // Port 9 (discard) of loopback: refused at once.
         assert!(Coordinator::find("127.0.0.1:9, not an address", "x").is_err());
     }

@@ -22,7 +22,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::KafkaSink;
-use super::coordinator::{Coordinator, Outcome};
+use super::coordinator::{self, Coordinator, Outcome};
 use super::writer::{ANSWER, PATIENCE, Sending, state_of};
 
 /// The brokers abort a transaction of a process that is gone after so long; until then readers of committed records wait.
@@ -99,44 +99,54 @@ impl Transactional {
         }))
     }
 
-    /// Asks how the last transaction of an earlier writer ended.
-    fn ask_how_it_ended(&self) {
+    /// Asks how the last transaction of an earlier writer ended: who comes next makes its coordinator forget.
+    fn ask_how_it_ended(&self) -> Result<()> {
         let sink = &self.sending.sink;
+        let protocol = sink.config.get("security.protocol").unwrap_or("plaintext");
+        if !protocol.eq_ignore_ascii_case("plaintext") {
+            return Ok(());
+        }
         let coordinator = Coordinator::find(&sink.brokers, &self.identity);
         match coordinator.and_then(|found| found.last_outcome()) {
             Ok(Some(outcome)) => *sink.last.lock() = Some(outcome),
             Ok(None) => {}
+            Err(error) if coordinator::is_final(&error) => {
+                tracing::debug!(target: "kafka", "nobody tells how a transaction ended: {error}");
+            }
             Err(error) => {
-                tracing::debug!(target: "kafka", "cannot ask how a transaction ended: {error}");
+                let message = format!(
+                    "cannot ask how the last transaction of topic \"{}\" ended: {error}",
+                    sink.topic
+                );
+                return Err(Error::new(SqlState::CONNECTION_FAILURE, message));
             }
         }
+        Ok(())
     }
 
     /// Whether the end of the last transaction was lost. Its number is not told then, `error` says, but to who does not
     /// care; or partitions go on behind what is told of them.
-    fn is_undecided(&self, error: Option<&KafkaError>) -> bool {
+    fn is_undecided(&self, error: Option<&KafkaError>) -> Result<bool> {
         let code = error.map(KafkaError::rdkafka_error_code);
         let may_be = match code {
             Some(code) => code == Some(RDKafkaErrorCode::OperationTimedOut),
             None => self.sending.sink.last.lock().is_some(),
         };
         if !may_be {
-            return false;
+            return Ok(false);
         }
         let mut config = self.sending.sink.config.clone();
         config.set("group.id", &self.identity);
         config.set("isolation.level", "read_uncommitted");
-        let Ok(careless) = config.create() else {
-            return false;
-        };
+        let failed = |error| self.failed("read the progress", &error);
+        let careless: BaseConsumer = config.create().map_err(failed)?;
         if error.is_some() {
-            return self.committed(&careless, ANSWER).is_ok();
+            return Ok(self.committed(&careless, ANSWER).is_ok());
         }
         // What is written in between is behind the first, and not behind the second.
-        match (self.ends(&careless), self.ends(&self.progress)) {
-            (Ok(all), Ok(told)) => all.iter().zip(&told).any(|(all, told)| all > told),
-            _ => false,
-        }
+        let all = self.ends(&careless).map_err(failed)?;
+        let told = self.ends(&self.progress).map_err(failed)?;
+        Ok(all.iter().zip(&told).any(|(all, told)| all > told))
     }
 
     /// The ends of the topic's partitions, as `consumer` may read them.
@@ -162,7 +172,7 @@ impl Transactional {
         let topic = &sink.topic;
         let Some(outcome) = *sink.last.lock() else {
             let message = format!(
-                "the brokers of topic \"{topic}\" have lost whether the last transaction was committed"
+                "nobody knows any more whether the last transaction of topic \"{topic}\" was committed"
             );
             return Err(Error::new(SqlState::CONNECTION_FAILURE, message).hint(
                 "kafka-transactions.sh ends a hanging transaction; or DROP SINK and create it under another name",
@@ -254,14 +264,14 @@ impl Transactional {
 impl SinkWriter for Transactional {
     fn begin(&mut self) -> Result<Option<u64>> {
         self.sending.find_topic()?;
-        self.ask_how_it_ended();
+        self.ask_how_it_ended()?;
         // Ends what an earlier writer has left open, and keeps it from going on.
         let client = self.sending.producer.client();
         client
             .init_transactions(PATIENCE)
             .map_err(|error| self.failed("begin the transactions", &error))?;
         let mut version = self.committed(&self.progress, PROGRESS);
-        if self.is_undecided(version.as_ref().err()) {
+        if self.is_undecided(version.as_ref().err())? {
             self.decide()?;
             version = self.committed(&self.progress, ANSWER);
         }

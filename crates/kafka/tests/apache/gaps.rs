@@ -74,7 +74,9 @@ fn a_gap_comes_behind_what_was_fetched_before() {
     });
     scratch.fill(0, &["a", "b", "c"]);
     reading.until_rows(3);
-    for round in 1..=3 {
+    let mut found = 0;
+    // Whether anything is deleted before it is fetched is a matter of chance, but not in all rounds.
+    for round in 1.. {
         // Nobody takes what is fetched, and so nothing more is.
         let before = reading.rows.len();
         let next = reading.reader.partitions()[0].position;
@@ -98,8 +100,52 @@ fn a_gap_comes_behind_what_was_fetched_before() {
         let mut expected: Vec<i64> = (next..next + 4).collect();
         if let Some(gap) = reading.gaps.pop() {
             assert_eq!(gap, deleted(gap.from, next + 3));
+            found += 1;
             expected.retain(|offset| *offset < gap.from || *offset >= gap.to);
         }
         assert_eq!(offsets, expected);
+        assert!(round < 50, "there never is a gap");
+        if round >= 3 && found > 0 {
+            break;
+        }
     }
+}
+
+#[test]
+#[ignore = "needs a real Kafka in CLICKMILL_TEST_KAFKA"]
+fn a_topic_made_anew_before_a_start_is_known_by_its_id() {
+    let scratch = Scratch::new("anew-before", 2);
+    scratch.fill(0, &["a", "b", "c"]);
+    let mut reading = scratch.open(Open::default());
+    let mut id = None;
+    while id.is_none() {
+        reading.until_at_end();
+        id = reading.reader.take_topics().pop().map(|(_, id)| id);
+    }
+    drop(reading);
+    scratch.make_anew(2);
+    // More than before: the old offset is a good one in the new topic.
+    scratch.fill(0, &["n0", "n1", "n2", "n3", "n4"]);
+    let saved = |options, id| Open {
+        positions: vec![(0, 3), (1, 0)],
+        id,
+        options,
+        ..Open::default()
+    };
+    let mut reading = scratch.open(saved(&[], id.clone()));
+    reading.until_rows(5);
+    assert_eq!(reading.values(), ["n0", "n1", "n2", "n3", "n4"]);
+    let recreated = |partition, from| Gap {
+        partition,
+        from,
+        to: 0,
+        reason: GapReason::Recreated,
+    };
+    assert_eq!(reading.gaps, [recreated(0, 3), recreated(1, 0)]);
+    let error = failure(scratch.open(saved(&[("lost_data", "fail")], id)));
+    assert!(error.message().contains("was made anew"), "{error}");
+    let now = reading.reader.take_topics().pop().unwrap().1;
+    let mut same = scratch.open(saved(&[("lost_data", "fail")], Some(now)));
+    same.until_rows(2);
+    assert_eq!(same.values(), ["n3", "n4"]);
 }

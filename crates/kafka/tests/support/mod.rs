@@ -110,6 +110,8 @@ pub(crate) struct Open<'a> {
     pub(crate) bounded: bool,
     pub(crate) wants: Wants,
     pub(crate) positions: Vec<(i32, i64)>,
+    /// The id of the topic of the positions.
+    pub(crate) id: Option<String>,
 }
 
 pub(crate) fn open(brokers: &str, how: Open<'_>) -> Reading {
@@ -132,6 +134,7 @@ pub(crate) fn open_topic(brokers: &str, topic: &str, how: Open<'_>) -> Reading {
             .iter()
             .map(|at| position(topic, *at))
             .collect(),
+        topics: how.id.iter().map(|id| (topic.into(), id.clone())).collect(),
         waker: waker.clone(),
     };
     let reader = factory.open(request).unwrap();
