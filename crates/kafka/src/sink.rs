@@ -15,7 +15,7 @@ use rdkafka::ClientConfig;
 
 use crate::properties;
 use crate::settings::take_brokers;
-use coordinator::Outcome;
+use coordinator::Last;
 use transactions::Transactional;
 use writer::AtLeastOnce;
 
@@ -57,8 +57,8 @@ pub(crate) struct KafkaSink {
     pub(super) partitions: Option<i32>,
     /// The newest record of each key counts.
     pub(super) is_upsert: bool,
-    /// How the last transaction of an earlier writer ended, as long as that may matter.
-    last: Arc<Mutex<Option<Outcome>>>,
+    /// The last transaction of an earlier writer, as long as it may matter how it ended.
+    last: Arc<Mutex<Option<Last>>>,
 }
 
 impl KafkaSink {

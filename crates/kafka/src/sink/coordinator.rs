@@ -1,39 +1,69 @@
-//! What librdkafka cannot do with the coordinator of a sink's transactions: ask how the last one ended, and have the next one
-//! end what that one has left open.
+//! What librdkafka cannot do about a sink's transactions: ask how the last one ended, whether partitions were never told, and
+//! tell them.
 //!
 //! It is needed when Kafka has ended a transaction and lost the markers that say so, which happens when all brokers that
 //! have a partition come back from a crash at once: "these partitions are likely deleted already and hence can be skipped".
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
-use kafka_protocol::messages::describe_transactions_response::TransactionState;
+use kafka_protocol::messages::describe_producers_request::TopicRequest;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::write_txn_markers_request::{
+    WritableTxnMarker, WritableTxnMarkerTopic,
+};
 use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiKey, DescribeTransactionsRequest,
-    DescribeTransactionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, RequestHeader,
-    ResponseHeader, TopicName, TransactionalId,
+    ApiKey, DescribeProducersRequest, DescribeProducersResponse, DescribeTransactionsRequest,
+    DescribeTransactionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
+    MetadataResponse, ProducerId, RequestHeader, ResponseHeader, TopicName, TransactionalId,
+    WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Largest answer.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 16 << 20;
 /// In [`FindCoordinatorRequest`]: the key is a transactional id.
 const TRANSACTION: i8 = 1;
 /// Where brokers listen unless their addresses say otherwise.
 const PORT: &str = "9092";
-/// Answers of brokers that will give another soon: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
-const SOON: [i16; 3] = [14, 15, 16];
+/// The topic that holds what groups have committed.
+const GROUPS: &str = "__consumer_offsets";
+/// Answers of brokers that will give another soon: NOT_LEADER, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE,
+/// NOT_COORDINATOR.
+const SOON: [i16; 4] = [6, 14, 15, 16];
 
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Committed,
     Aborted,
+}
+
+/// The last transaction of an id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Last {
+    /// Its producer.
+    pub(super) producer: i64,
+    /// How it ended, or will; `None` when there was none since a writer began.
+    pub(super) outcome: Option<Outcome>,
+    /// Its coordinator takes it for ended: partitions have been told, or never will be.
+    pub(super) is_over: bool,
+}
+
+/// A partition in which a transaction is open that its coordinator takes for ended.
+#[derive(Debug)]
+pub(super) struct Hanging {
+    leader: String,
+    topic: TopicName,
+    partition: i32,
+    producer: ProducerId,
+    producer_epoch: i16,
+    coordinator_epoch: i32,
 }
 
 /// The broker that coordinates the transactions of one id.
@@ -62,14 +92,12 @@ impl Coordinator {
             .with_key_type(TRANSACTION);
         let found: FindCoordinatorResponse = call(broker, ApiKey::FindCoordinator, 3, &request)?;
         check(found.error_code)?;
-        let address = match found.host.contains(':') {
-            true => format!("[{}]:{}", found.host, found.port),
-            false => format!("{}:{}", found.host, found.port),
-        };
+        let address = place(&found.host, found.port);
         Ok(Self { address, id })
     }
 
-    fn state(&self) -> io::Result<TransactionState> {
+    /// The last transaction.
+    pub(super) fn last(&self) -> io::Result<Last> {
         let ids = vec![TransactionalId(self.id.clone())];
         let request = DescribeTransactionsRequest::default().with_transactional_ids(ids);
         let key = ApiKey::DescribeTransactions;
@@ -77,30 +105,107 @@ impl Coordinator {
         let state = found.transaction_states.into_iter().next();
         let state = state.ok_or_else(|| io::Error::other("an answer without a state"))?;
         check(state.error_code)?;
-        Ok(state)
+        let (outcome, is_over) = outcome_of(&state.transaction_state);
+        Ok(Last {
+            producer: state.producer_id.0,
+            outcome,
+            is_over,
+        })
     }
 
-    /// How the last transaction ended, or will when it is open; `None` when there was none since a writer began.
-    pub(super) fn last_outcome(&self) -> io::Result<Option<Outcome>> {
-        Ok(outcome_of(&self.state()?.transaction_state))
+    /// The partitions of a topic, and of what groups have committed, in which a producer has a transaction open.
+    pub(super) fn hanging(&self, topic: &str, producer: i64) -> io::Result<Vec<Hanging>> {
+        let mut found = Vec::new();
+        for (leader, topics) in self.leaders(&[topic, GROUPS])? {
+            let asked = topics.into_iter().map(|(name, partitions)| {
+                TopicRequest::default()
+                    .with_name(name)
+                    .with_partition_indexes(partitions)
+            });
+            let request = DescribeProducersRequest::default().with_topics(asked.collect());
+            let key = ApiKey::DescribeProducers;
+            let answer: DescribeProducersResponse = call(&leader, key, 0, &request)?;
+            for topic in answer.topics {
+                for partition in topic.partitions {
+                    check(partition.error_code)?;
+                    let mut producers = partition.active_producers.into_iter();
+                    let own = producers
+                        .find(|p| p.producer_id.0 == producer && p.current_txn_start_offset >= 0);
+                    found.extend(own.map(|own| Hanging {
+                        leader: leader.clone(),
+                        topic: topic.name.clone(),
+                        partition: partition.partition_index,
+                        producer: own.producer_id,
+                        producer_epoch: i16::try_from(own.producer_epoch).unwrap_or(i16::MAX),
+                        // None was ever told by a coordinator.
+                        coordinator_epoch: own.coordinator_epoch.max(0),
+                    }));
+                }
+            }
+        }
+        Ok(found)
     }
 
-    /// Has the open transaction end what was left open in partitions of a topic.
-    pub(super) fn include(&self, topic: &str, partitions: i32) -> io::Result<()> {
-        let state = self.state()?;
-        let topic = AddPartitionsToTxnTopic::default()
-            .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
-            .with_partitions((0..partitions).collect());
-        let request = AddPartitionsToTxnRequest::default()
-            .with_v3_and_below_transactional_id(TransactionalId(self.id.clone()))
-            .with_v3_and_below_producer_id(state.producer_id)
-            .with_v3_and_below_producer_epoch(state.producer_epoch)
-            .with_v3_and_below_topics(vec![topic]);
-        let key = ApiKey::AddPartitionsToTxn;
-        let answer: AddPartitionsToTxnResponse = call(&self.address, key, 3, &request)?;
-        let topics = answer.results_by_topic_v3_and_below.into_iter();
-        let mut results = topics.flat_map(|topic| topic.results_by_partition);
-        results.try_for_each(|result| check(result.partition_error_code))
+    /// The partitions of topics by their leaders.
+    fn leaders(
+        &self,
+        topics: &[&str],
+    ) -> io::Result<BTreeMap<String, BTreeMap<TopicName, Vec<i32>>>> {
+        let topic = |name: &&str| {
+            let name = TopicName(StrBytes::from_string((*name).to_owned()));
+            MetadataRequestTopic::default().with_name(Some(name))
+        };
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics.iter().map(topic).collect()))
+            .with_allow_auto_topic_creation(false);
+        let answer: MetadataResponse = call(&self.address, ApiKey::Metadata, 9, &request)?;
+        let brokers = answer.brokers.iter();
+        let brokers: BTreeMap<i32, String> = brokers
+            .map(|broker| (broker.node_id.0, place(&broker.host, broker.port)))
+            .collect();
+        let mut leaders: BTreeMap<String, BTreeMap<TopicName, Vec<i32>>> = BTreeMap::new();
+        for topic in answer.topics {
+            let name = topic.name.unwrap_or_default();
+            for partition in topic.partitions {
+                let Some(leader) = brokers.get(&partition.leader_id.0) else {
+                    let message = format!("partition {} has no leader", partition.partition_index);
+                    return Err(io::Error::new(ErrorKind::NotConnected, message));
+                };
+                let partitions = leaders.entry(leader.clone()).or_default();
+                let partitions = partitions.entry(name.clone()).or_default();
+                partitions.push(partition.partition_index);
+            }
+        }
+        Ok(leaders)
+    }
+}
+
+impl Hanging {
+    /// Tells the partition how the transaction ended. Telling it twice does no harm.
+    pub(super) fn end(&self, outcome: Outcome) -> io::Result<()> {
+        let topic = WritableTxnMarkerTopic::default()
+            .with_name(self.topic.clone())
+            .with_partition_indexes(vec![self.partition]);
+        let marker = WritableTxnMarker::default()
+            .with_producer_id(self.producer)
+            .with_producer_epoch(self.producer_epoch)
+            .with_transaction_result(outcome == Outcome::Committed)
+            .with_topics(vec![topic])
+            .with_coordinator_epoch(self.coordinator_epoch);
+        let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+        let key = ApiKey::WriteTxnMarkers;
+        let answer: WriteTxnMarkersResponse = call(&self.leader, key, 1, &request)?;
+        let topics = answer.markers.into_iter().flat_map(|marker| marker.topics);
+        let mut results = topics.flat_map(|topic| topic.partitions);
+        results.try_for_each(|result| check(result.error_code))
+    }
+}
+
+/// `host:port`.
+fn place(host: &str, port: i32) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
     }
 }
 
@@ -137,14 +242,15 @@ pub(super) fn is_final(error: &io::Error) -> bool {
     )
 }
 
-/// The outcome behind a name of Kafka's `TransactionState`.
-fn outcome_of(state: &str) -> Option<Outcome> {
+/// What a name of Kafka's `TransactionState` says of the outcome, and whether it is over.
+fn outcome_of(state: &str) -> (Option<Outcome>, bool) {
     match state {
-        "PrepareCommit" | "CompleteCommit" => Some(Outcome::Committed),
-        "Ongoing" | "PrepareAbort" | "CompleteAbort" | "PrepareEpochFence" => {
-            Some(Outcome::Aborted)
-        }
-        _ => None,
+        "PrepareCommit" => (Some(Outcome::Committed), false),
+        "CompleteCommit" => (Some(Outcome::Committed), true),
+        // The next writer of its id ends it.
+        "Ongoing" | "PrepareAbort" | "PrepareEpochFence" => (Some(Outcome::Aborted), false),
+        "CompleteAbort" => (Some(Outcome::Aborted), true),
+        _ => (None, true),
     }
 }
 
@@ -204,13 +310,13 @@ mod tests {
 
     #[test]
     fn what_is_decided_is_known_before_it_is_done() {
-        assert_eq!(outcome_of("PrepareCommit"), Some(Outcome::Committed));
-        assert_eq!(outcome_of("CompleteCommit"), Some(Outcome::Committed));
-        // The next writer of its id ends it.
-        assert_eq!(outcome_of("Ongoing"), Some(Outcome::Aborted));
-        assert_eq!(outcome_of("CompleteAbort"), Some(Outcome::Aborted));
-        assert_eq!(outcome_of("Empty"), None);
-        assert_eq!(outcome_of("Dead"), None);
+        let committed = Some(Outcome::Committed);
+        assert_eq!(outcome_of("PrepareCommit"), (committed, false));
+        assert_eq!(outcome_of("CompleteCommit"), (committed, true));
+        assert_eq!(outcome_of("Ongoing"), (Some(Outcome::Aborted), false));
+        assert_eq!(outcome_of("CompleteAbort"), (Some(Outcome::Aborted), true));
+        assert_eq!(outcome_of("Empty"), (None, true));
+        assert_eq!(place("::1", 9092), "[::1]:9092");
     }
 
     #[test]

@@ -7,33 +7,27 @@
 //! Kafka can lose the end of a transaction: brokers that come back from a crash together may take their partitions for
 //! deleted and leave out the markers (seen with Kafka 4.4 as a single broker). Then the number stays undecided, and nobody
 //! is told it, and rows stay hidden. How the transaction ended is asked before a new writer makes its coordinator forget, and
-//! another transaction ends it so once more: the markers of a producer are about everything that it has left open.
+//! partitions that were not told are told.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::sink::{SinkRequest, SinkWriter};
 use dataflow::{DeltaBatch, Error, Result, SqlState};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::KafkaSink;
-use super::coordinator::{self, Coordinator, Outcome};
+use super::coordinator::{self, Coordinator, Last};
 use super::writer::{ANSWER, PATIENCE, Sending, state_of};
 
 /// The brokers abort a transaction of a process that is gone after so long; until then readers of committed records wait.
 const TIMEOUT: (&str, &str) = ("transaction.timeout.ms", "60000");
 /// How long an abort may take when a writer ends in the middle.
 const ABORTING: Duration = Duration::from_secs(2);
-/// How long brokers may take to tell the progress: no transaction is open, so it is there.
-const PROGRESS: Duration = Duration::from_secs(5);
-/// A place in the sink's group that nobody asks for: topics must exist, and this one holds the group itself.
-const NOWHERE: (&str, i32) = ("__consumer_offsets", 0);
-
 /// Each row exactly once.
 pub(super) struct Transactional {
     sending: Sending,
@@ -86,91 +80,56 @@ impl Transactional {
         (&self.sending.sink.topic, 0)
     }
 
-    /// The number that was committed last, as `consumer` may know it.
-    fn committed(&self, consumer: &BaseConsumer, limit: Duration) -> KafkaResult<Option<u64>> {
-        let (topic, partition) = self.place();
-        let mut wanted = TopicPartitionList::new();
-        wanted.add_partition(topic, partition);
-        let found = consumer.committed_offsets(wanted, limit)?;
-        let element = found.find_partition(topic, partition);
-        Ok(element.and_then(|e| match e.offset() {
-            Offset::Offset(version) => u64::try_from(version).ok(),
-            _ => None,
-        }))
-    }
-
-    /// Asks how the last transaction of an earlier writer ended: who comes next makes its coordinator forget.
-    fn ask_how_it_ended(&self) -> Result<()> {
+    /// Asks how the last transaction of an earlier writer ended: who comes next makes its coordinator forget. `None` when nobody
+    /// tells.
+    fn ask_how_it_ended(&self) -> Result<Option<(Coordinator, Last)>> {
         let sink = &self.sending.sink;
         let protocol = sink.config.get("security.protocol").unwrap_or("plaintext");
         if !protocol.eq_ignore_ascii_case("plaintext") {
-            return Ok(());
+            return Ok(None);
         }
-        let coordinator = Coordinator::find(&sink.brokers, &self.identity);
-        match coordinator.and_then(|found| found.last_outcome()) {
-            Ok(Some(outcome)) => *sink.last.lock() = Some(outcome),
-            Ok(None) => {}
+        let asked = || {
+            let coordinator = Coordinator::find(&sink.brokers, &self.identity)?;
+            let last = coordinator.last()?;
+            Ok((coordinator, last))
+        };
+        let (coordinator, mut last) = match asked() {
+            Ok(asked) => asked,
             Err(error) if coordinator::is_final(&error) => {
                 tracing::debug!(target: "kafka", "nobody tells how a transaction ended: {error}");
+                return Ok(None);
             }
-            Err(error) => {
-                let message = format!(
-                    "cannot ask how the last transaction of topic \"{}\" ended: {error}",
-                    sink.topic
-                );
-                return Err(Error::new(SqlState::CONNECTION_FAILURE, message));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the end of the last transaction was lost. Its number is not told then, `error` says, but to who does not
-    /// care; or partitions go on behind what is told of them.
-    fn is_undecided(&self, error: Option<&KafkaError>) -> Result<bool> {
-        let code = error.map(KafkaError::rdkafka_error_code);
-        let may_be = match code {
-            Some(code) => code == Some(RDKafkaErrorCode::OperationTimedOut),
-            None => self.sending.sink.last.lock().is_some(),
+            Err(error) => return Err(self.not_told(&error)),
         };
-        if !may_be {
-            return Ok(false);
+        let mut known = sink.last.lock();
+        if let (None, Some(known)) = (last.outcome, &*known)
+            && known.producer == last.producer
+        {
+            // A writer of before has begun, and got no farther.
+            last.outcome = known.outcome;
         }
-        let mut config = self.sending.sink.config.clone();
-        config.set("group.id", &self.identity);
-        config.set("isolation.level", "read_uncommitted");
-        let failed = |error| self.failed("read the progress", &error);
-        let careless: BaseConsumer = config.create().map_err(failed)?;
-        if error.is_some() {
-            return Ok(self.committed(&careless, ANSWER).is_ok());
-        }
-        // What is written in between is behind the first, and not behind the second.
-        let all = self.ends(&careless).map_err(failed)?;
-        let told = self.ends(&self.progress).map_err(failed)?;
-        Ok(all.iter().zip(&told).any(|(all, told)| all > told))
+        *known = Some(last);
+        Ok(Some((coordinator, last)))
     }
 
-    /// The ends of the topic's partitions, as `consumer` may read them.
-    fn ends(&self, consumer: &BaseConsumer) -> KafkaResult<Vec<i64>> {
-        let mut wanted = TopicPartitionList::new();
-        for partition in 0..self.partitions().unwrap_or(0) {
-            wanted.add_partition_offset(&self.sending.sink.topic, partition, Offset::End)?;
+    fn not_told(&self, error: &io::Error) -> Error {
+        let topic = &self.sending.sink.topic;
+        let message =
+            format!("cannot ask how the last transaction of topic \"{topic}\" ended: {error}");
+        Error::new(SqlState::CONNECTION_FAILURE, message)
+    }
+
+    /// Ends the last transaction where brokers have lost its end. It is over for its coordinator.
+    fn settle(&self, coordinator: &Coordinator, last: Last) -> Result<()> {
+        let topic = &self.sending.sink.topic;
+        let hanging = match coordinator.hanging(topic, last.producer) {
+            Err(error) if coordinator::is_final(&error) => return Ok(()),
+            found => found.map_err(|error| self.not_told(&error))?,
+        };
+        if hanging.is_empty() {
+            return Ok(());
         }
-        let found = consumer.offsets_for_times(wanted, ANSWER)?;
-        let end = |e: &TopicPartitionListElem<'_>| e.offset().to_raw().unwrap_or(0);
-        Ok(found.elements().iter().map(end).collect())
-    }
-
-    fn partitions(&self) -> Result<i32> {
-        let found = self.sending.producer.partitions(ANSWER);
-        let found = found.map_err(|why| Error::new(SqlState::CONNECTION_FAILURE, why))?;
-        Ok(i32::try_from(found).unwrap_or(i32::MAX))
-    }
-
-    /// Ends what the last transaction of an earlier writer has left undecided, as that one was ended.
-    fn decide(&mut self) -> Result<()> {
-        let sink = self.sending.sink.clone();
-        let topic = &sink.topic;
-        let Some(outcome) = *sink.last.lock() else {
+        let Some(outcome) = last.outcome else {
             let message = format!(
                 "nobody knows any more whether the last transaction of topic \"{topic}\" was committed"
             );
@@ -178,25 +137,12 @@ impl Transactional {
                 "kafka-transactions.sh ends a hanging transaction; or DROP SINK and create it under another name",
             ));
         };
-        tracing::warn!(target: "kafka", topic, ?outcome, "the brokers may have lost the end of a transaction; it is given again");
-        self.open()?;
-        let coordinator = Coordinator::find(&sink.brokers, &self.identity);
-        let partitions = self.partitions()?;
-        coordinator
-            .and_then(|found| found.include(topic, partitions))
-            .map_err(|error| {
-                let message =
-                    format!("cannot end the last transaction of topic \"{topic}\": {error}");
-                Error::new(SqlState::CONNECTION_FAILURE, message)
-            })?;
-        self.send_progress(NOWHERE, 1)?;
-        let client = self.sending.producer.client();
-        match outcome {
-            Outcome::Committed => client.commit_transaction(PATIENCE),
-            Outcome::Aborted => client.abort_transaction(PATIENCE),
+        tracing::warn!(target: "kafka", topic, ?outcome, partitions = hanging.len(), "brokers have lost the end of a transaction; they are told again");
+        for partition in &hanging {
+            partition
+                .end(outcome)
+                .map_err(|error| self.not_told(&error))?;
         }
-        .map_err(|error| self.failed("end a transaction", &error))?;
-        self.open = None;
         Ok(())
     }
 
@@ -264,20 +210,36 @@ impl Transactional {
 impl SinkWriter for Transactional {
     fn begin(&mut self) -> Result<Option<u64>> {
         self.sending.find_topic()?;
-        self.ask_how_it_ended()?;
+        let last = self.ask_how_it_ended()?;
+        if let Some((coordinator, last)) = &last
+            && last.is_over
+        {
+            self.settle(coordinator, *last)?;
+        }
         // Ends what an earlier writer has left open, and keeps it from going on.
         let client = self.sending.producer.client();
         client
             .init_transactions(PATIENCE)
             .map_err(|error| self.failed("begin the transactions", &error))?;
-        let mut version = self.committed(&self.progress, PROGRESS);
-        if self.is_undecided(version.as_ref().err())? {
-            self.decide()?;
-            version = self.committed(&self.progress, ANSWER);
+        if let Some((coordinator, last)) = &last
+            && !last.is_over
+        {
+            // It was not over when it was asked for, and is now.
+            self.settle(coordinator, *last)?;
         }
-        let version = version.map_err(|error| self.failed("read the progress", &error))?;
         *self.sending.sink.last.lock() = None;
-        Ok(version)
+        let (topic, partition) = self.place();
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition(topic, partition);
+        let found = self
+            .progress
+            .committed_offsets(wanted, ANSWER)
+            .map_err(|error| self.failed("read the progress", &error))?;
+        let element = found.find_partition(topic, partition);
+        Ok(element.and_then(|e| match e.offset() {
+            Offset::Offset(version) => u64::try_from(version).ok(),
+            _ => None,
+        }))
     }
 
     fn write(&mut self, _version: u64, batches: &[DeltaBatch]) -> Result<()> {
