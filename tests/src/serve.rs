@@ -73,8 +73,8 @@ impl Server {
         let mut seen = String::new();
         let address = loop {
             let Some(Ok(line)) = lines.next() else {
-                child.wait().unwrap();
-                return Err(seen);
+                let ended = child.wait().unwrap();
+                return Err(format!("{seen}{ended}"));
             };
             if let Some((_, rest)) = line.split_once("listens on ") {
                 break rest.split(':').nth(1).unwrap().to_owned();
@@ -131,7 +131,7 @@ impl Server {
         if let Some(reading) = self.reading.take() {
             reading.join().unwrap();
         }
-        self.later.lock().clone()
+        format!("{}{ended}", self.later.lock())
     }
 
     /// Waits until a query gives this value.

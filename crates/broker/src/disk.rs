@@ -71,9 +71,13 @@ impl Disk {
         self.record.extend_from_slice(batch);
         self.log.append(&self.record)?;
         if self.log.length() >= FILE_BYTES {
-            // Before the next one; it is there if this one is answered.
-            self.log.rotate()?;
-            self.files.push_back(self.log.next());
+            // The batch is there, whatever comes of this.
+            match self.log.rotate() {
+                Ok(()) => self.files.push_back(self.log.next()),
+                Err(error) => {
+                    tracing::warn!(%error, "the embedded broker goes on in a large file");
+                }
+            }
         }
         Ok(number)
     }

@@ -122,15 +122,23 @@ impl Broker {
                 ),
             ));
         }
+        let (stop, stopped) = watch::channel(false);
         // Whoever is taken over lets the address go.
         let store = match config.folder.clone() {
-            Some(folder) => Some(off_thread(move || Store::open(&folder, config.take_over)).await?),
+            Some(folder) => {
+                let lost = stop.clone();
+                let on_lost = move || {
+                    // Nobody listens any more when it has stopped.
+                    let _ = lost.send(true);
+                };
+                let open = move || Store::open(&folder, config.take_over, on_lost);
+                Some(off_thread(open).await?)
+            }
             None => None,
         };
         let listener = bind(&config).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(off_thread(move || Shared::new(config, address, store)).await?);
-        let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(server::run(listener, Arc::clone(&shared), stopped));
         Ok(Self {
             shared,

@@ -89,8 +89,7 @@ impl Shared {
     /// Makes lasting what groups have committed.
     pub(crate) fn keep_commits(&self) {
         if let Some(store) = &self.store {
-            let commits = store::commits(&self.groups.lock());
-            store.write_commits(commits);
+            store.write_commits(|| store::commits(&self.groups.lock()));
         }
     }
 }

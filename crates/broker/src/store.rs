@@ -27,8 +27,16 @@ pub(crate) struct Store {
 
 impl Store {
     /// Claims the folder, which is made if it is missing.
-    pub(crate) fn open(path: &Path, take_over: bool) -> Result<Self> {
-        let on_lost = |error| tracing::error!(%error, "the embedded broker's folder is lost");
+    /// `on_lost` is called when another process has taken it over.
+    pub(crate) fn open(
+        path: &Path,
+        take_over: bool,
+        on_lost: impl FnOnce() + Send + 'static,
+    ) -> Result<Self> {
+        let on_lost = move |error| {
+            tracing::error!(%error, "the embedded broker stops");
+            on_lost();
+        };
         let folder = Folder::claim(path, FORMAT, take_over, on_lost)?;
         make_folder(&path.join(LOGS))?;
         Ok(Self {
@@ -101,9 +109,10 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what groups have committed, if it has changed.
-    pub(crate) fn write_commits(&self, commits: Vec<u8>) {
+    /// Writes what groups have committed, if it has changed; nobody writes older ones after it.
+    pub(crate) fn write_commits(&self, commits: impl FnOnce() -> Vec<u8>) {
         let mut known = self.commits.lock();
+        let commits = commits();
         if *known == commits {
             return;
         }

@@ -35,8 +35,10 @@ const SHARE: Micros = 20;
 const WRITING_SHARE: Micros = 4;
 /// An orderly end makes none that would take longer, in microseconds: the journal has what it would.
 const LAST: Micros = 2 * dataflow::time::SECOND;
-/// A file that is there while a folder is made of a savepoint.
+/// A file of a folder that begins with a savepoint.
 const BEGUN: &str = "from-savepoint";
+/// What it holds once the folder is made; nothing before.
+const MADE: &[u8] = b"made";
 /// The file that tells it from others.
 const IDENTITY: &str = "identity";
 /// Letters of an identity.
@@ -118,7 +120,7 @@ impl Data {
         let checkpoints = folder.path().join(CHECKPOINTS);
         if let Some(savepoint) = &place.from_savepoint {
             begin_with(savepoint, &folder, &log, &checkpoints)?;
-        } else if folder.path().join(BEGUN).exists() {
+        } else if was_made(folder.path())? == Some(false) {
             let message = format!("{} was not made to its end", folder.path().display());
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .hint("it begins with a savepoint: say --from-savepoint once more"));
@@ -172,7 +174,9 @@ impl Data {
         let first = self.log.first()?;
         let taken = self.checkpoints.newest(first)?;
         let from = taken.as_ref().map_or(0, |(number, _)| *number);
-        if from < first || from > self.log.next() {
+        // One that begins with a savepoint has nothing without it.
+        let begins_without = taken.is_none() && was_made(self.folder.path())?.is_some();
+        if begins_without || from < first || from > self.log.next() {
             let message = format!(
                 "the journal has the ticks from {first} to {}, and there is no checkpoint to go on from",
                 self.log.next()
@@ -238,7 +242,7 @@ impl Data {
 /// Has a new folder of state begin with a savepoint.
 fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) -> Result<()> {
     make_folder(checkpoints)?;
-    let is_begun = folder.path().join(BEGUN).exists();
+    let is_begun = was_made(folder.path())? == Some(false) && log.next() == 0;
     let is_empty = log.next() == 0 && checkpoints::numbers(checkpoints)?.is_empty();
     if !is_empty && !is_begun {
         let message = format!("{} holds state already", folder.path().display());
@@ -264,7 +268,13 @@ fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) 
     failpoint::reached(Failpoint::SavepointTaken);
     let identity = checkpoint.identity.as_bytes();
     durable::write_file(&folder.path().join(IDENTITY), identity)?;
-    durable::remove_file(&begun)
+    durable::write_file(&begun, MADE)
+}
+
+/// Whether a folder that begins with a savepoint was made to its end; `None` for others.
+fn was_made(folder: &Path) -> Result<Option<bool>> {
+    let text = durable::read_file(&folder.join(BEGUN))?;
+    Ok(text.map(|text| text == MADE))
 }
 
 /// A new identity of state: 64 random bits.

@@ -158,7 +158,14 @@ impl Log {
             let path = last.1.clone();
             let whole = fs::metadata(&path).map_err(|error| failed("read", &path, &error))?;
             let mut reading = Reading::of(vec![last]);
-            while matches!(reading.next(), Ok(Some(_))) {}
+            loop {
+                match reading.next() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) if error.state() == SqlState::DATA_CORRUPTED => break,
+                    Err(error) => return Err(error),
+                }
+            }
             cut = whole.len().saturating_sub(reading.at as u64);
             if cut > 0 {
                 check()?;

@@ -33,11 +33,11 @@ impl PartsWriter {
         }
     }
 
-    /// Writes a part; gives its place.
+    /// Writes a part; gives its place and the CRC-32C of its bytes.
     ///
     /// # Errors
     /// `54000` when it is too large, `53100` when the disk is full, `58030` for other trouble.
-    pub fn put(&mut self, part: &[u8]) -> Result<u64> {
+    pub fn put(&mut self, part: &[u8]) -> Result<(u64, u32)> {
         if part.len() > MAX_RECORD {
             let message = format!("a part of {} bytes is too large", part.len());
             return Err(Error::new(SqlState::PROGRAM_LIMIT, message));
@@ -54,7 +54,7 @@ impl PartsWriter {
         write().map_err(|error| failed("write", &self.path, &error))?;
         let at = self.length;
         self.length += self.frame.len() as u64;
-        Ok(at)
+        Ok((at, crc32c::crc32c(part)))
     }
 
     /// Gives the file its name if `check` lets it, and its length; without parts there is none.
@@ -85,11 +85,11 @@ impl Drop for PartsWriter {
     }
 }
 
-/// Reads a part of a file.
+/// Reads a part of a file, by its place and its checksum.
 ///
 /// # Errors
 /// `58030` when the file cannot be read, `XX001` when it is not there or the part is not as it was written.
-pub fn read_part(path: &Path, at: u64) -> Result<Vec<u8>> {
+pub fn read_part(path: &Path, (at, checksum): (u64, u32)) -> Result<Vec<u8>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -113,7 +113,8 @@ pub fn read_part(path: &Path, at: u64) -> Result<Vec<u8>> {
     };
     let bytes = read(at, HEADER + length)?;
     match frame::take(&bytes) {
-        Found::Record(part) => Ok(part.to_vec()),
+        Found::Record(part) if crc32c::crc32c(part) == checksum => Ok(part.to_vec()),
+        Found::Record(_) => Err(damaged(path, "it is another file of that name")),
         Found::Short | Found::Wrong => Err(damaged(path, "a checksum does not match")),
     }
 }
@@ -130,7 +131,7 @@ mod tests {
         let path = folder.path().join("1.parts");
         let parts: [&[u8]; 4] = [b"one", b"", &[7; 10_000], b"four"];
         let mut writer = PartsWriter::new(&path);
-        let places: Vec<u64> = parts.iter().map(|part| writer.put(part).unwrap()).collect();
+        let places: Vec<(u64, u32)> = parts.iter().map(|part| writer.put(part).unwrap()).collect();
         assert!(!path.exists());
         let length = writer.finish(|| Ok(())).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), length);
@@ -138,17 +139,27 @@ mod tests {
             assert_eq!(read_part(&path, *at).unwrap(), part);
         }
         let whole = fs::read(&path).unwrap();
-        let first = HEADER + parts[0].len();
+        let (first, place) = (HEADER + parts[0].len(), places[0]);
+        let other = read_part(&path, (places[3].0, place.1));
+        assert_eq!(other.unwrap_err().state().0, "XX001");
         for at in 0..first {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             fs::write(&path, bytes).unwrap();
-            assert_eq!(read_part(&path, 0).unwrap_err().state().0, "XX001", "{at}");
+            assert_eq!(
+                read_part(&path, place).unwrap_err().state().0,
+                "XX001",
+                "{at}"
+            );
             fs::write(&path, &whole[..at]).unwrap();
-            assert_eq!(read_part(&path, 0).unwrap_err().state().0, "XX001", "{at}");
+            assert_eq!(
+                read_part(&path, place).unwrap_err().state().0,
+                "XX001",
+                "{at}"
+            );
         }
         fs::remove_file(&path).unwrap();
-        assert_eq!(read_part(&path, 0).unwrap_err().state().0, "XX001");
+        assert_eq!(read_part(&path, place).unwrap_err().state().0, "XX001");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dataflow::connector::{
-    OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
+    Connection, OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
 };
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::wake::Waker;
@@ -255,6 +255,8 @@ impl Feed {
         aside: &mut Aside,
         events: Option<&mut Vec<Event>>,
     ) -> Result<usize> {
+        // Before the reader tells what has come until then.
+        self.time.connected(self.reader.connection());
         let mut gaps = Vec::new();
         match self.ahead.pop_front() {
             Some(slab) => self.slab = slab,
@@ -264,8 +266,6 @@ impl Feed {
                 self.learn_topics();
             }
         }
-        // Also between ticks: a connection may be lost and found from one to the next.
-        self.time.connected(self.reader.connection());
         self.number_partitions();
         let gaps = gaps.into_iter().map(|gap| self.gap_event(gap));
         let mut gaps: Vec<Event> = gaps.collect();
@@ -404,6 +404,9 @@ impl Feed {
 
     /// Ends a tick: moves the watermark, and lets partitions wait that are too far ahead of others.
     pub fn end_tick(&mut self, wall: Micros) {
+        if self.reader.connection() == Connection::Down {
+            self.time.connected(Connection::Down);
+        }
         let partitions = self.reader.partitions();
         self.time.grow(partitions.len(), wall);
         let finished = partitions.iter().enumerate().filter(|(_, p)| p.finished());

@@ -4,9 +4,11 @@
 //! checkpoint has is held until the next one: as long as it is, no other can be at its addresses.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 
 use dataflow::Result;
 use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
+use datafusion::arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::to_ipc;
@@ -27,15 +29,17 @@ pub struct PartAt {
     pub file: u64,
     /// The place in it.
     pub at: u64,
+    /// Of the bytes there: a file may have been replaced by one that is as good.
+    pub checksum: u32,
 }
 
 /// The file of the parts that a checkpoint is the first to have.
 pub trait PartFile {
-    /// Writes the bytes of a part; gives their place.
+    /// Writes the bytes of a part; gives their place and their checksum.
     ///
     /// # Errors
     /// When they cannot be written.
-    fn put(&mut self, bytes: &[u8]) -> Result<u64>;
+    fn put(&mut self, bytes: &[u8]) -> Result<(u64, u32)>;
 }
 
 /// The parts of the newest checkpoint.
@@ -56,9 +60,18 @@ struct Part {
     _rows: RecordBatch,
 }
 
-/// What tells rows from all others that are there at the same time.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Identity(Vec<usize>);
+/// What tells rows from all others that are there at the same time. Relations share buffers, under other names and as other types.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    schema: SchemaRef,
+    places: Vec<usize>,
+}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.places.hash(state);
+    }
+}
 
 /// The parts of a checkpoint that is being made.
 pub struct NextParts<'a> {
@@ -157,9 +170,11 @@ impl NextParts<'_> {
             Some(part) => (part.at, part.bytes),
             None => {
                 let bytes = to_ipc(rows)?;
+                let (at, checksum) = file.put(&bytes)?;
                 let at = PartAt {
                     file: self.number,
-                    at: file.put(&bytes)?,
+                    at,
+                    checksum,
                 };
                 (at, bytes.len() as u64)
             }
@@ -191,7 +206,10 @@ impl Identity {
         for column in rows.columns() {
             add(&column.to_data(), &mut found);
         }
-        Self(found)
+        Self {
+            schema: rows.schema(),
+            places: found,
+        }
     }
 }
 
@@ -200,8 +218,9 @@ fn add(data: &ArrayData, found: &mut Vec<usize>) {
     for buffer in data.buffers() {
         found.extend([buffer.as_ptr().addr(), buffer.len()]);
     }
-    let nulls = data.nulls();
-    found.push(nulls.map_or(0, |nulls| nulls.buffer().as_ptr().addr()));
+    if let Some(nulls) = data.nulls() {
+        found.extend([nulls.buffer().as_ptr().addr(), nulls.offset()]);
+    }
     data.child_data().iter().for_each(|child| add(child, found));
 }
 
@@ -217,9 +236,9 @@ mod tests {
     struct Memory(Vec<Vec<u8>>);
 
     impl PartFile for Memory {
-        fn put(&mut self, bytes: &[u8]) -> Result<u64> {
+        fn put(&mut self, bytes: &[u8]) -> Result<(u64, u32)> {
             self.0.push(bytes.to_vec());
-            Ok(self.0.len() as u64 - 1)
+            Ok((self.0.len() as u64 - 1, 0))
         }
     }
 
@@ -250,6 +269,11 @@ mod tests {
         let (first, at, new) = made(&Parts::default(), 1, &[a.clone(), b.clone(), a.clone()]);
         // Equal rows that are not the same are two.
         assert_eq!((at[0] == at[2], at[0] == at[1], new), (true, false, 2));
+        let columns = a.columns().to_vec();
+        let renamed = RecordBatch::try_from_iter(["m", "u"].into_iter().zip(columns));
+        let renamed = renamed.expect("columns are of one length");
+        let (_, places, _) = made(&first, 2, &[a.clone(), renamed]);
+        assert_ne!(places[0], places[1], "what has other names is another");
         let other = a.slice(0, 500);
         let (second, again, new) = made(&first, 2, &[b, a, other]);
         assert_eq!(

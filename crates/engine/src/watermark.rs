@@ -6,9 +6,6 @@ use dataflow::{Micros, Watermark};
 use crate::faults::{self, Fault};
 use crate::journal::LoggedTime;
 
-/// After so long somebody has looked again whether a connection works.
-const LOOK: Micros = 1_100_000;
-
 /// Event time of one partition.
 #[derive(Clone, Debug)]
 pub struct PartitionTime {
@@ -149,7 +146,7 @@ impl SourceTime {
         } else if self.has_ended() {
             self.watermark = Watermark::MAX;
         } else if self.follows_clock() {
-            self.watermark = self.watermark.max(self.below(wall));
+            self.watermark = self.watermark.max(self.below(self.known_until(wall)));
         }
         self.watermark
     }
@@ -220,11 +217,8 @@ impl SourceTime {
             .filter(|(i, t)| !t.idle && !t.finished && at_end(*i))
             .filter_map(|(_, t)| self.idle_at(t))
             .min()
-            .map(|at| match self.connection {
-                // Not before somebody has looked again.
-                Connection::Worked { until, .. } if until < at => at.max(until + LOOK),
-                _ => at,
-            })
+            // Else somebody who looks again wakes the engine.
+            .filter(|at| self.known_until(*at) == *at)
     }
 
     /// Whether ticks are needed without rows because the wall clock moves the watermark.
@@ -335,7 +329,7 @@ mod tests {
         assert_eq!(time.advance(103, |_| true), Watermark(7));
         // Nobody has looked since.
         assert_eq!(time.advance(111, |_| true), Watermark(7));
-        assert_eq!(time.next_idle(|_| true), Some(101 + LOOK));
+        assert_eq!(time.next_idle(|_| true), None);
         time.connected(worked(111));
         assert_eq!(time.next_idle(|_| true), Some(111));
         assert_eq!(time.advance(111, |_| true), Watermark(79));

@@ -65,6 +65,8 @@ struct Link {
     lost: Vec<Lost>,
     /// Ids of their topics, where the brokers have some.
     ids: HashMap<String, TopicId>,
+    /// How often ids were asked for once more.
+    asked_for_ids: u32,
 }
 
 /// Starts the thread.
@@ -109,6 +111,7 @@ fn run(settings: Settings, request: OpenRequest, shared: Arc<Shared>, opened: Mi
         ends: BTreeMap::new(),
         lost: Vec::new(),
         ids: HashMap::new(),
+        asked_for_ids: 0,
     };
     match link.connect() {
         Ok(()) => link.watch(),
@@ -164,6 +167,7 @@ impl Link {
     }
 
     fn ask_ends(&mut self) -> Result<BTreeMap<Key, i64>, Trouble> {
+        self.learn_missing_ids();
         let same = self.look_at_ids()?;
         let there = self.assigned.iter().filter(|key| !self.gone.contains(key));
         let there: Vec<Key> = there.cloned().collect();

@@ -138,24 +138,19 @@ impl Shared {
         drop(news);
     }
 
-    pub(crate) fn found(&self, found: Vec<Found>) {
-        self.state.lock().news.found.extend(found);
-        self.publish();
-    }
-
-    /// The ids of topics, which were not known before or have changed.
-    pub(crate) fn topics(&self, topics: Vec<(Arc<str>, String)>) {
-        if !topics.is_empty() {
-            self.state.lock().news.topics.extend(topics);
-            self.publish();
-        }
-    }
-
-    /// Partitions are read on elsewhere.
-    pub(crate) fn moved(&self, moved: Vec<Moved>) {
+    /// Partitions are read, or read on elsewhere, and what tells their topics from others of their names: all at once, as one
+    /// is not true without the other.
+    pub(crate) fn publish(
+        &self,
+        found: Vec<Found>,
+        moved: Vec<Moved>,
+        topics: Vec<(Arc<str>, String)>,
+    ) {
         let mut state = self.state.lock();
-        // Ends asked before may be those of old topics.
-        state.news.ends.clear();
+        if !moved.is_empty() {
+            // Ends asked before may be those of old topics.
+            state.news.ends.clear();
+        }
         let is_loss = |moved: &&Moved| {
             matches!(
                 moved.reason,
@@ -165,9 +160,11 @@ impl Shared {
         if let Some(note) = moved.iter().find(is_loss).and_then(|m| m.note.as_deref()) {
             state.loss = Some(format!("records are gone: {note}"));
         }
+        state.news.found.extend(found);
         state.news.moved.extend(moved);
+        state.news.topics.extend(topics);
         drop(state);
-        self.publish();
+        self.is_news();
     }
 
     /// The ends of all partitions, asked of the brokers just now: so they answer.
@@ -181,10 +178,10 @@ impl Shared {
     pub(crate) fn fail(&self, error: Error) {
         tracing::error!(target: "kafka", topic = self.topic, "{error}");
         self.state.lock().news.failure.get_or_insert(error);
-        self.publish();
+        self.is_news();
     }
 
-    fn publish(&self) {
+    fn is_news(&self) {
         self.fresh.store(true, Ordering::Release);
         self.waker.wake();
     }
@@ -204,6 +201,8 @@ impl Shared {
             },
             until: now,
         };
+        // Whoever waits for that looks again.
+        self.waker.wake();
     }
 
     /// Reading works.

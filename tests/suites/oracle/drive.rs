@@ -62,9 +62,9 @@ impl Journal for Entries {
 struct File(Vec<Vec<u8>>);
 
 impl PartFile for File {
-    fn put(&mut self, bytes: &[u8]) -> dataflow::Result<u64> {
+    fn put(&mut self, bytes: &[u8]) -> dataflow::Result<(u64, u32)> {
         self.0.push(bytes.to_vec());
-        Ok(self.0.len() as u64 - 1)
+        Ok((self.0.len() as u64 - 1, 0))
     }
 }
 

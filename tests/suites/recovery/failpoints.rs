@@ -49,9 +49,9 @@ pub(super) async fn ended_at_each() {
                 if point == Failpoint::StatementSynced {
                     server.send(STATEMENT).await;
                 }
-                let said = tokio::task::spawn_blocking(move || server.failed())
-                    .await
-                    .unwrap();
+                // It may have come to it before it listened, and have told both before its end.
+                let all = move || server.said.clone() + &server.failed();
+                let said = tokio::task::spawn_blocking(all).await.unwrap();
                 follower = following.await.unwrap();
                 said
             }

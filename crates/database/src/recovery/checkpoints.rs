@@ -105,11 +105,24 @@ impl Checkpoints {
         let newest = |kept: &[Kept]| kept.last().map(|kept| kept.number);
         while let Some(number) = newest(&self.kept).filter(|number| *number >= first) {
             let path = path(&self.folder, number);
-            match read(&path) {
-                Ok(Some(checkpoint)) => return Ok(Some((number, checkpoint))),
+            let told = |error: &Error| {
+                tracing::warn!(%error, "a checkpoint cannot be used; the one before it is taken");
+            };
+            match decode(&path) {
                 Ok(None) => {}
+                Ok(Some(mut checkpoint)) => match fetch(&mut checkpoint, &path) {
+                    Ok(files) => {
+                        if let Some(kept) = self.kept.last_mut() {
+                            kept.files = Some(files);
+                        }
+                        return Ok(Some((number, checkpoint)));
+                    }
+                    // It is as good as its parts, which may come back.
+                    Err(error) if error.state() == SqlState::DATA_CORRUPTED => told(&error),
+                    Err(error) => return Err(error),
+                },
                 Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
-                    tracing::warn!(%error, "a checkpoint cannot be used; the one before it is taken");
+                    told(&error);
                     set_aside(&path);
                 }
                 Err(error) => return Err(error),
@@ -172,7 +185,13 @@ impl Checkpoints {
             // What changes meanwhile need not be copied any more.
             drop(checkpoint);
             let written = made.and_then(|made| {
-                write_file_if(&path, &made.bytes, || claim.check())?;
+                let written = write_file_if(&path, &made.bytes, || claim.check());
+                if written.is_err() && made.in_parts > 0 && claim.check().is_ok() {
+                    // They may hold the last room on the disk.
+                    let _ = remove_file(&path);
+                    let _ = remove_file(&path.with_extension(&PARTS[1..]));
+                }
+                written?;
                 let files = made.parts.as_ref().map(Parts::files).unwrap_or_default();
                 if let Some(new) = made.parts {
                     *parts = new;
@@ -201,14 +220,15 @@ impl Checkpoints {
 
     /// The journal's entry before which none is needed any more, once a checkpoint has been written.
     pub(super) fn finished(&mut self) -> Option<u64> {
+        let mut ends = false;
         if let Some((number, thread)) = self.writing.take() {
             if !thread.is_finished() {
                 self.writing = Some((number, thread));
                 return None;
             }
             self.end(number, thread);
+            ends = true;
         }
-        let forgets = self.kept.len() > KEPT;
         while self.kept.len() > KEPT {
             let path = path(&self.folder, self.kept[0].number);
             if let Err(error) = remove_file(&path) {
@@ -217,26 +237,30 @@ impl Checkpoints {
             self.kept.remove(0);
             failpoint::reached(Failpoint::CheckpointForgotten);
         }
-        if forgets && let Err(error) = self.forget_parts() {
+        if ends && let Err(error) = self.forget_parts() {
             tracing::warn!(%error, "parts of checkpoints that are not needed any more stay");
         }
         // With one checkpoint only, everything is still needed if it turns out damaged.
         (self.kept.len() == KEPT).then(|| self.kept[0].number)
     }
 
-    /// Removes files of parts that no checkpoint needs, once it is known of all which they need.
-    fn forget_parts(&self) -> Result<()> {
+    /// Removes files of parts that no checkpoint needs.
+    fn forget_parts(&mut self) -> Result<()> {
         // The next checkpoint may need what the newest ones, being whole, do not.
         let mut needed = self.parts.lock().files();
-        for kept in &self.kept {
-            match &kept.files {
-                Some(files) => needed.extend(files),
-                None => return Ok(()),
+        for kept in &mut self.kept {
+            if kept.files.is_none() {
+                // Of one that another process has written.
+                let checkpoint = decode(&path(&self.folder, kept.number))?;
+                kept.files = Some(checkpoint.map(files_of).transpose()?.unwrap_or_default());
             }
+            needed.extend(kept.files.iter().flatten());
         }
         self.claim.check()?;
+        // Later ones would be another owner's.
+        let newest = self.kept.last().map_or(0, |kept| kept.number);
         for number in list(&self.folder, PARTS)? {
-            if !needed.contains(&number) {
+            if number <= newest && !needed.contains(&number) {
                 remove_file(&parts_path(&self.folder, number))?;
                 failpoint::reached(Failpoint::PartsForgotten);
             }
@@ -324,7 +348,7 @@ fn bytes_of(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
 struct PartsFile(PartsWriter);
 
 impl PartFile for PartsFile {
-    fn put(&mut self, bytes: &[u8]) -> Result<u64> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(u64, u32)> {
         self.0.put(bytes)
     }
 }
@@ -380,16 +404,42 @@ fn parts_path(folder: &Path, number: u64) -> PathBuf {
 
 /// Reads a checkpoint, with its parts, which are beside it; `None` when it is not there.
 pub(super) fn read(path: &Path) -> Result<Option<Checkpoint>> {
+    let Some(mut checkpoint) = decode(path)? else {
+        return Ok(None);
+    };
+    fetch(&mut checkpoint, path)?;
+    Ok(Some(checkpoint))
+}
+
+/// Reads a checkpoint without its parts.
+fn decode(path: &Path) -> Result<Option<Checkpoint>> {
     let Some(bytes) = read_file(path)? else {
         return Ok(None);
     };
     let checkpoint: std::result::Result<Checkpoint, _> = rmp_serde::from_slice(&bytes);
-    let mut checkpoint = checkpoint.map_err(|error| {
+    checkpoint.map(Some).map_err(|error| {
         let message = format!("{} is no checkpoint: {error}", path.display());
         Error::new(SqlState::DATA_CORRUPTED, message)
+    })
+}
+
+/// The files of parts of a checkpoint.
+fn files_of(mut checkpoint: Checkpoint) -> Result<BTreeSet<u64>> {
+    let mut files = BTreeSet::new();
+    checkpoint.state.fetch(&mut |at: PartAt| {
+        files.insert(at.file);
+        Ok(Vec::new())
     })?;
+    Ok(files)
+}
+
+/// Reads the parts of a checkpoint, which are beside it; gives their files.
+fn fetch(checkpoint: &mut Checkpoint, path: &Path) -> Result<BTreeSet<u64>> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut read = |at: PartAt| read_part(&parts_path(folder, at.file), at.at);
-    checkpoint.state.fetch(&mut read)?;
-    Ok(Some(checkpoint))
+    let mut files = BTreeSet::new();
+    checkpoint.state.fetch(&mut |at: PartAt| {
+        files.insert(at.file);
+        read_part(&parts_path(folder, at.file), (at.at, at.checksum))
+    })?;
+    Ok(files)
 }

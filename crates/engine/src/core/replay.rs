@@ -167,7 +167,13 @@ impl Core {
                 shared,
             } => self.attach_again(view, *leaf as usize, *feed, *columns, *shared),
             // The reader has been told, or will be when the read takes this name.
-            Event::Introduced { .. } | Event::Partition { .. } | Event::Topic { .. } => Ok(()),
+            Event::Introduced { .. } | Event::Partition { .. } => Ok(()),
+            Event::Topic { feed, topic, id } => {
+                if let Some(at) = self.feed_at(*feed) {
+                    self.feeds[at].feed.topic_is(topic, id);
+                }
+                Ok(())
+            }
             Event::Read {
                 feed,
                 partition,

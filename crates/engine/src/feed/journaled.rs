@@ -84,9 +84,14 @@ impl Feed {
                 continue;
             }
             self.untold.push(topic_event(self.id, &topic, &id));
-            self.topics.retain(|(known, _)| *known != topic);
-            self.topics.push((topic, id));
+            self.topic_is(&topic, &id);
         }
+    }
+
+    /// From now on this tells a topic from others of its name.
+    pub(crate) fn topic_is(&mut self, topic: &str, id: &str) {
+        self.topics.retain(|(known, _)| **known != *topic);
+        self.topics.push((topic.into(), id.to_owned()));
     }
 
     /// What the journal has of records that were not there.

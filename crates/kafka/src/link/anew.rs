@@ -14,26 +14,77 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{ANSWER, Link, Trouble};
-use crate::native;
+use crate::native::{self, TopicId};
 use crate::shared::{Key, Moved};
 
+/// How often ids are asked for that brokers do not tell.
+const ASKED: u32 = 5;
+
+/// What brokers have told of topics.
+#[derive(Default)]
+pub(super) struct Learned {
+    /// Ids that were not known.
+    pub(super) ids: BTreeMap<String, TopicId>,
+    /// Topics that are others than when their saved positions were read.
+    pub(super) anew: BTreeSet<String>,
+}
+
+impl Learned {
+    /// The ids for the reader.
+    pub(super) fn topics(&self) -> Vec<(Arc<str>, String)> {
+        let each = self.ids.iter();
+        each.map(|(name, id)| (name.as_str().into(), id.to_string()))
+            .collect()
+    }
+}
+
 impl Link {
-    /// Remembers the ids of topics that are read from now on; gives those that are others than when their saved positions were
-    /// read.
-    pub(super) fn learn_ids(&mut self, keys: &[Key]) -> BTreeSet<String> {
-        let mut anew = BTreeSet::new();
-        let mut learned = Vec::new();
-        for (name, id) in native::topic_ids(&self.consumer, &names(keys), ANSWER) {
-            let mut saved = self.request.topics.iter();
-            if saved.any(|(topic, saved)| **topic == *name && *saved != id.to_string()) {
-                anew.insert(name.clone());
-            }
-            if self.ids.insert(name.clone(), id) != Some(id) {
-                learned.push((name.as_str().into(), id.to_string()));
+    /// Asks for the ids of topics that are to be read from now on.
+    pub(super) fn learn_ids(&self, keys: &[Key]) -> Result<Learned, Trouble> {
+        let mut learned = Learned::default();
+        let names = names(keys);
+        let found = native::topic_ids(&self.consumer, &names, ANSWER);
+        for (topic, saved) in &self.request.topics {
+            match found.get(&**topic) {
+                Some(id) if id.to_string() != *saved => {
+                    learned.anew.insert(topic.to_string());
+                }
+                // It has one, and without it nobody knows what its saved positions are worth.
+                None if names.contains(&&**topic) => {
+                    let reason = format!("the id of topic \"{topic}\" is not told");
+                    return Err(Trouble::NoAnswer(reason));
+                }
+                _ => {}
             }
         }
-        self.shared.topics(learned);
-        anew
+        // One that is known is looked at in its turn.
+        let new = found
+            .into_iter()
+            .filter(|(name, _)| !self.ids.contains_key(name));
+        learned.ids = new.collect();
+        Ok(learned)
+    }
+
+    /// From now on these ids are known.
+    pub(super) fn know_ids(&mut self, ids: &BTreeMap<String, TopicId>) {
+        let known = ids.iter().map(|(name, id)| (name.clone(), *id));
+        self.ids.extend(known);
+    }
+
+    /// Asks once more for ids that brokers did not tell at first; those without ids are not asked for ever.
+    pub(super) fn learn_missing_ids(&mut self) {
+        let missing = self.assigned.iter();
+        let missing = missing.filter(|key| !self.ids.contains_key(&*key.0));
+        let missing: Vec<Key> = missing.cloned().collect();
+        if missing.is_empty() || self.asked_for_ids >= ASKED {
+            return;
+        }
+        self.asked_for_ids += 1;
+        if let Ok(learned) = self.learn_ids(&missing) {
+            self.know_ids(&learned.ids);
+            self.shared
+                .publish(Vec::new(), Vec::new(), learned.topics());
+        }
     }
 
     /// Looks by their ids whether topics were made anew, and goes on at the start of those that were; gives those that were not.
@@ -49,9 +100,10 @@ impl Link {
         }
         for (name, id) in native::topic_ids(&self.consumer, &known, ANSWER) {
             if self.ids.get(&name) != Some(&id) {
-                self.begin_topic_anew(&name.as_str().into())?;
-                self.shared
-                    .topics(vec![(name.as_str().into(), id.to_string())]);
+                let own = self.assigned.iter().filter(|key| *key.0 == *name);
+                let own: Vec<Key> = own.cloned().collect();
+                let topics = vec![(name.as_str().into(), id.to_string())];
+                self.begin_anew(&name.as_str().into(), &own, topics)?;
                 self.ids.insert(name, id);
             } else {
                 same.insert(name);
@@ -81,7 +133,7 @@ impl Link {
         let topics: Vec<Arc<str>> = names(&back).into_iter().map(Into::into).collect();
         topics.iter().try_for_each(|topic| {
             let own: Vec<Key> = back.iter().filter(|key| key.0 == *topic).cloned().collect();
-            self.begin_anew(topic, &own)
+            self.begin_anew(topic, &own, Vec::new())
         })
     }
 
@@ -89,11 +141,16 @@ impl Link {
     fn begin_topic_anew(&mut self, topic: &Arc<str>) -> Result<(), Trouble> {
         let own = self.assigned.iter().filter(|key| key.0 == *topic);
         let own: Vec<Key> = own.cloned().collect();
-        self.begin_anew(topic, &own)
+        self.begin_anew(topic, &own, Vec::new())
     }
 
-    /// Goes on at the start of partitions of a topic that was made anew.
-    fn begin_anew(&mut self, topic: &Arc<str>, own: &[Key]) -> Result<(), Trouble> {
+    /// Goes on at the start of partitions of a topic that was made anew, and has another id if there is one in `topics`.
+    fn begin_anew(
+        &mut self,
+        topic: &Arc<str>,
+        own: &[Key],
+        topics: Vec<(Arc<str>, String)>,
+    ) -> Result<(), Trouble> {
         if self.is_bounded() {
             let message = format!("topic \"{topic}\" was made anew while it was read to its stop");
             let error = Error::new(SqlState::OBJECT_NOT_READY, message);
@@ -115,7 +172,7 @@ impl Link {
         self.gone.extend(gone.cloned());
         self.lost.extend(self.shared.take_lost());
         self.lost.retain(|lost| !own.contains(&lost.key));
-        self.shared.moved(moved);
+        self.shared.publish(Vec::new(), moved, topics);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use dataflow::{Error, SqlState};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::anew::Learned;
 use super::{Link, Trouble};
 use crate::native::PartitionQueue;
 use crate::shared::{Found, Key};
@@ -27,9 +28,10 @@ impl Link {
             return Err(no_partition(&topic, id, SAVED));
         }
         self.check_options(&keys)?;
-        let anew = self.learn_ids(&keys);
-        anew.iter().try_for_each(|topic| self.check_loss(topic))?;
-        self.assign(&keys, &self.settings.start.clone(), &anew)
+        let learned = self.learn_ids(&keys)?;
+        let anew = learned.anew.iter();
+        anew.clone().try_for_each(|topic| self.check_loss(topic))?;
+        self.assign(&keys, &self.settings.start.clone(), &learned)
     }
 
     /// Partitions that the options name must be there.
@@ -43,16 +45,11 @@ impl Link {
         Ok(())
     }
 
-    /// Assigns partitions: those with a given position there, the others at `start`, and all of topics made `anew` since at
-    /// their beginning.
-    fn assign(
-        &mut self,
-        keys: &[Key],
-        start: &Start,
-        anew: &BTreeSet<String>,
-    ) -> Result<(), Trouble> {
+    /// Assigns partitions: those with a given position there, the others at `start`, and all of topics that were made anew since
+    /// at their beginning.
+    fn assign(&mut self, keys: &[Key], start: &Start, learned: &Learned) -> Result<(), Trouble> {
         let ends = self.offsets(keys, Offset::End)?;
-        let is_anew = |key: &&Key| anew.contains(&*key.0);
+        let is_anew = |key: &&Key| learned.anew.contains(&*key.0);
         let anew: Vec<Key> = keys.iter().filter(is_anew).cloned().collect();
         let beginnings = match anew.is_empty() {
             true => BTreeMap::new(),
@@ -98,13 +95,11 @@ impl Link {
         self.consumer.incremental_assign(&list)?;
         self.assigned.extend_from_slice(keys);
         self.ends.extend(ends);
-        self.shared.found(found);
+        self.know_ids(&learned.ids);
         let moved = beginnings.into_iter();
         let moved = moved.map(|(key, begin)| self.made_anew(key, Some(begin)));
-        let moved: Vec<_> = moved.collect();
-        if !moved.is_empty() {
-            self.shared.moved(moved);
-        }
+        self.shared
+            .publish(found, moved.collect(), learned.topics());
         Ok(())
     }
 
@@ -187,8 +182,14 @@ impl Link {
             if new.is_empty() {
                 return Ok(());
             }
-            self.learn_ids(&new);
-            self.assign(&new, &Start::Earliest, &BTreeSet::new())
+            // One that was made anew is read anew before it gets partitions.
+            self.look_at_ids()?;
+            let learned = self.learn_ids(&new)?;
+            let learned = Learned {
+                anew: BTreeSet::new(),
+                ..learned
+            };
+            self.assign(&new, &Start::Earliest, &learned)
         });
         match found {
             Ok(()) => {}

@@ -56,7 +56,7 @@ impl Link {
                 tracing::warn!(target: "kafka", topic = &*key.0, partition = key.1, "records are gone: {note}");
             }
         }
-        self.shared.moved(moved);
+        self.shared.publish(Vec::new(), moved, Vec::new());
         Ok(())
     }
 

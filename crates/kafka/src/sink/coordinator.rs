@@ -16,10 +16,11 @@ use kafka_protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic,
 };
 use kafka_protocol::messages::{
-    ApiKey, DescribeProducersRequest, DescribeProducersResponse, DescribeTransactionsRequest,
-    DescribeTransactionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
-    MetadataResponse, ProducerId, RequestHeader, ResponseHeader, TopicName, TransactionalId,
-    WriteTxnMarkersRequest, WriteTxnMarkersResponse,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeProducersRequest,
+    DescribeProducersResponse, DescribeTransactionsRequest, DescribeTransactionsResponse,
+    FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse, ProducerId,
+    RequestHeader, ResponseHeader, TopicName, TransactionalId, WriteTxnMarkersRequest,
+    WriteTxnMarkersResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
@@ -33,9 +34,11 @@ const TRANSACTION: i8 = 1;
 const PORT: &str = "9092";
 /// The topic that holds what groups have committed.
 const GROUPS: &str = "__consumer_offsets";
-/// Answers of brokers that will give another soon: NOT_LEADER, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE,
-/// NOT_COORDINATOR.
-const SOON: [i16; 4] = [6, 14, 15, 16];
+/// Answers of brokers that will never give another: TOPIC_, GROUP_ and CLUSTER_AUTHORIZATION_FAILED, UNSUPPORTED_VERSION,
+/// INVALID_REQUEST, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_NOT_FOUND.
+const FINAL: [i16; 7] = [29, 30, 31, 35, 42, 53, 105];
+/// UNKNOWN_TOPIC_OR_PARTITION.
+const NO_TOPIC: i16 = 3;
 
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +48,12 @@ pub(super) enum Outcome {
 }
 
 /// The last transaction of an id.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Last {
     /// Its producer.
     pub(super) producer: i64,
+    /// The producer's epoch.
+    pub(super) epoch: i16,
     /// How it ended, or will; `None` when there was none since a writer began.
     pub(super) outcome: Option<Outcome>,
     /// Its coordinator takes it for ended: partitions have been told, or never will be.
@@ -108,6 +113,7 @@ impl Coordinator {
         let (outcome, is_over) = outcome_of(&state.transaction_state);
         Ok(Last {
             producer: state.producer_id.0,
+            epoch: state.producer_epoch,
             outcome,
             is_over,
         })
@@ -166,6 +172,10 @@ impl Coordinator {
         let mut leaders: BTreeMap<String, BTreeMap<TopicName, Vec<i32>>> = BTreeMap::new();
         for topic in answer.topics {
             let name = topic.name.unwrap_or_default();
+            // That of the groups comes with the first of them.
+            if topic.error_code != NO_TOPIC || name.as_str() != GROUPS {
+                check(topic.error_code)?;
+            }
             for partition in topic.partitions {
                 let Some(leader) = brokers.get(&partition.leader_id.0) else {
                     let message = format!("partition {} has no leader", partition.partition_index);
@@ -221,7 +231,7 @@ fn address(broker: &str) -> String {
     }
 }
 
-/// An answer that will be another one soon is like none; others are of brokers that do not know.
+/// Of what is wrong, only little stays so.
 fn check(code: i16) -> io::Result<()> {
     let error = |kind| {
         let message = format!("error {code} of the broker");
@@ -229,17 +239,14 @@ fn check(code: i16) -> io::Result<()> {
     };
     match code {
         0 => Ok(()),
-        code if SOON.contains(&code) => error(ErrorKind::NotConnected),
-        _ => error(ErrorKind::Unsupported),
+        code if FINAL.contains(&code) => error(ErrorKind::Unsupported),
+        _ => error(ErrorKind::NotConnected),
     }
 }
 
-/// Whether an error says that nobody will ever tell: a broker ends a connection on which it is asked what it does not know.
+/// Whether an error says that nobody will ever tell.
 pub(super) fn is_final(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unsupported | ErrorKind::UnexpectedEof
-    )
+    error.kind() == ErrorKind::Unsupported
 }
 
 /// What a name of Kafka's `TransactionState` says of the outcome, and whether it is over.
@@ -256,6 +263,32 @@ fn outcome_of(state: &str) -> (Option<Outcome>, bool) {
 
 /// One request on a connection of its own.
 fn call<Request: Encodable + HeaderVersion, Response: Decodable + HeaderVersion>(
+    broker: &str,
+    key: ApiKey,
+    version: i16,
+    request: &Request,
+) -> io::Result<Response> {
+    match send(broker, key, version, request) {
+        // A broker ends the connection when it dies, and when it is asked what it does not know.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && !knows(broker, key, version)? => {
+            let message = format!("the broker does not know {key:?}");
+            Err(io::Error::new(ErrorKind::Unsupported, message))
+        }
+        answered => answered,
+    }
+}
+
+/// Whether a broker has a request of a version.
+fn knows(broker: &str, key: ApiKey, version: i16) -> io::Result<bool> {
+    let request = ApiVersionsRequest::default();
+    let answer: ApiVersionsResponse = send(broker, ApiKey::ApiVersions, 0, &request)?;
+    let mut apis = answer.api_keys.iter();
+    Ok(apis.any(|api| {
+        api.api_key == key as i16 && (api.min_version..=api.max_version).contains(&version)
+    }))
+}
+
+fn send<Request: Encodable + HeaderVersion, Response: Decodable + HeaderVersion>(
     broker: &str,
     key: ApiKey,
     version: i16,

@@ -138,6 +138,13 @@ impl Transactional {
             ));
         };
         tracing::warn!(target: "kafka", topic, ?outcome, partitions = hanging.len(), "brokers have lost the end of a transaction; they are told again");
+        // One that stood still, and goes on at this moment, has a transaction of its own.
+        let now = coordinator.last().map_err(|error| self.not_told(&error))?;
+        if last.is_over && (now.producer, now.epoch) != (last.producer, last.epoch) || !now.is_over
+        {
+            let error = io::Error::other("another writer has begun");
+            return Err(self.not_told(&error));
+        }
         for partition in &hanging {
             partition
                 .end(outcome)
