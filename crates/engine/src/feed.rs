@@ -267,9 +267,7 @@ impl Feed {
             }
         }
         self.number_partitions();
-        let gaps = gaps.into_iter().map(|gap| self.gap_event(gap));
-        let mut gaps: Vec<Event> = gaps.collect();
-        gaps.retain(|event| self.note_gap(event, clocks, aside));
+        let mut gaps = self.note_gaps(gaps, clocks, aside);
         match events {
             Some(events) => {
                 events.append(&mut self.untold);

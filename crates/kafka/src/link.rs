@@ -167,7 +167,6 @@ impl Link {
     }
 
     fn ask_ends(&mut self) -> Result<BTreeMap<Key, i64>, Trouble> {
-        self.learn_missing_ids();
         let same = self.look_at_ids()?;
         let there = self.assigned.iter().filter(|key| !self.gone.contains(key));
         let there: Vec<Key> = there.cloned().collect();
@@ -184,6 +183,7 @@ impl Link {
         match self.ask_ends() {
             Ok(ends) => {
                 self.shared.ends(ends.into_iter().collect());
+                self.learn_missing_ids();
                 true
             }
             Err(Trouble::NoAnswer(what)) => {

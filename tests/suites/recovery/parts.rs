@@ -53,12 +53,15 @@ pub(super) async fn written_once() {
         "CREATE TABLE t (n INT);
          CREATE SOURCE clicks (user_id TEXT FROM 'userId', page TEXT FROM 'pageUrl')
            WITH (connector = 'generator', number_of_rows = {ROWS}, rows_per_second = 1000000, start_time = '2026-01-01T00:00:00Z', seed = 7);
-         CREATE MATERIALIZED VIEW every AS SELECT user_id, page FROM clicks;"
+         CREATE MATERIALIZED VIEW every AS SELECT user_id, page FROM clicks;
+         CREATE MATERIALIZED VIEW renamed AS SELECT page AS p, user_id AS u FROM every;"
     );
     server.query(&statements).await;
     let read = "SELECT sum(records) FROM clickmill.sources";
     server.await_value(read, ROWS).await;
-    let all = "SELECT count(*), count(DISTINCT user_id), min(page), max(page) FROM every";
+    // Its rows share the buffers of the other's.
+    let all = "SELECT count(*), count(DISTINCT user_id), min(page), max(page),
+                 (SELECT count(DISTINCT u) || min(p) || max(p) FROM renamed) FROM every";
     let rows = server.query(all).await;
     after(&server, 2).await;
     let whole = fs::metadata(&parts(folder.path())[0]).unwrap().len();

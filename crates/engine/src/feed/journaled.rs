@@ -94,8 +94,20 @@ impl Feed {
         self.topics.push((topic.into(), id.to_owned()));
     }
 
-    /// What the journal has of records that were not there.
-    pub(super) fn gap_event(&self, gap: Gap) -> Event {
+    /// Notes records that were not there; gives what the journal has of those that are news.
+    pub(super) fn note_gaps(
+        &self,
+        gaps: Vec<Gap>,
+        clocks: Clocks,
+        aside: &mut Aside,
+    ) -> Vec<Event> {
+        let events = gaps.into_iter().map(|gap| self.gap_event(gap));
+        events
+            .filter(|event| self.note_gap(event, clocks, aside))
+            .collect()
+    }
+
+    fn gap_event(&self, gap: Gap) -> Event {
         Event::Gap {
             feed: self.id,
             partition: self.numbers[gap.partition],
