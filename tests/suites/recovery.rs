@@ -305,10 +305,8 @@ async fn targets_are_killed() {
         files: files.path(),
     };
     outputs.create(&server).await;
-    let all = outputs.names().len().to_string();
-    let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
     for round in 0..if long() { 30 } else { 3 } {
-        server.await_value(works, &all).await;
+        outputs.all_work(&server).await;
         broker.kill();
         postgres.kill();
         let away = "SELECT count(*) > 0 FROM clickmill.sources WHERE state <> 'running'";
@@ -346,9 +344,7 @@ async fn taken_over() {
         files: files.path(),
     };
     outputs.create(&first).await;
-    let all = outputs.names().len().to_string();
-    let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
-    first.await_value(works, &all).await;
+    outputs.all_work(&first).await;
     first.signal("STOP");
     // It was seen a moment ago.
     let said = Server::try_start(folder.path()).map(drop).unwrap_err();
@@ -368,16 +364,16 @@ async fn taken_over() {
         begun.elapsed() > Duration::from_secs(5),
         "it was taken over too soon"
     );
-    second.await_value(works, &all).await;
+    outputs.all_work(&second).await;
     first.signal("CONT");
     let said = first.failed();
     assert!(said.contains("another clickmill has taken over"), "{said}");
-    second.await_value(works, &all).await;
+    outputs.all_work(&second).await;
     // One that is alive, too, when somebody says so.
     let third = Server::try_start_with(folder.path(), &["--take-over"]).unwrap();
     let said = second.failed();
     assert!(said.contains("another clickmill has taken over"), "{said}");
-    third.await_value(works, &all).await;
+    outputs.all_work(&third).await;
     everything(&third, numbers, &outputs).await;
 }
 

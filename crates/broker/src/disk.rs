@@ -85,18 +85,15 @@ impl Disk {
     /// Removes files that hold only batches before `oldest`. The newest batch stays: it says where the partition ends.
     pub(crate) fn forget(&mut self, oldest: u64) -> Result<()> {
         let oldest = oldest.min(self.log.next().saturating_sub(1));
-        let mut is_done = true;
+        let before = self.files.len();
         while self.files.get(1).is_some_and(|next| *next <= oldest) {
             self.files.pop_front();
-            is_done = false;
         }
-        match is_done {
-            true => Ok(()),
-            false => {
-                self.claim.check()?;
-                self.log.forget(oldest)
-            }
+        if self.files.len() == before {
+            return Ok(());
         }
+        self.claim.check()?;
+        self.log.forget(oldest)
     }
 }
 

@@ -179,6 +179,5 @@ impl Broker {
         if let Err(error) = self.server.await {
             tracing::warn!(%error, "the embedded broker did not stop cleanly");
         }
-        self.shared.keep_commits();
     }
 }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -27,12 +26,7 @@ pub(crate) struct Shared {
     pub(crate) records_in: AtomicU64,
     next_producer: AtomicI64,
     store: Option<Arc<Store>>,
-    /// When commits of groups were looked at last.
-    looked: Mutex<Instant>,
 }
-
-/// How often commits of groups are written.
-const COMMITS_EVERY: Duration = Duration::from_secs(1);
 
 impl Shared {
     pub(crate) fn new(
@@ -64,7 +58,6 @@ impl Shared {
                 None => 1,
             }),
             store,
-            looked: Mutex::new(Instant::now()),
             config,
         })
     }
@@ -77,16 +70,10 @@ impl Shared {
     /// Drops what is too old, in logs and in groups.
     pub(crate) fn tick(&self) {
         self.topics.expire(self.config.clock.now());
-        let now = Instant::now();
-        self.groups.lock().tick(now);
-        let mut looked = self.looked.lock();
-        if now.duration_since(*looked) >= COMMITS_EVERY {
-            *looked = now;
-            self.keep_commits();
-        }
+        self.groups.lock().tick(Instant::now());
     }
 
-    /// Makes lasting what groups have committed.
+    /// Makes lasting what groups have committed, and that some is not any more.
     pub(crate) fn keep_commits(&self) {
         if let Some(store) = &self.store {
             store.write_commits(|| store::commits(&self.groups.lock()));

@@ -249,11 +249,12 @@ fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) 
         return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
             .hint("--from-savepoint begins a new folder; without it this one is started again"));
     }
-    let Some(checkpoint) = checkpoints::read(savepoint)? else {
+    let Some(bytes) = durable::read_file(savepoint)? else {
         let message = format!("there is no savepoint {}", savepoint.display());
         return Err(Error::new(SqlState::UNDEFINED_FILE, message)
             .hint("CREATE SAVEPOINT makes one in the folder savepoints of the folder of state"));
     };
+    let checkpoint = checkpoints::of_bytes(savepoint, &bytes)?;
     if checkpoint.format != FORMAT {
         let what = format!("a savepoint of format {}", checkpoint.format);
         return Err(Error::unsupported(what)
@@ -263,7 +264,6 @@ fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) 
     // With one and not the other it would be another state of the same identity, or the same of another.
     let begun = folder.path().join(BEGUN);
     durable::write_file(&begun, &[])?;
-    let bytes = durable::read_file(savepoint)?.unwrap_or_default();
     durable::write_file(&checkpoints::path(checkpoints, 0), &bytes)?;
     failpoint::reached(Failpoint::SavepointTaken);
     let identity = checkpoint.identity.as_bytes();

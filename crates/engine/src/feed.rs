@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dataflow::connector::{
-    Connection, OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
+    OpenRequest, Partition, PollLimits, Position, SourceFactory, SourceReader, Wants,
 };
 use dataflow::schema::{ColumnOrigin, SourceSchema};
 use dataflow::wake::Waker;
@@ -402,9 +402,6 @@ impl Feed {
 
     /// Ends a tick: moves the watermark, and lets partitions wait that are too far ahead of others.
     pub fn end_tick(&mut self, wall: Micros) {
-        if self.reader.connection() == Connection::Down {
-            self.time.connected(Connection::Down);
-        }
         let partitions = self.reader.partitions();
         self.time.grow(partitions.len(), wall);
         let finished = partitions.iter().enumerate().filter(|(_, p)| p.finished());

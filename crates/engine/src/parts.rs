@@ -75,7 +75,7 @@ impl Hash for Identity {
 
 /// The parts of a checkpoint that is being made.
 pub struct NextParts<'a> {
-    before: &'a Parts,
+    before: Option<&'a Parts>,
     file: Option<&'a mut dyn PartFile>,
     number: u64,
     /// Files of which nothing is used any more.
@@ -103,7 +103,7 @@ impl Parts {
     /// Begins the parts of checkpoint `number`, which go to `file` where they are new.
     pub fn next<'a>(&'a self, number: u64, file: &'a mut dyn PartFile) -> NextParts<'a> {
         NextParts {
-            before: self,
+            before: Some(self),
             file: Some(file),
             number,
             left: self.to_leave(),
@@ -143,9 +143,9 @@ impl Parts {
 
 impl NextParts<'_> {
     /// For a checkpoint that holds everything itself.
-    pub fn none(before: &Parts) -> NextParts<'_> {
-        NextParts {
-            before,
+    pub fn none() -> Self {
+        Self {
+            before: None,
             file: None,
             number: 0,
             left: BTreeSet::new(),
@@ -164,7 +164,7 @@ impl NextParts<'_> {
         if let Some(part) = self.next.parts.get(&identity) {
             return Ok(Some(part.at));
         }
-        let known = self.before.parts.get(&identity);
+        let known = self.before.and_then(|before| before.parts.get(&identity));
         let known = known.filter(|part| !self.left.contains(&part.at.file));
         let (at, bytes) = match known {
             Some(part) => (part.at, part.bytes),
@@ -192,7 +192,7 @@ impl NextParts<'_> {
     pub fn finish(mut self) -> Parts {
         let used = self.next.used();
         let written = |(file, used): (u64, u64)| {
-            let before = self.before.written.get(&file);
+            let before = self.before.and_then(|before| before.written.get(&file));
             (file, before.copied().unwrap_or(used))
         };
         self.next.written = used.into_iter().map(written).collect();
@@ -284,7 +284,7 @@ mod tests {
         let mut file = Memory::default();
         let small = second.next(3, &mut file).put(&rows(0, 3));
         assert_eq!(small.expect("nothing is written"), None);
-        let whole = NextParts::none(&second).put(&rows(0, 1_000));
+        let whole = NextParts::none().put(&rows(0, 1_000));
         assert_eq!(whole.expect("nothing is written"), None);
     }
 

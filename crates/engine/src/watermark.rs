@@ -21,6 +21,18 @@ pub struct PartitionTime {
     pub finished: bool,
 }
 
+impl PartitionTime {
+    /// When it becomes idle, if it can.
+    fn idle_at(&self, connection: Connection, idle_after: Micros) -> Option<Micros> {
+        let quiet_since = match connection {
+            Connection::Always => self.last_row,
+            Connection::Worked { since, .. } => self.last_row.max(since),
+            Connection::Down => return None,
+        };
+        Some(quiet_since.saturating_add(idle_after))
+    }
+}
+
 /// Event time of a source.
 #[derive(Debug)]
 pub struct SourceTime {
@@ -60,16 +72,6 @@ impl SourceTime {
     /// they come to others: nobody is idle for the idle time.
     pub fn connected(&mut self, connection: Connection) {
         self.connection = connection;
-    }
-
-    /// When a partition becomes idle, if it can.
-    fn idle_at(&self, time: &PartitionTime) -> Option<Micros> {
-        let quiet_since = match self.connection {
-            Connection::Always => time.last_row,
-            Connection::Worked { since, .. } => time.last_row.max(since),
-            Connection::Down => return None,
-        };
-        Some(quiet_since.saturating_add(self.rules.idle_after))
     }
 
     /// Until when it is known that nothing came.
@@ -120,18 +122,17 @@ impl SourceTime {
 
     /// Ends a tick: decides who is idle (`at_end` has one entry a partition) and moves the watermark, never back.
     pub fn advance(&mut self, wall: Micros, at_end: impl Fn(usize) -> bool) -> Watermark {
-        for i in 0..self.partitions.len() {
-            let time = &mut self.partitions[i];
+        let (known, rules, connection) = (self.known_until(wall), self.rules, self.connection);
+        for (i, time) in self.partitions.iter_mut().enumerate() {
             // Only a tick's end is in the cut log, and a long tick makes nobody idle whose rows it brought.
             if std::mem::take(&mut time.fresh) {
                 time.last_row = wall;
             }
-            let time = &self.partitions[i];
-            let is_idle = match self.idle_at(time) {
-                Some(from) => at_end(i) && self.known_until(wall) >= from,
+            let is_idle = match time.idle_at(connection, rules.idle_after) {
+                Some(from) => at_end(i) && known >= from,
                 None => time.idle,
             };
-            self.partitions[i].idle = is_idle && !time.finished;
+            time.idle = is_idle && !time.finished;
         }
         let active = self.partitions.iter().filter(|t| !t.idle && !t.finished);
         let own = active.map(|t| self.watermark_of(t));
@@ -215,7 +216,7 @@ impl SourceTime {
             .iter()
             .enumerate()
             .filter(|(i, t)| !t.idle && !t.finished && at_end(*i))
-            .filter_map(|(_, t)| self.idle_at(t))
+            .filter_map(|(_, t)| t.idle_at(self.connection, self.rules.idle_after))
             .min()
             // Else somebody who looks again wakes the engine.
             .filter(|at| self.known_until(*at) == *at)

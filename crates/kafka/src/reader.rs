@@ -135,7 +135,6 @@ impl KafkaReader {
         let (partition, lane) = (&mut self.partitions[at], &mut self.lanes[at]);
         slab.partition = at;
         slab.topic = Arc::clone(&partition.topic);
-        let key = (Arc::clone(&partition.topic), partition.id);
         let mut drain = Drain {
             slab,
             wants: self.wants,
@@ -159,7 +158,7 @@ impl KafkaReader {
         if drain.out_of_range {
             lane.lost = true;
             self.shared.lost(Lost {
-                key,
+                key: (Arc::clone(&partition.topic), partition.id),
                 position: partition.position,
                 ends_at: drain.ends_at,
             });

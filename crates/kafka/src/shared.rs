@@ -140,12 +140,13 @@ impl Shared {
 
     /// Partitions are read, or read on elsewhere, and what tells their topics from others of their names: all at once, as one
     /// is not true without the other.
-    pub(crate) fn publish(
-        &self,
-        found: Vec<Found>,
-        moved: Vec<Moved>,
-        topics: Vec<(Arc<str>, String)>,
-    ) {
+    pub(crate) fn publish(&self, news: News) {
+        let News {
+            found,
+            moved,
+            topics,
+            ..
+        } = news;
         let mut state = self.state.lock();
         if !moved.is_empty() {
             // Ends asked before may be those of old topics.

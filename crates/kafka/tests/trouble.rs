@@ -118,13 +118,7 @@ fn a_position_behind_the_end_goes_on_at_the_end_and_says_so() {
     fill(&brokers, 0, &["a2"]);
     reading.until_rows(1);
     assert_eq!(reading.values(), ["a2"]);
-    reading.until("a note in the health", |reading| {
-        reading
-            .healths
-            .iter()
-            .any(|health| reason(health).is_some_and(|reason| reason.contains("records are gone")))
-    });
-    reading.until("running", |reading| reading.is_running());
+    reading.until_loss_is_told();
 }
 
 fn committed(brokers: &str, group: &str) -> Offset {

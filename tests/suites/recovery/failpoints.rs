@@ -26,9 +26,7 @@ pub(super) async fn ended_at_each() {
         files: files.path(),
     };
     outputs.create(&server).await;
-    let all = outputs.names().len().to_string();
-    let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
-    server.await_value(works, &all).await;
+    outputs.all_work(&server).await;
     server.kill();
     let mut follower = Follower::default();
     for (round, (point, name)) in Failpoint::ALL.into_iter().enumerate() {

@@ -76,6 +76,13 @@ impl Outputs<'_> {
         ]
     }
 
+    /// Waits until all of them have committed something since the start.
+    pub(super) async fn all_work(&self, server: &Server) {
+        let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
+        let all = self.names().len().to_string();
+        server.await_value(works, &all).await;
+    }
+
     /// Those that have committed something since the start.
     pub(super) async fn writing(&self, server: &Server) -> Vec<String> {
         let rows = server

@@ -204,7 +204,10 @@ pub(super) fn delete_groups(
             .with_group_id(id.clone())
             .with_error_code(code(deleted.err()))
     });
-    DeleteGroupsResponse::default().with_results(results.collect())
+    let results = results.collect();
+    drop(groups);
+    call.shared.keep_commits();
+    DeleteGroupsResponse::default().with_results(results)
 }
 
 /// A negative time is none.

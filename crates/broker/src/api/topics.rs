@@ -121,6 +121,7 @@ pub(super) fn delete_topics(
             .with_error_code(code(missing))
     });
     let responses = responses.collect();
+    call.shared.keep_commits();
     call.shared.changed.notify_waiters();
     DeleteTopicsResponse::default().with_responses(responses)
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 
 use tempfile::tempdir;
 
@@ -76,6 +77,25 @@ fn files_are_run_in_an_engine_that_runs() {
     assert!(ended.stderr.ends_with("stopped\n"), "{ended:?}");
 }
 
+/// Sends 300 clicks.
+fn produce(folder: &Path, brokers: &str) {
+    let words = [
+        "produce",
+        "--brokers",
+        brokers,
+        "--topic",
+        "clicks",
+        "--events",
+        "300",
+        "--rate",
+        "0",
+        "--bad",
+        "0",
+    ];
+    let produced = clickmill(folder, &words);
+    assert_eq!(produced.code, Some(0), "{produced:?}");
+}
+
 #[test]
 fn clicks_of_the_embedded_broker_are_counted() {
     let folder = tempdir().unwrap();
@@ -96,21 +116,7 @@ fn clicks_of_the_embedded_broker_are_counted() {
     let mut server = Process::start(&mut command(folder.path(), &words));
     let brokers = address(&server.stderr_line("broker on"), "broker on ");
     let address = address(&server.stderr_line("listens on"), "listens on ");
-    let words = [
-        "produce",
-        "--brokers",
-        &brokers,
-        "--topic",
-        "clicks",
-        "--events",
-        "300",
-        "--rate",
-        "0",
-        "--bad",
-        "0",
-    ];
-    let produced = clickmill(folder.path(), &words);
-    assert_eq!(produced.code, Some(0), "{produced:?}");
+    produce(folder.path(), &brokers);
     fs::write(folder.path().join("live.sql"), "SUBSCRIBE counts;").unwrap();
     let words = ["run", "--connect", &address, "live.sql"];
     let mut live = Process::start(&mut command(folder.path(), &words));
@@ -154,21 +160,7 @@ fn what_the_embedded_broker_has_outlives_kill_9_with_the_state() {
         let mut server = Process::start(&mut command(folder.path(), &words));
         let brokers = address(&server.stderr_line("broker on"), "broker on ");
         let address = address(&server.stderr_line("listens on"), "listens on ");
-        let produce = [
-            "produce",
-            "--brokers",
-            &brokers,
-            "--topic",
-            "clicks",
-            "--events",
-            "300",
-            "--rate",
-            "0",
-            "--bad",
-            "0",
-        ];
-        let produced = clickmill(folder.path(), &produce);
-        assert_eq!(produced.code, Some(0), "{produced:?}");
+        produce(folder.path(), &brokers);
         let words = ["run", "--connect", &address, "live.sql"];
         let mut live = Process::start(&mut command(folder.path(), &words));
         live.stdout_line(&format!("\t1\t{}", 300 * round));

@@ -171,6 +171,7 @@ impl Checkpoints {
                 return;
             }
         }
+        let own_parts = parts_path(&self.folder, number);
         let path = path(&self.folder, number);
         let parts = Arc::clone(&self.parts);
         let history = Arc::clone(&self.history);
@@ -179,8 +180,8 @@ impl Checkpoints {
             let begun = Instant::now();
             let mut parts = parts.lock();
             let made = match wanted.is_empty() {
-                true => with_parts(&mut checkpoint, number, &path, &parts, &claim),
-                false => whole(&mut checkpoint, &parts),
+                true => with_parts(&mut checkpoint, number, &own_parts, &parts, &claim),
+                false => whole(&mut checkpoint),
             };
             // What changes meanwhile need not be copied any more.
             drop(checkpoint);
@@ -189,7 +190,7 @@ impl Checkpoints {
                 if written.is_err() && made.in_parts > 0 && claim.check().is_ok() {
                     // They may hold the last room on the disk.
                     let _ = remove_file(&path);
-                    let _ = remove_file(&path.with_extension(&PARTS[1..]));
+                    let _ = remove_file(&own_parts);
                 }
                 written?;
                 let files = made.parts.as_ref().map(Parts::files).unwrap_or_default();
@@ -308,7 +309,7 @@ struct Made {
     in_parts: u64,
 }
 
-/// Makes a checkpoint that has what does not change in files of parts; those are there when this returns.
+/// Makes a checkpoint that has what does not change in files of parts, its own at `path`; those are there when this returns.
 fn with_parts(
     checkpoint: &mut Checkpoint,
     number: u64,
@@ -316,7 +317,7 @@ fn with_parts(
     before: &Parts,
     claim: &Claim,
 ) -> Result<Made> {
-    let mut file = PartsFile(PartsWriter::new(&path.with_extension(&PARTS[1..])));
+    let mut file = PartsFile(PartsWriter::new(path));
     let mut next = before.next(number, &mut file);
     checkpoint.state.resolve(&mut next)?;
     let parts = next.finish();
@@ -330,8 +331,8 @@ fn with_parts(
 }
 
 /// Makes a checkpoint that holds everything itself.
-fn whole(checkpoint: &mut Checkpoint, before: &Parts) -> Result<Made> {
-    checkpoint.state.resolve(&mut NextParts::none(before))?;
+fn whole(checkpoint: &mut Checkpoint) -> Result<Made> {
+    checkpoint.state.resolve(&mut NextParts::none())?;
     Ok(Made {
         bytes: bytes_of(checkpoint)?,
         parts: None,
@@ -413,11 +414,13 @@ pub(super) fn read(path: &Path) -> Result<Option<Checkpoint>> {
 
 /// Reads a checkpoint without its parts.
 fn decode(path: &Path) -> Result<Option<Checkpoint>> {
-    let Some(bytes) = read_file(path)? else {
-        return Ok(None);
-    };
-    let checkpoint: std::result::Result<Checkpoint, _> = rmp_serde::from_slice(&bytes);
-    checkpoint.map(Some).map_err(|error| {
+    let bytes = read_file(path)?;
+    bytes.map(|bytes| of_bytes(path, &bytes)).transpose()
+}
+
+/// The checkpoint that a file holds, without its parts.
+pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Checkpoint> {
+    rmp_serde::from_slice(bytes).map_err(|error| {
         let message = format!("{} is no checkpoint: {error}", path.display());
         Error::new(SqlState::DATA_CORRUPTED, message)
     })

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use dataflow::{Error, Micros, Result, SqlState};
 use durable::{keep_as, make_folder, remove_file};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// The savepoints' folder in a folder of state.
@@ -53,8 +53,7 @@ impl Savepoints {
     /// `42602` for a name that no file can have, `42710` when there is one of that name.
     pub(crate) fn ask(&self, name: &str) -> Result<oneshot::Receiver<Result<()>>> {
         check_name(name)?;
-        let mut wanted = self.wanted.lock();
-        wanted.retain(|wanted| !wanted.reply.is_closed());
+        let mut wanted = self.wanted();
         if self.path(name).exists() || wanted.iter().any(|wanted| wanted.name == name) {
             return Err(exists(name));
         }
@@ -68,9 +67,14 @@ impl Savepoints {
 
     /// Whether somebody waits for one.
     pub(super) fn is_wanted(&self) -> bool {
+        !self.wanted().is_empty()
+    }
+
+    /// Those that were not cancelled.
+    fn wanted(&self) -> MutexGuard<'_, Vec<Wanted>> {
         let mut wanted = self.wanted.lock();
         wanted.retain(|wanted| !wanted.reply.is_closed());
-        !wanted.is_empty()
+        wanted
     }
 
     /// What is waited for, and is from here on the caller's.

@@ -1,5 +1,7 @@
 //! `clickmill.source_gaps`: records that were gone before they were read.
 
+use std::sync::Arc;
+
 use dataflow::Result;
 use datafusion::arrow::array::{Int32Array, RecordBatch};
 use engine::Status;
@@ -22,10 +24,7 @@ pub(super) fn source_gaps(status: &Status) -> Result<RecordBatch> {
             text(rows.iter().map(|(name, _)| Some(name.clone()))),
         ),
         ("topic", text(each().map(|gap| Some(gap.topic.clone())))),
-        (
-            "partition",
-            std::sync::Arc::new(partitions.collect::<Int32Array>()),
-        ),
+        ("partition", Arc::new(partitions.collect::<Int32Array>())),
         ("reason", text(each().map(|gap| Some(gap.reason.clone())))),
         ("from_offset", int(each().map(|gap| Some(gap.from)))),
         ("to_offset", int(each().map(|gap| Some(gap.to)))),

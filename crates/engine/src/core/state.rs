@@ -9,7 +9,7 @@ use super::Core;
 use crate::aside::SourceGap;
 use crate::feed::{Feed, FeedState};
 use crate::journal::FeedId;
-use crate::parts::{NextParts, PartAt, Parts};
+use crate::parts::{NextParts, PartAt};
 use crate::state::saved::Saved;
 use crate::store::Store;
 use crate::view::{Failure, Place, View, ViewState};
@@ -236,7 +236,7 @@ impl Core {
     /// # Errors
     /// `XX001` when it is not of what was declared.
     pub fn load(&mut self, mut state: State) -> Result<()> {
-        state.resolve(&mut NextParts::none(&Parts::default()))?;
+        state.resolve(&mut NextParts::none())?;
         self.version = state.version;
         self.last_wall = state.last_wall;
         self.next_feed = state.next_feed;

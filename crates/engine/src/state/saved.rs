@@ -8,7 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Bytes, from_ipc, to_ipc};
-use crate::parts::{NextParts, PartAt, Parts};
+use crate::parts::{NextParts, PartAt};
 
 /// Items of state, in the order in which they were put.
 ///
@@ -134,7 +134,7 @@ impl Saved {
                     let mut put = Self::default();
                     work(&mut put)?;
                     // Its rows were made for this checkpoint alone.
-                    put.resolve(&mut NextParts::none(&Parts::default()))?;
+                    put.resolve(&mut NextParts::none())?;
                     self.items.append(&mut put.items);
                 }
                 Item::Batch(rows) => self.items.push_back(match parts.put(&rows)? {

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{ANSWER, Link, Trouble};
 use crate::native::{self, TopicId};
-use crate::shared::{Key, Moved};
+use crate::shared::{Key, Moved, News};
 
 /// How often ids are asked for that brokers do not tell.
 const ASKED: u32 = 5;
@@ -82,8 +82,10 @@ impl Link {
         self.asked_for_ids += 1;
         if let Ok(learned) = self.learn_ids(&missing) {
             self.know_ids(&learned.ids);
-            self.shared
-                .publish(Vec::new(), Vec::new(), learned.topics());
+            self.shared.publish(News {
+                topics: learned.topics(),
+                ..News::default()
+            });
         }
     }
 
@@ -100,10 +102,7 @@ impl Link {
         }
         for (name, id) in native::topic_ids(&self.consumer, &known, ANSWER) {
             if self.ids.get(&name) != Some(&id) {
-                let own = self.assigned.iter().filter(|key| *key.0 == *name);
-                let own: Vec<Key> = own.cloned().collect();
-                let topics = vec![(name.as_str().into(), id.to_string())];
-                self.begin_anew(&name.as_str().into(), &own, topics)?;
+                self.begin_topic_anew(&name.as_str().into(), Some(id))?;
                 self.ids.insert(name, id);
             } else {
                 same.insert(name);
@@ -123,7 +122,7 @@ impl Link {
         topics.dedup();
         topics
             .iter()
-            .try_for_each(|topic| self.begin_topic_anew(topic))
+            .try_for_each(|topic| self.begin_topic_anew(topic, None))
     }
 
     /// Goes on with partitions that a topic made anew did not have at first.
@@ -137,11 +136,12 @@ impl Link {
         })
     }
 
-    /// Goes on at the start of a topic that was made anew.
-    fn begin_topic_anew(&mut self, topic: &Arc<str>) -> Result<(), Trouble> {
+    /// Goes on at the start of a topic that was made anew, under its new id if it has one.
+    fn begin_topic_anew(&mut self, topic: &Arc<str>, id: Option<TopicId>) -> Result<(), Trouble> {
         let own = self.assigned.iter().filter(|key| key.0 == *topic);
         let own: Vec<Key> = own.cloned().collect();
-        self.begin_anew(topic, &own, Vec::new())
+        let id = id.map(|id| (Arc::clone(topic), id.to_string()));
+        self.begin_anew(topic, &own, id.into_iter().collect())
     }
 
     /// Goes on at the start of partitions of a topic that was made anew, and has another id if there is one in `topics`.
@@ -172,7 +172,11 @@ impl Link {
         self.gone.extend(gone.cloned());
         self.lost.extend(self.shared.take_lost());
         self.lost.retain(|lost| !own.contains(&lost.key));
-        self.shared.publish(Vec::new(), moved, topics);
+        self.shared.publish(News {
+            moved,
+            topics,
+            ..News::default()
+        });
         Ok(())
     }
 

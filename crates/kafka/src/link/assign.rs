@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::anew::Learned;
 use super::{Link, Trouble};
 use crate::native::PartitionQueue;
-use crate::shared::{Found, Key};
+use crate::shared::{Found, Key, News};
 use crate::start::Start;
 use crate::stop::Stop;
 
@@ -98,8 +98,12 @@ impl Link {
         self.know_ids(&learned.ids);
         let moved = beginnings.into_iter();
         let moved = moved.map(|(key, begin)| self.made_anew(key, Some(begin)));
-        self.shared
-            .publish(found, moved.collect(), learned.topics());
+        self.shared.publish(News {
+            found,
+            moved: moved.collect(),
+            topics: learned.topics(),
+            ..News::default()
+        });
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Link, Trouble};
-use crate::shared::{Key, Lost, Moved};
+use crate::shared::{Key, Lost, Moved, News};
 
 impl Link {
     /// Goes on with partitions whose next records the brokers do not have; `ends` are those of the partitions that answer, asked
@@ -56,7 +56,10 @@ impl Link {
                 tracing::warn!(target: "kafka", topic = &*key.0, partition = key.1, "records are gone: {note}");
             }
         }
-        self.shared.publish(Vec::new(), moved, Vec::new());
+        self.shared.publish(News {
+            moved,
+            ..News::default()
+        });
         Ok(())
     }
 

@@ -153,11 +153,13 @@ impl Transactional {
         Ok(())
     }
 
-    /// Has the open transaction hold an offset of the sink's group.
-    fn send_progress(&self, (topic, partition): (&str, i32), offset: i64) -> Result<()> {
+    /// Has the open transaction hold the number of a version.
+    fn send_progress(&self, version: u64) -> Result<()> {
+        let (topic, partition) = self.place();
         let mut reached = TopicPartitionList::new();
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
         reached
-            .add_partition_offset(topic, partition, Offset::Offset(offset))
+            .add_partition_offset(topic, partition, Offset::Offset(version))
             .map_err(|error| self.failed("name the progress", &error))?;
         if let Some(mut element) = reached.find_partition(topic, partition) {
             element.set_metadata(&self.identity);
@@ -258,8 +260,7 @@ impl SinkWriter for Transactional {
         self.open()?;
         self.sending.finish()?;
         failpoint::reached(Failpoint::KafkaFlushed);
-        let version = i64::try_from(version).unwrap_or(i64::MAX);
-        self.send_progress(self.place(), version)?;
+        self.send_progress(version)?;
         failpoint::reached(Failpoint::KafkaProgress);
         let client = self.sending.producer.client();
         client

@@ -1,7 +1,5 @@
 //! Where reading begins and ends, which topics are read, and topics that are made anew.
 
-use std::time::Duration;
-
 use crate::scratch::Scratch;
 use crate::support::{Open, PATIENCE, Reading, Row, open_topic, reason};
 use dataflow::{Clock as _, SystemClock};
@@ -43,12 +41,7 @@ fn offsets_as_start() {
         assert_eq!(reading.sorted(), ["a2", "b0", "b1", "c0"]);
     }
     let mut wrong = scratch.open(with(&[("start", "7:1")]));
-    let error = loop {
-        match wrong.step() {
-            Ok(_) => drop(wrong.waker.sleep(Duration::from_millis(100))),
-            Err(error) => break error,
-        }
-    };
+    let error = wrong.until_failed();
     assert!(error.message().ends_with("has no partition 7"), "{error}");
 }
 
@@ -136,12 +129,7 @@ fn what_happens_to_a_topic_behind_its_stop_does_not_matter() {
     waiting.until_rows(1);
     assert!(!done.step().unwrap());
     scratch.make_anew(1);
-    let error = loop {
-        match waiting.step() {
-            Ok(_) => drop(waiting.waker.sleep(Duration::from_millis(100))),
-            Err(error) => break error,
-        }
-    };
+    let error = waiting.until_failed();
     assert!(error.message().contains("was made anew"), "{error}");
     assert!(!done.step().unwrap());
     assert!(done.is_running() && done.reader.partitions()[0].finished());

@@ -1,12 +1,10 @@
 //! Records that the brokers delete before they are read.
 
-use std::time::{Duration, Instant};
-
 use dataflow::connector::{Gap, GapReason};
 use kafka::admin;
 
 use crate::scratch::Scratch;
-use crate::support::{Open, PATIENCE, Reading, reason};
+use crate::support::Open;
 
 fn deleted(from: i64, to: i64) -> Gap {
     Gap {
@@ -14,17 +12,6 @@ fn deleted(from: i64, to: i64) -> Gap {
         from,
         to,
         reason: GapReason::Deleted,
-    }
-}
-
-fn failure(mut reading: Reading) -> dataflow::Error {
-    let begun = Instant::now();
-    loop {
-        match reading.step() {
-            Ok(_) => drop(reading.waker.sleep(Duration::from_millis(100))),
-            Err(error) => return error,
-        }
-        assert!(begun.elapsed() < PATIENCE, "it does not fail");
     }
 }
 
@@ -43,20 +30,16 @@ fn records_deleted_before_a_start_are_skipped_and_told() {
     reading.until_rows(1);
     assert_eq!(reading.rows[0].offset, 3);
     assert_eq!(reading.gaps, [deleted(1, 3)]);
-    reading.until("a note in the health", |reading| {
-        reading
-            .healths
-            .iter()
-            .any(|health| reason(health).is_some_and(|reason| reason.contains("records are gone")))
-    });
-    reading.until("running", |reading| reading.is_running());
+    reading.until_loss_is_told();
     let note = reading.reader.partitions()[0].note.clone().unwrap();
     assert!(note.starts_with("those from offset 1 to 3 were deleted"));
     let mut earliest = scratch.open(Open::default());
     earliest.until_at_end();
     assert_eq!((earliest.rows[0].offset, earliest.gaps.len()), (3, 0));
 
-    let error = failure(scratch.open(from_second(&[("lost_data", "fail")])));
+    let error = scratch
+        .open(from_second(&[("lost_data", "fail")]))
+        .until_failed();
     assert!(
         error.message().contains("from offset 1 to 3 were deleted"),
         "{error}"
@@ -142,7 +125,9 @@ fn a_topic_made_anew_before_a_start_is_known_by_its_id() {
         reason: GapReason::Recreated,
     };
     assert_eq!(reading.gaps, [recreated(0, 3), recreated(1, 0)]);
-    let error = failure(scratch.open(saved(&[("lost_data", "fail")], id)));
+    let error = scratch
+        .open(saved(&[("lost_data", "fail")], id))
+        .until_failed();
     assert!(error.message().contains("was made anew"), "{error}");
     let now = reading.reader.take_topics().pop().unwrap().1;
     let mut same = scratch.open(saved(&[("lost_data", "fail")], Some(now)));

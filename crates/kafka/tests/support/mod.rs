@@ -13,7 +13,7 @@ use dataflow::connector::{
 };
 use dataflow::options::{OptionEntry, Options};
 use dataflow::wake::Waker;
-use dataflow::{Result, Slab, SystemClock};
+use dataflow::{Error, Result, Slab, SystemClock};
 use kafka::{KafkaConnector, Producer, Record};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -236,6 +236,27 @@ impl Reading {
         let mut values = self.values();
         values.sort_unstable();
         values
+    }
+
+    /// Polls until the health has said that records are gone, and then that reading goes on.
+    pub(crate) fn until_loss_is_told(&mut self) {
+        self.until("a note in the health", |reading| {
+            let mut told = reading.healths.iter().filter_map(reason);
+            told.any(|reason| reason.contains("records are gone"))
+        });
+        self.until("running", |reading| reading.is_running());
+    }
+
+    /// Polls until the reader fails.
+    pub(crate) fn until_failed(&mut self) -> Error {
+        let begun = Instant::now();
+        loop {
+            match self.step() {
+                Ok(_) => drop(self.waker.sleep(Duration::from_millis(100))),
+                Err(error) => return error,
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not fail");
+        }
     }
 
     pub(crate) fn is_running(&self) -> bool {
