@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use database::{
-    Cancel, Config, DataDir, Database, Outcome, Rows, Session, SessionInit, TransactionStatus,
+    Cancel, Config, DataDir, Database, Outcome, Place, Rows, Session, SessionInit,
+    TransactionStatus,
 };
 use dataflow::connector::Connectors;
 use dataflow::{Clock, ManualClock, Result, SystemClock};
@@ -125,8 +126,9 @@ fn connectors(clock: &Arc<dyn Clock>) -> Connectors {
 
 fn start(clock: Arc<dyn Clock>, connectors: Connectors, folder: Option<&Path>) -> Database {
     let data_dir = folder.map(|path| DataDir {
-        path: path.to_owned(),
+        place: Place::Disk(path.to_owned()),
         sync: false,
+        journal_every: None,
         checkpoint_every: CHECKPOINT_EVERY,
         take_over: false,
         from_savepoint: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use database::{Cancel, Config, DataDir, Database, SessionInit};
+use database::{Cancel, Config, DataDir, Database, Place, SessionInit};
 use dataflow::connector::Connectors;
 use dataflow::{Clock, SystemClock};
 use kafka::KafkaConnector;
@@ -75,8 +75,9 @@ pub(crate) fn database(data_dir: Option<PathBuf>) -> Result<Database, dataflow::
         connectors,
         version: env!("CARGO_PKG_VERSION"),
         data_dir: data_dir.map(|path| DataDir {
-            path,
+            place: Place::Disk(path),
             sync: true,
+            journal_every: None,
             checkpoint_every: CHECKPOINT_EVERY,
             take_over: false,
             from_savepoint: None,

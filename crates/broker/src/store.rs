@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dataflow::{Error, Result, SqlState};
-use durable::{Claim, Folder, make_folder, read_file, write_file};
+use durable::{Claim, Folder, Place, make_folder, read_file, write_file};
 use parking_lot::Mutex;
 
 use crate::groups::{Committed, Group, Groups};
@@ -20,6 +20,7 @@ const LOGS: &str = "logs";
 
 /// A folder that this process owns.
 pub(crate) struct Store {
+    path: PathBuf,
     folder: Folder,
     /// What the file of commits holds.
     commits: Mutex<Vec<u8>>,
@@ -37,9 +38,10 @@ impl Store {
             tracing::error!(%error, "the embedded broker stops");
             on_lost();
         };
-        let folder = Folder::claim(path, FORMAT, take_over, on_lost)?;
+        let folder = Folder::claim(&Place::Disk(path.to_owned()), FORMAT, take_over, on_lost)?;
         make_folder(&path.join(LOGS))?;
         Ok(Self {
+            path: path.to_owned(),
             folder,
             commits: Mutex::default(),
         })
@@ -51,7 +53,7 @@ impl Store {
 
     /// The topics that there are.
     pub(crate) fn topics(&self) -> Result<Vec<(String, i32)>> {
-        let path = self.folder.path().join(TOPICS);
+        let path = self.path.join(TOPICS);
         let text = read_file(&path)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         let line = |line: &str| {
@@ -72,7 +74,7 @@ impl Store {
     ) -> Result<()> {
         self.folder.check()?;
         let lines: String = topics.map(|(name, n)| format!("{name} {n}\n")).collect();
-        write_file(&self.folder.path().join(TOPICS), lines.as_bytes())
+        write_file(&self.path.join(TOPICS), lines.as_bytes())
     }
 
     /// Where the batches of a partition are.
@@ -91,12 +93,12 @@ impl Store {
     }
 
     fn logs(&self, topic: &str) -> PathBuf {
-        self.folder.path().join(LOGS).join(topic)
+        self.path.join(LOGS).join(topic)
     }
 
     /// Gives groups what they have committed before.
     pub(crate) fn read_commits(&self, groups: &mut Groups) -> Result<()> {
-        let path = self.folder.path().join(COMMITS);
+        let path = self.path.join(COMMITS);
         let bytes = read_file(&path)?.unwrap_or_default();
         let mut rest = Rest(&bytes);
         while !rest.0.is_empty() {
@@ -117,7 +119,7 @@ impl Store {
             return;
         }
         let written = self.folder.check();
-        let path = self.folder.path().join(COMMITS);
+        let path = self.path.join(COMMITS);
         match written.and_then(|()| write_file(&path, &commits)) {
             Ok(()) => *known = commits,
             Err(error) => {

@@ -39,9 +39,9 @@ pub(crate) struct StateArgs {
     /// What to tell: what is there, what it holds, or only what is wrong
     #[arg(value_enum)]
     pub(crate) what: StateWhat,
-    /// The folder of `serve --data-dir`
+    /// The folder or address of `serve --data-dir`
     #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: String,
 }
 
 /// What to tell of state.
@@ -98,9 +98,12 @@ pub(crate) struct ServeArgs {
         requires = "embedded_broker"
     )]
     pub(crate) kafka_port: u16,
-    /// Keep state in this folder: started again, everything is as it was
+    /// Keep state in this folder, or in an object store (s3://BUCKET/PATH, gs://…, az://…): started again, everything is as it was
     #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<String>,
+    /// Shortest time from one write of the journal to the next while little comes [default: 5ms, in an object store 200ms]
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "data_dir")]
+    pub(crate) journal_interval: Option<Duration>,
     /// Time from one checkpoint of the state to the next
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "data_dir")]
     pub(crate) checkpoint_interval: Duration,
@@ -112,7 +115,7 @@ pub(crate) struct ServeArgs {
     pub(crate) take_over: bool,
     /// Begin a new folder of state with a savepoint (CREATE SAVEPOINT makes one)
     #[arg(long, value_name = "FILE", requires = "data_dir")]
-    pub(crate) from_savepoint: Option<PathBuf>,
+    pub(crate) from_savepoint: Option<String>,
     /// Run these files at the start, unless the folder of state has been used before
     #[arg(long, value_name = "FILE.sql", num_args = 1..)]
     pub(crate) init: Vec<PathBuf>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use broker::Broker;
-use database::{Cancel, DataDir, Database, Recovery};
+use database::{Cancel, DataDir, Database, Place, Recovery};
 
 use crate::args::ServeArgs;
 use crate::engine::{self, Port};
@@ -24,12 +24,14 @@ const BROKER: &str = "broker";
 /// Serves until `stop`.
 pub(crate) async fn serve(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome {
     check(args)?;
-    if let Some(dir) = &args.data_dir {
+    let place = args.data_dir.as_deref().map(Place::parse).transpose()?;
+    if let Some(place) = &place {
+        check_place(args, place)?;
         // Before the broker puts its own into it.
-        database::check_data_dir(dir)?;
+        database::check_data_dir(place)?;
     }
     let broker = match args.embedded_broker {
-        true => Some(start_broker(args, output).await?),
+        true => Some(start_broker(args, place.as_ref(), output).await?),
         false => None,
     };
     let mut variables = Variables::environment();
@@ -37,7 +39,7 @@ pub(crate) async fn serve(args: &ServeArgs, output: &Output, stop: &Cancel) -> O
         variables.set("BROKERS", broker.address().to_string());
     }
     let result = match load_all(&args.init, &variables) {
-        Ok(scripts) => with_engine(args, &scripts, output, stop).await,
+        Ok(scripts) => with_engine(args, place, &scripts, output, stop).await,
         Err(failure) => Err(failure),
     };
     if let Some(broker) = broker {
@@ -59,9 +61,29 @@ fn check(args: &ServeArgs) -> Outcome {
     Ok(())
 }
 
-async fn start_broker(args: &ServeArgs, output: &Output) -> Outcome<Broker> {
+/// Refuses what an object store does not do.
+fn check_place(args: &ServeArgs, place: &Place) -> Outcome {
+    if place.on_disk().is_some() {
+        return Ok(());
+    }
+    if args.no_sync {
+        return Err(Failure::usage(
+            format!("--no-sync does not go with --data-dir {place}"),
+            "an object store has what it has acknowledged; --no-sync is for folders on disks",
+        ));
+    }
+    if args.embedded_broker {
+        return Err(Failure::usage(
+            format!("--embedded-broker does not go with --data-dir {place}"),
+            "the embedded broker keeps its records on a disk: name a folder, or use a Kafka cluster",
+        ));
+    }
+    Ok(())
+}
+
+async fn start_broker(args: &ServeArgs, place: Option<&Place>, output: &Output) -> Outcome<Broker> {
     let port = Port::Exactly(args.kafka_port);
-    let folder = args.data_dir.as_ref().map(|dir| dir.join(BROKER));
+    let folder = place.and_then(Place::on_disk).map(|dir| dir.join(BROKER));
     let folder = folder.map(|folder| (folder, args.take_over));
     let broker = engine::start_broker(port, Some(AUTO_PARTITIONS), folder).await?;
     output.line(format_args!("broker on {}", broker.address()));
@@ -70,11 +92,12 @@ async fn start_broker(args: &ServeArgs, output: &Output) -> Outcome<Broker> {
 
 async fn with_engine(
     args: &ServeArgs,
+    place: Option<Place>,
     scripts: &[Script],
     output: &Output,
     stop: &Cancel,
 ) -> Outcome {
-    let Some(database) = start(args, output, stop).await? else {
+    let Some(database) = start(args, place, output, stop).await? else {
         return Ok(());
     };
     let result = with_port(args, &database, scripts, output, stop).await;
@@ -83,13 +106,21 @@ async fn with_engine(
 }
 
 /// Starts the engine, with what was there before; `None` when it was told to stop meanwhile.
-async fn start(args: &ServeArgs, output: &Output, stop: &Cancel) -> Outcome<Option<Database>> {
-    let data_dir = args.data_dir.clone().map(|path| DataDir {
-        path,
+async fn start(
+    args: &ServeArgs,
+    place: Option<Place>,
+    output: &Output,
+    stop: &Cancel,
+) -> Outcome<Option<Database>> {
+    let savepoint = args.from_savepoint.as_deref();
+    let from_savepoint = savepoint.map(Place::parse).transpose()?;
+    let data_dir = place.map(|place| DataDir {
+        place,
         sync: !args.no_sync,
+        journal_every: args.journal_interval,
         checkpoint_every: args.checkpoint_interval,
         take_over: args.take_over,
-        from_savepoint: args.from_savepoint.clone(),
+        from_savepoint,
     });
     let begun = Instant::now();
     let stopped = Arc::new(AtomicBool::new(false));

@@ -1,12 +1,14 @@
 //! `clickmill state`: looks at a folder of state.
 
+use database::Place;
+
 use crate::args::{StateArgs, StateWhat};
 use crate::output::Output;
 use crate::report::{Failure, Outcome, Report};
 
 /// Tells what is there.
 pub(crate) fn state(args: &StateArgs, output: &Output) -> Outcome {
-    let inspection = database::inspect(&args.folder)?;
+    let inspection = database::inspect(&Place::parse(&args.folder)?)?;
     let mut lines = Vec::new();
     if args.what != StateWhat::Verify || inspection.faults.is_empty() {
         lines.extend(inspection.found);

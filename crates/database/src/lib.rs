@@ -28,6 +28,7 @@ pub mod session;
 pub use engine::{Status, ViewState};
 
 pub use database::{Config, Database, SessionInit};
+pub use durable::Place;
 pub use recovery::{DataDir, Inspection, Recovery, check_data_dir, inspect};
 
 pub use outcome::{BatchStream, Notice, Outcome, Prepared, Rows, TransactionStatus};

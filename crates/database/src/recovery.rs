@@ -5,14 +5,13 @@ mod history;
 mod inspect;
 mod savepoints;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{Claim, Folder, Log, make_folder};
+use durable::{Claim, Folder, Log, Place};
 use engine::journal::{Logged, from_ipc};
 use engine::{Change, Core, Entry, Journal, Starts, State};
 use sql::ast::Parsed;
@@ -46,33 +45,41 @@ const IDENTITY_LETTERS: usize = 16;
 /// The checkpoints' folder in it.
 const CHECKPOINTS: &str = "checkpoints";
 
+/// Shortest time between two writes of the journal on a disk.
+const DISK_PACE: Duration = Duration::from_millis(5);
+/// And in an object store, where each write costs money.
+const STORE_PACE: Duration = Duration::from_millis(200);
+
 /// Where state is kept, and how carefully.
 #[derive(Clone, Debug)]
 pub struct DataDir {
     /// The folder.
-    pub path: PathBuf,
-    /// Whether what is seen outlives the machine's end, and not only that of the process.
+    pub place: Place,
+    /// Whether what is seen outlives the machine's end, and not only that of the process. In an object store it always does.
     pub sync: bool,
+    /// Shortest time from one write of the journal to the next while little comes; `None` for what suits the place.
+    pub journal_every: Option<Duration>,
     /// Time from one checkpoint to the next.
     pub checkpoint_every: Duration,
     /// Whether a process that uses it is to end.
     pub take_over: bool,
     /// A savepoint with which it begins; it must be new.
-    pub from_savepoint: Option<PathBuf>,
+    pub from_savepoint: Option<Place>,
 }
 
 /// Whether a folder holds state, or could come to hold some.
 ///
 /// # Errors
 /// `0A000` for another format, `55000` for a folder of something else.
-pub fn check_data_dir(path: &Path) -> Result<()> {
-    durable::check_folder(path, FORMAT)
+pub fn check_data_dir(place: &Place) -> Result<()> {
+    durable::check_folder(place, FORMAT)
 }
 
 /// A data folder that this process owns.
 pub(crate) struct Data {
     log: Log,
     sync: bool,
+    pace: Duration,
     every: Micros,
     /// Time to the next checkpoint: longer when the last one made the engine stand still for long.
     spacing: Micros,
@@ -113,25 +120,28 @@ impl Data {
         history: &Arc<History>,
         on_lost: impl FnOnce(Error) + Send + 'static,
     ) -> Result<Self> {
-        let folder = Folder::claim(&place.path, FORMAT, place.take_over, on_lost)?;
-        let journal = folder.path().join(JOURNAL);
+        let folder = Folder::claim(&place.place, FORMAT, place.take_over, on_lost)?;
         // Somebody who stood still may have its last file open, whoever owned the folder since.
-        let log = Log::take_over(&journal, &|| folder.check())?;
-        let checkpoints = folder.path().join(CHECKPOINTS);
+        let log = Log::owned(&folder, JOURNAL)?;
+        let checkpoints = folder.place().join(CHECKPOINTS);
         if let Some(savepoint) = &place.from_savepoint {
             begin_with(savepoint, &folder, &log, &checkpoints)?;
-        } else if was_made(folder.path())? == Some(false) {
-            let message = format!("{} was not made to its end", folder.path().display());
+        } else if was_made(folder.place())? == Some(false) {
+            let message = format!("{} was not made to its end", folder.place());
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .hint("it begins with a savepoint: say --from-savepoint once more"));
         }
-        history.lasts_in(folder.path());
+        history.lasts_in(folder.place());
         let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
         Ok(Self {
             log,
             checkpoints: Checkpoints::open(&checkpoints, history, folder.owned())?,
             history: Arc::clone(history),
             sync: place.sync,
+            pace: place.journal_every.unwrap_or(match place.place.on_disk() {
+                Some(_) => DISK_PACE,
+                None => STORE_PACE,
+            }),
             every,
             spacing: every,
             due: None,
@@ -148,18 +158,18 @@ impl Data {
 
     /// Tells the folder from all others; made when it is asked for first.
     pub(crate) fn identity(&self) -> Result<String> {
-        let path = self.folder.path().join(IDENTITY);
-        if let Some(found) = durable::read_file(&path)? {
+        let file = self.folder.place().join(IDENTITY);
+        if let Some(found) = file.read()? {
             let text = String::from_utf8(found).unwrap_or_default();
             if text.len() == IDENTITY_LETTERS && text.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return Ok(text);
             }
-            let message = format!("{} is damaged", path.display());
+            let message = format!("{file} is damaged");
             return Err(Error::new(SqlState::DATA_CORRUPTED, message)
                 .hint("it names what sinks have written: put it back from a copy"));
         }
         let made = new_identity()?;
-        durable::write_file(&path, made.as_bytes())?;
+        file.write(made.as_bytes())?;
         Ok(made)
     }
 
@@ -175,7 +185,7 @@ impl Data {
         let taken = self.checkpoints.newest(first)?;
         let from = taken.as_ref().map_or(0, |(number, _)| *number);
         // One that begins with a savepoint has nothing without it.
-        let begins_without = taken.is_none() && was_made(self.folder.path())?.is_some();
+        let begins_without = taken.is_none() && was_made(self.folder.place())?.is_some();
         if begins_without || from < first || from > self.log.next() {
             let message = format!(
                 "the journal has the ticks from {first} to {}, and there is no checkpoint to go on from",
@@ -240,17 +250,17 @@ impl Data {
 }
 
 /// Has a new folder of state begin with a savepoint.
-fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) -> Result<()> {
-    make_folder(checkpoints)?;
-    let is_begun = was_made(folder.path())? == Some(false) && log.next() == 0;
+fn begin_with(savepoint: &Place, folder: &Folder, log: &Log, checkpoints: &Place) -> Result<()> {
+    checkpoints.make_folder()?;
+    let is_begun = was_made(folder.place())? == Some(false) && log.next() == 0;
     let is_empty = log.next() == 0 && checkpoints::numbers(checkpoints)?.is_empty();
     if !is_empty && !is_begun {
-        let message = format!("{} holds state already", folder.path().display());
+        let message = format!("{} holds state already", folder.place());
         return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
             .hint("--from-savepoint begins a new folder; without it this one is started again"));
     }
-    let Some(bytes) = durable::read_file(savepoint)? else {
-        let message = format!("there is no savepoint {}", savepoint.display());
+    let Some(bytes) = savepoint.read()? else {
+        let message = format!("there is no savepoint {savepoint}");
         return Err(Error::new(SqlState::UNDEFINED_FILE, message)
             .hint("CREATE SAVEPOINT makes one in the folder savepoints of the folder of state"));
     };
@@ -262,18 +272,18 @@ fn begin_with(savepoint: &Path, folder: &Folder, log: &Log, checkpoints: &Path) 
             .hint("use the clickmill that wrote it, or build the views from their topics"));
     }
     // With one and not the other it would be another state of the same identity, or the same of another.
-    let begun = folder.path().join(BEGUN);
-    durable::write_file(&begun, &[])?;
-    durable::write_file(&checkpoints::path(checkpoints, 0), &bytes)?;
+    let begun = folder.place().join(BEGUN);
+    begun.write(&[])?;
+    checkpoints::path(checkpoints, 0).write(&bytes)?;
     failpoint::reached(Failpoint::SavepointTaken);
     let identity = checkpoint.identity.as_bytes();
-    durable::write_file(&folder.path().join(IDENTITY), identity)?;
-    durable::write_file(&begun, MADE)
+    folder.place().join(IDENTITY).write(identity)?;
+    begun.write(MADE)
 }
 
 /// Whether a folder that begins with a savepoint was made to its end; `None` for others.
-fn was_made(folder: &Path) -> Result<Option<bool>> {
-    let text = durable::read_file(&folder.join(BEGUN))?;
+fn was_made(folder: &Place) -> Result<Option<bool>> {
+    let text = folder.join(BEGUN).read()?;
     Ok(text.map(|text| text == MADE))
 }
 
@@ -342,17 +352,23 @@ impl Journal for Data {
     fn append(&mut self, entry: &Entry) -> Result<()> {
         self.log.append(&entry.to_bytes()?)?;
         // Also what is not shown: what is written later must not be on the disk without it.
-        if self.sync || !entry.changes.is_empty() {
+        if self.sync || self.log.is_fenced() || !entry.changes.is_empty() {
             self.log.sync()?;
         }
         // What is shown must be in the journal of whoever owns it.
-        self.folder.check()?;
+        if !self.log.is_fenced() {
+            self.folder.check()?;
+        }
         failpoint::reached(Failpoint::JournalSynced);
         if entry.has_statement() {
             failpoint::reached(Failpoint::StatementSynced);
         }
         self.note(entry);
         Ok(())
+    }
+
+    fn pace(&self) -> Duration {
+        self.pace
     }
 
     fn wants_state(&mut self) -> bool {

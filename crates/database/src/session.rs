@@ -168,7 +168,9 @@ impl Session {
             | Statement::AlterView(_)
             | Statement::Drop(_) => self.ddl(parsed).await,
             Statement::CreateSavepoint(name) => self.create_savepoint(name, cancel).await,
-            Statement::DropSavepoint { name, if_exists } => self.drop_savepoint(name, *if_exists),
+            Statement::DropSavepoint { name, if_exists } => {
+                self.drop_savepoint(name, *if_exists).await
+            }
             Statement::InferSource(infer) => self.infer_source(infer, parsed, cancel).await,
             Statement::Insert(insert) => self.insert(insert, params, cancel).await,
             Statement::AdvanceWatermark { name, to } => {

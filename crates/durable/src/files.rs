@@ -27,7 +27,11 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// As [`write_file`], and those of `check`.
-pub fn write_file_if(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn write_file_if(
+    path: &Path,
+    bytes: &[u8],
+    check: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let unfinished = path.with_extension(UNFINISHED);
     let remove = || {
         // It may hold the last room on the disk; one that cannot be removed is removed by the next start.
@@ -35,10 +39,7 @@ pub fn write_file_if(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<(
     };
     let write = || {
         let mut file = File::create(&unfinished)?;
-        // An empty part is the end.
-        for part in bytes.chunks(MAX_PART).chain([&[][..]]) {
-            let mut framed = Vec::with_capacity(part.len() + HEADER);
-            frame::put(part, &mut framed);
+        for framed in framed(bytes) {
             failpoint::reached_by(Failpoint::FileHalfWritten, || {
                 let _ = file.write_all(&framed[..framed.len() / 2]);
             });
@@ -66,7 +67,7 @@ pub fn write_file_if(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<(
 ///
 /// # Errors
 /// `58030`.
-pub fn keep_as(path: &Path, name: &Path) -> Result<bool> {
+pub(crate) fn keep_as(path: &Path, name: &Path) -> Result<bool> {
     match fs::hard_link(path, name).and_then(|()| sync_folder(name)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
@@ -87,7 +88,7 @@ pub fn make_folder(path: &Path) -> Result<()> {
 }
 
 /// Whether a file was being written when everything ended.
-pub fn is_unfinished(path: &Path) -> bool {
+pub(crate) fn is_unfinished(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == UNFINISHED)
 }
 
@@ -101,17 +102,33 @@ pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("read", path, &error)),
     };
-    let (mut whole, mut rest) = (Vec::with_capacity(bytes.len()), bytes.as_slice());
+    let whole = unframed(&bytes).map_err(|what| damaged(path.display(), what))?;
+    Ok(Some(whole))
+}
+
+/// A file's bytes in parts that have checksums; an empty part is the end.
+pub(crate) fn framed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let parts = bytes.chunks(MAX_PART).chain([&[][..]]);
+    parts.map(|part| {
+        let mut framed = Vec::with_capacity(part.len() + HEADER);
+        frame::put(part, &mut framed);
+        framed
+    })
+}
+
+/// The bytes of [`framed`]; else what is wrong with them.
+pub(crate) fn unframed(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let (mut whole, mut rest) = (Vec::with_capacity(bytes.len()), bytes);
     loop {
         match frame::take(rest) {
-            Found::Record([]) if rest.len() == HEADER => return Ok(Some(whole)),
-            Found::Record([]) => return Err(damaged(path, "there is more than was written")),
+            Found::Record([]) if rest.len() == HEADER => return Ok(whole),
+            Found::Record([]) => return Err("there is more than was written"),
             Found::Record(part) => {
                 whole.extend_from_slice(part);
                 rest = &rest[HEADER + part.len()..];
             }
-            Found::Short => return Err(damaged(path, "its end is missing")),
-            Found::Wrong => return Err(damaged(path, "its checksum does not match")),
+            Found::Short => return Err("its end is missing"),
+            Found::Wrong => return Err("its checksum does not match"),
         }
     }
 }
@@ -120,7 +137,7 @@ pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// `58030`.
-pub fn remove_file(path: &Path) -> Result<()> {
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(failed("remove", path, &error))

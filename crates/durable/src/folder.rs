@@ -5,18 +5,23 @@
 //! finds its own file missing, and may not write any more.
 
 mod heartbeat;
+mod lease;
+mod process;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
-use crate::files::{is_unfinished, make_folder, read_file, remove_file, sync_folder, write_file};
+use crate::files::{is_unfinished, make_folder, remove_file, sync_folder};
+use crate::place::Place;
 use crate::{damaged, failed};
 use heartbeat::Heartbeat;
+use lease::{Lease, Renewing};
 
 /// How names of owners' files begin.
 const OWNER: &str = "owner-";
@@ -33,28 +38,43 @@ const LOOK: Duration = Duration::from_millis(2500);
 /// A folder that this process owns until the value is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Folder {
+    place: Place,
+    generation: u64,
     claim: Claim,
-    _heartbeat: Heartbeat,
-    _lock: File,
+    _owner: Owner,
+}
+
+/// Says that this process lives, as long as it does.
+#[derive(Debug)]
+enum Owner {
+    Disk { _heartbeat: Heartbeat, _lock: File },
+    Store { _renewing: Renewing },
 }
 
 /// Knows whether a folder is still owned by who claimed it.
 #[derive(Clone, Debug)]
-pub struct Claim {
-    path: PathBuf,
-    own: PathBuf,
+pub struct Claim(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Disk { path: PathBuf, own: PathBuf },
+    Store(Arc<Lease>),
 }
 
 impl Claim {
-    /// Whether it is still owned. What was written before this says so counts, and nothing else.
+    /// Whether it is still owned. What was written before this says so counts, and nothing else. In an object store it may have
+    /// been lost some seconds ago: there it is the journal that says what counts.
     ///
     /// # Errors
-    /// `55006` when another process has claimed it.
+    /// `55006` when another process has claimed it; `58030` or `08006` when that cannot be told.
     pub fn check(&self) -> Result<()> {
-        match self.own.try_exists() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(lost(&self.path)),
-            Err(error) => Err(failed("look for", &self.own, &error)),
+        match &self.0 {
+            Kind::Disk { path, own } => match own.try_exists() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(lost(&Place::Disk(path.clone()))),
+                Err(error) => Err(failed("look for", own, &error)),
+            },
+            Kind::Store(lease) => lease.check(),
         }
     }
 }
@@ -65,53 +85,39 @@ impl Folder {
     /// called once when another process has claimed the folder.
     ///
     /// # Errors
-    /// `55006` when another process owns it, `0A000` when it holds another format, `58030` when it cannot be used.
+    /// `55006` when another process owns it, `0A000` when it holds another format, `58030` or `08006` when it cannot be used.
     pub fn claim(
-        path: &Path,
+        place: &Place,
         format: u32,
         take_over: bool,
         on_lost: impl FnOnce(Error) + Send + 'static,
     ) -> Result<Self> {
-        make_folder(path)?;
-        let before = owners(path)?;
-        for (_, owner) in &before {
-            if !take_over && is_alive(owner)? && !is_stale(owner) {
-                return Err(in_use(path));
+        match place {
+            Place::Disk(path) => claim_on_disk(path, format, take_over, on_lost),
+            Place::Store(store) => {
+                check_format(place, format, false)?;
+                let lease = Arc::new(Lease::claim(store, take_over)?);
+                check_format(place, format, true)?;
+                Ok(Self {
+                    place: place.clone(),
+                    generation: lease.generation(),
+                    claim: Claim(Kind::Store(Arc::clone(&lease))),
+                    _owner: Owner::Store {
+                        _renewing: Renewing::start(lease, on_lost)?,
+                    },
+                })
             }
         }
-        check_format(path, format, true)?;
-        let generation = before.last().map_or(1, |(generation, _)| generation + 1);
-        let (own, lock) = enter(path, generation)?;
-        failpoint::reached(Failpoint::FolderEntered);
-        let now = owners(path)?;
-        if now.iter().any(|(other, _)| *other > generation) {
-            // Others came and went since the first look.
-            remove_file(&own)?;
-            return Err(in_use(path));
-        }
-        for (before, owner) in now {
-            if before < generation {
-                remove_file(&owner)?;
-            }
-        }
-        sync_folder(&own).map_err(|error| failed("sync", path, &error))?;
-        let beating = lock.try_clone();
-        let beating = beating.map_err(|error| failed("open", &own, &error))?;
-        let lost = lost(path);
-        let claim = Claim {
-            path: path.to_owned(),
-            own: own.clone(),
-        };
-        Ok(Self {
-            claim,
-            _heartbeat: Heartbeat::start(beating, own, move || on_lost(lost))?,
-            _lock: lock,
-        })
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.claim.path
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// How many have claimed it before, and this one.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// What knows whether it is still owned.
@@ -128,25 +134,70 @@ impl Folder {
     }
 }
 
+fn claim_on_disk(
+    path: &Path,
+    format: u32,
+    take_over: bool,
+    on_lost: impl FnOnce(Error) + Send + 'static,
+) -> Result<Folder> {
+    make_folder(path)?;
+    let place = Place::Disk(path.to_owned());
+    let before = owners(path)?;
+    for (_, owner) in &before {
+        if !take_over && is_alive(owner)? && !is_stale(owner) {
+            return Err(in_use(&place));
+        }
+    }
+    check_format(&place, format, true)?;
+    let generation = before.last().map_or(1, |(generation, _)| generation + 1);
+    let (own, lock) = enter(path, generation)?;
+    failpoint::reached(Failpoint::FolderEntered);
+    let now = owners(path)?;
+    if now.iter().any(|(other, _)| *other > generation) {
+        // Others came and went since the first look.
+        remove_file(&own)?;
+        return Err(in_use(&place));
+    }
+    for (before, owner) in now {
+        if before < generation {
+            remove_file(&owner)?;
+        }
+    }
+    sync_folder(&own).map_err(|error| failed("sync", path, &error))?;
+    let beating = lock.try_clone();
+    let beating = beating.map_err(|error| failed("open", &own, &error))?;
+    let lost = lost(&place);
+    let claim = Claim(Kind::Disk {
+        path: path.to_owned(),
+        own: own.clone(),
+    });
+    Ok(Folder {
+        place,
+        generation,
+        claim,
+        _owner: Owner::Disk {
+            _heartbeat: Heartbeat::start(beating, own, move || on_lost(lost))?,
+            _lock: lock,
+        },
+    })
+}
+
 /// Whether a folder is one of this format, or could become one; it need not be there.
 ///
 /// # Errors
 /// As [`Folder::claim`].
-pub fn check_folder(path: &Path, format: u32) -> Result<()> {
-    match path.exists() {
-        true => check_format(path, format, false),
-        false => Ok(()),
-    }
+pub fn check_folder(place: &Place, format: u32) -> Result<()> {
+    check_format(place, format, false)
 }
 
-fn in_use(path: &Path) -> Error {
-    let message = format!("another clickmill uses {}", path.display());
+fn in_use(place: &Place) -> Error {
+    let message = format!("another clickmill uses {place}");
     Error::new(SqlState::OBJECT_IN_USE, message)
         .hint("stop it first, or choose another folder; --take-over ends it")
 }
 
-fn lost(path: &Path) -> Error {
-    let message = format!("another clickmill has taken over {}", path.display());
+fn lost(place: &Place) -> Error {
+    let message = format!("another clickmill has taken over {place}");
     Error::new(SqlState::OBJECT_IN_USE, message)
         .detail("this one has not been seen for too long, or somebody said --take-over")
 }
@@ -232,37 +283,33 @@ fn enter(path: &Path, generation: u64) -> Result<(PathBuf, File)> {
 }
 
 /// Checks the number of the format, and writes it to a new folder if `begins`.
-fn check_format(folder: &Path, format: u32, begins: bool) -> Result<()> {
-    let path = folder.join(FORMAT);
-    let Some(found) = read_file(&path)? else {
-        let mut entries = fs::read_dir(folder).map_err(|e| failed("read", folder, &e))?;
-        let is_owner = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(OWNER);
-        let strange = |entry: &fs::DirEntry| {
-            let name = entry.file_name();
-            !is_owner(&name) && name != BROKER && !is_unfinished(&entry.path())
+fn check_format(folder: &Place, format: u32, begins: bool) -> Result<()> {
+    let file = folder.join(FORMAT);
+    let Some(found) = file.read()? else {
+        let is_strange = |name: &String| {
+            let is_owner = name.starts_with(OWNER) || name == lease::OWNER;
+            !is_owner && name != BROKER && !is_unfinished(Path::new(name))
         };
-        if let Some(strange) = entries.find_map(|entry| entry.ok().filter(strange)) {
-            let message = format!(
-                "{} is not a folder of clickmill's state: it holds {}",
-                folder.display(),
-                strange.file_name().display()
-            );
+        let mut names = folder.list()?.into_iter().map(|found| found.name);
+        if let Some(strange) = names.find(is_strange) {
+            let message =
+                format!("{folder} is not a folder of clickmill's state: it holds {strange}");
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .hint("choose a folder that is empty or does not exist"));
         }
         return match begins {
-            true => write_file(&path, format.to_string().as_bytes()),
+            true => file.write(format.to_string().as_bytes()),
             false => Ok(()),
         };
     };
     let found = String::from_utf8(found).ok();
     let Some(found) = found.and_then(|text| text.parse::<u32>().ok()) else {
-        return Err(damaged(&path, "it holds no number"));
+        return Err(damaged(&file, "it holds no number"));
     };
     if found == format {
         return Ok(());
     }
-    let what = format!("state of format {found} in {}", folder.display());
+    let what = format!("state of format {found} in {folder}");
     let hint = if found < format {
         "start clickmill with an empty folder and run the CREATE statements again: views are built from their topics"
     } else {
@@ -280,7 +327,14 @@ mod tests {
     use super::*;
 
     fn claim(path: &Path, format: u32) -> Result<Folder> {
-        Folder::claim(path, format, false, drop)
+        Folder::claim(&Place::Disk(path.to_owned()), format, false, drop)
+    }
+
+    fn own(folder: &Folder) -> &Path {
+        match &folder.claim.0 {
+            Kind::Disk { own, .. } => own,
+            Kind::Store(_) => panic!("it is on a disk"),
+        }
     }
 
     #[test]
@@ -288,10 +342,12 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path();
         let (told, heard) = std::sync::mpsc::channel();
-        let first = Folder::claim(path, 1, false, move |error| told.send(error).unwrap()).unwrap();
+        let place = Place::Disk(path.to_owned());
+        let on_lost = move |error| told.send(error).unwrap();
+        let first = Folder::claim(&place, 1, false, on_lost).unwrap();
         first.check().unwrap();
         assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
-        let mut second = Folder::claim(path, 1, true, drop).unwrap();
+        let mut second = Folder::claim(&place, 1, true, drop).unwrap();
         second.check().unwrap();
         let error = first.check().unwrap_err();
         assert!(error.message().contains("has taken over"), "{error}");
@@ -302,11 +358,14 @@ mod tests {
         assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
         // A clock that jumps makes it look old; it goes on touching its file.
         let old = SystemTime::now() - STALE - Duration::from_secs(1);
-        let own = File::options().write(true).open(&second.claim.own).unwrap();
-        own.set_modified(old).unwrap();
+        let touched = File::options().write(true).open(own(&second)).unwrap();
+        touched.set_modified(old).unwrap();
         assert_eq!(claim(path, 1).unwrap_err().state().0, "55006");
-        second._heartbeat.end();
-        own.set_modified(old).unwrap();
+        match &mut second._owner {
+            Owner::Disk { _heartbeat, .. } => _heartbeat.end(),
+            Owner::Store { .. } => panic!("it is on a disk"),
+        }
+        touched.set_modified(old).unwrap();
         let third = claim(path, 1).unwrap();
         assert!(second.check().is_err());
         third.check().unwrap();

@@ -1,18 +1,19 @@
 //! What outlives a crash: a folder that one process owns, a log of records, and files that are there whole or not at all.
 #![warn(missing_docs)]
 
+mod bucket;
 mod files;
 mod folder;
 mod frame;
 mod log;
 mod parts;
+mod place;
 
-pub use files::{
-    is_unfinished, keep_as, make_folder, read_file, remove_file, write_file, write_file_if,
-};
+pub use files::{make_folder, read_file, write_file};
 pub use folder::{Claim, Folder, check_folder};
 pub use log::{Log, Reading};
-pub use parts::{PartsWriter, read_part};
+pub use parts::{PartsReader, PartsWriter};
+pub use place::{Found, Place};
 
 use std::io::Error as IoError;
 use std::path::Path;
@@ -25,7 +26,7 @@ fn failed(doing: &str, path: &Path, error: &IoError) -> Error {
 }
 
 /// A file that is not what it should be.
-fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
-    let message = format!("{} is damaged: {what}", path.display());
+fn damaged(file: impl std::fmt::Display, what: impl std::fmt::Display) -> Error {
+    let message = format!("{file} is damaged: {what}");
     Error::new(SqlState::DATA_CORRUPTED, message)
 }

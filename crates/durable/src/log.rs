@@ -4,16 +4,24 @@
 //! written whole: they were never made durable, and are cut off. Anything else that is not as it was written is damage, and
 //! nothing is read past it.
 
+mod objects;
+
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
+use crate::bucket::AT_ONCE;
 use crate::files::{make_folder, remove_file, sync_folder};
+use crate::folder::Folder;
 use crate::frame::{self, Found, HEADER, MAX_RECORD, is_anywhere};
+use crate::place::{Place, StorePlace};
 use crate::{damaged, failed};
+use objects::Objects;
 
 /// How names of files end.
 const SUFFIX: &str = ".log";
@@ -21,22 +29,31 @@ const SUFFIX: &str = ".log";
 /// A log that grows.
 #[derive(Debug)]
 pub struct Log {
-    folder: PathBuf,
-    path: PathBuf,
-    file: File,
-    /// Bytes of the file that are records.
+    folder: Place,
+    end: End,
+    /// Bytes of the newest file that are records.
     length: u64,
     /// Number of the next record.
     next: u64,
     buffer: Vec<u8>,
 }
 
+/// Where records are appended.
+#[derive(Debug)]
+enum End {
+    Disk { path: PathBuf, file: File },
+    Store(Objects),
+}
+
 /// The records of a log, oldest first.
 #[derive(Debug)]
 pub struct Reading {
-    files: std::vec::IntoIter<(u64, PathBuf)>,
-    path: PathBuf,
-    bytes: Vec<u8>,
+    files: VecDeque<(u64, Place)>,
+    /// What the next of them hold, where several are read at once.
+    ready: VecDeque<Bytes>,
+    /// The one that is read.
+    place: Place,
+    bytes: Bytes,
     at: usize,
     /// Number of the next record.
     next: u64,
@@ -49,15 +66,12 @@ impl Log {
     /// `58030` when it cannot be read or written, `XX001` when it is damaged.
     pub fn open(folder: &Path) -> Result<Self> {
         make_folder(folder)?;
-        let files = files(folder)?;
-        let mut reading = Reading::of(files.clone());
+        let mut files = files_on_disk(folder)?;
+        let mut reading = Reading::on_disk(files.clone());
         while reading.next()?.is_some() {}
-        let (path, length) = match files.last() {
-            None => {
-                let path = folder.join(name(0));
-                (path, 0)
-            }
-            Some((_, path)) => (path.clone(), reading.at as u64),
+        let (path, length) = match files.pop() {
+            None => (folder.join(name(0)), 0),
+            Some((_, path)) => (path, reading.at as u64),
         };
         let open = || {
             let mut options = OpenOptions::new();
@@ -71,13 +85,33 @@ impl Log {
         };
         let file = open().map_err(|error| failed("open", &path, &error))?;
         Ok(Self {
-            folder: folder.to_owned(),
-            file,
-            path,
+            folder: Place::Disk(folder.to_owned()),
+            end: End::Disk { path, file },
             length,
             next: reading.next,
             buffer: Vec::new(),
         })
+    }
+
+    /// Opens the log of a folder that a process owns, and which others may have owned before. Nothing that those append from here
+    /// on is in it.
+    ///
+    /// # Errors
+    /// As [`Log::open`]; `55006` when the folder is not owned any more.
+    pub fn owned(folder: &Folder, name: &str) -> Result<Self> {
+        match folder.place().join(name) {
+            Place::Disk(path) => Self::take_over(&path, &|| folder.check()),
+            Place::Store(place) => {
+                let (end, next) = Objects::open(&place, folder.generation())?;
+                Ok(Self {
+                    folder: Place::Store(place),
+                    end: End::Store(end),
+                    length: 0,
+                    next,
+                    buffer: Vec::new(),
+                })
+            }
+        }
     }
 
     /// As [`Log::open`], when another process may still have the last file open: it is copied, so that what the other one
@@ -87,7 +121,7 @@ impl Log {
     /// As [`Log::open`].
     pub fn take_over(folder: &Path, check: &dyn Fn() -> Result<()>) -> Result<Self> {
         make_folder(folder)?;
-        if let Some((_, path)) = files(folder)?.pop() {
+        if let Some((_, path)) = files_on_disk(folder)?.pop() {
             let copy = path.with_extension("unfinished");
             let replace = || {
                 fs::copy(&path, &copy)?;
@@ -154,10 +188,10 @@ impl Log {
     ) -> Result<(Self, u64)> {
         make_folder(folder)?;
         let mut cut = 0;
-        if let Some(last) = files(folder)?.pop() {
+        if let Some(last) = files_on_disk(folder)?.pop() {
             let path = last.1.clone();
             let whole = fs::metadata(&path).map_err(|error| failed("read", &path, &error))?;
-            let mut reading = Reading::of(vec![last]);
+            let mut reading = Reading::on_disk(vec![last]);
             loop {
                 match reading.next() {
                     Ok(Some(_)) => {}
@@ -189,38 +223,39 @@ impl Log {
         }
         self.buffer.clear();
         frame::put(record, &mut self.buffer);
-        failpoint::reached_by(Failpoint::JournalHalfWritten, || {
-            let half = self.buffer.len() / 2;
-            let _ = self.file.write_all(&self.buffer[..half]);
-        });
-        if let Err(error) = self.file.write_all(&self.buffer) {
-            // A part that was written is not a record.
-            let cut = self.file.set_len(self.length);
-            let error = failed("write", &self.path, &error);
-            return Err(match cut {
-                Ok(()) => error,
-                Err(cut) => {
-                    let message = format!("{}; it cannot be taken back: {cut}", error.message());
-                    Error::new(SqlState::IO_ERROR, message)
-                }
-            });
+        match &mut self.end {
+            End::Disk { path, file } => write(file, path, &self.buffer, self.length)?,
+            End::Store(end) => end.append(record),
         }
         self.length += self.buffer.len() as u64;
         self.next += 1;
-        failpoint::reached(Failpoint::JournalWritten);
         Ok(())
     }
 
     /// Makes all records durable.
     ///
     /// # Errors
-    /// `58030`; what is durable is then not known, and the log must not be used any more.
+    /// `58030`; what is durable is then not known, and the log must not be used any more. In an object store: `55006` when
+    /// another process has appended to it; `08006` when the store does not answer: the log is then as it was when it was synced last,
+    /// and exactly the same records must be appended next.
     pub fn sync(&mut self) -> Result<()> {
-        self.file.sync_data().map_err(|error| {
-            // Also when the disk is full: what it has of the records is not known.
-            let message = format!("cannot sync {}: {error}", self.path.display());
-            Error::new(SqlState::IO_ERROR, message)
-        })
+        match &mut self.end {
+            End::Disk { path, file } => file.sync_data().map_err(|error| {
+                // Also when the disk is full: what it has of the records is not known.
+                let message = format!("cannot sync {}: {error}", path.display());
+                Error::new(SqlState::IO_ERROR, message)
+            }),
+            End::Store(end) => {
+                let synced = end.sync(self.next);
+                self.next = end.first();
+                synced
+            }
+        }
+    }
+
+    /// Whether nobody who owned it before can append to it.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self.end, End::Store(_))
     }
 
     /// Goes on in a new file.
@@ -228,11 +263,14 @@ impl Log {
     /// # Errors
     /// As [`Log::append`].
     pub fn rotate(&mut self) -> Result<()> {
+        let Place::Disk(folder) = &self.folder else {
+            return self.sync();
+        };
         if self.length == 0 {
             return Ok(());
         }
+        let path = folder.join(name(self.next));
         self.sync()?;
-        let path = self.folder.join(name(self.next));
         let mut options = OpenOptions::new();
         // One that is there is of another owner of the folder, who goes on.
         let opened = options.create_new(true).append(true).open(&path);
@@ -246,8 +284,7 @@ impl Log {
                 Err(_) => Error::new(SqlState::IO_ERROR, error.message()),
             });
         }
-        self.file = file;
-        self.path = path;
+        self.end = End::Disk { path, file };
         self.length = 0;
         failpoint::reached(Failpoint::JournalRotated);
         Ok(())
@@ -258,7 +295,12 @@ impl Log {
     /// # Errors
     /// `58030`.
     pub fn forget(&mut self, number: u64) -> Result<()> {
-        let files = files(&self.folder)?;
+        let folder = match (&self.folder, &self.end) {
+            (_, End::Store(end)) => return end.forget(number),
+            (Place::Disk(folder), _) => folder,
+            _ => return Ok(()),
+        };
+        let files = files_on_disk(folder)?;
         let before = files.windows(2).take_while(|pair| pair[1].0 <= number);
         for pair in before {
             remove_file(&pair[0].1)?;
@@ -273,16 +315,26 @@ impl Reading {
     ///
     /// # Errors
     /// `58030` when the folder cannot be read.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub fn open(folder: &Place) -> Result<Self> {
         Ok(Self::of(files(folder)?))
     }
 
-    fn of(files: Vec<(u64, PathBuf)>) -> Self {
+    fn on_disk(files: Vec<(u64, PathBuf)>) -> Self {
+        let files = files.into_iter();
+        Self::of(
+            files
+                .map(|(first, path)| (first, Place::Disk(path)))
+                .collect(),
+        )
+    }
+
+    fn of(files: Vec<(u64, Place)>) -> Self {
         Self {
             next: files.first().map_or(0, |(first, _)| *first),
-            files: files.into_iter(),
-            path: PathBuf::new(),
-            bytes: Vec::new(),
+            files: files.into(),
+            ready: VecDeque::new(),
+            place: Place::Disk(PathBuf::new()),
+            bytes: Bytes::new(),
             at: 0,
         }
     }
@@ -299,19 +351,17 @@ impl Reading {
     #[expect(clippy::should_implement_trait, reason = "the record is lent")]
     pub fn next(&mut self) -> Result<Option<&[u8]>> {
         while self.at == self.bytes.len() {
-            let Some((first, path)) = self.files.next() else {
+            let Some(&(first, _)) = self.files.front() else {
                 return Ok(None);
             };
+            self.load()?;
             if first != self.next {
                 let what = format!(
                     "the records before {first} from {} on are missing",
                     self.next
                 );
-                return Err(damaged(&path, what));
+                return Err(damaged(&self.place, what));
             }
-            self.bytes = fs::read(&path).map_err(|error| failed("read", &path, &error))?;
-            self.path = path;
-            self.at = 0;
         }
         let length = match frame::take(&self.bytes[self.at..]) {
             Found::Record(record) => record.len(),
@@ -323,12 +373,38 @@ impl Reading {
         Ok(Some(&self.bytes[begin..self.at]))
     }
 
+    /// Reads the next file.
+    fn load(&mut self) -> Result<()> {
+        if let Some((_, Place::Store(_))) = self.files.front()
+            && self.ready.is_empty()
+        {
+            self.ready = read_some(&self.files)?;
+        }
+        let Some((_, place)) = self.files.pop_front() else {
+            return Ok(());
+        };
+        (self.bytes, self.at) = match (&place, self.ready.pop_front()) {
+            (Place::Disk(path), _) => {
+                let bytes = fs::read(path).map_err(|error| failed("read", path, &error))?;
+                (bytes.into(), 0)
+            }
+            (Place::Store(_), Some(bytes)) => {
+                let at = objects::records_at(&place, &bytes)?;
+                (bytes, at)
+            }
+            (Place::Store(_), None) => return Err(damaged(&place, "it is missing")),
+        };
+        self.place = place;
+        Ok(())
+    }
+
     /// What is not a record: fine at the end of the last file, where nothing follows that was written whole.
     fn broken(&mut self) -> Result<()> {
         let what = format!("record {} at byte {} was changed", self.next, self.at);
-        let is_last = self.files.as_slice().is_empty();
-        if !is_last || is_anywhere(&self.bytes[self.at + 1..]) {
-            return Err(damaged(&self.path, what));
+        // An object is there whole or not at all.
+        let may_end = self.files.is_empty() && self.place.on_disk().is_some();
+        if !may_end || is_anywhere(&self.bytes[self.at + 1..]) {
+            return Err(damaged(&self.place, what));
         }
         self.bytes.truncate(self.at);
         Ok(())
@@ -339,8 +415,65 @@ fn name(first: u64) -> String {
     format!("{first:020}{SUFFIX}")
 }
 
-/// The files of a log with the numbers of their first records, oldest first.
-fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+/// Appends to a file that has `length` bytes; after an error it has as many.
+fn write(file: &mut File, path: &Path, bytes: &[u8], length: u64) -> Result<()> {
+    failpoint::reached_by(Failpoint::JournalHalfWritten, || {
+        let _ = file.write_all(&bytes[..bytes.len() / 2]);
+    });
+    if let Err(error) = file.write_all(bytes) {
+        // A part that was written is not a record.
+        let cut = file.set_len(length);
+        let error = failed("write", path, &error);
+        return Err(match cut {
+            Ok(()) => error,
+            Err(cut) => {
+                let message = format!("{}; it cannot be taken back: {cut}", error.message());
+                Error::new(SqlState::IO_ERROR, message)
+            }
+        });
+    }
+    failpoint::reached(Failpoint::JournalWritten);
+    Ok(())
+}
+
+/// Reads the next objects, as many as are asked for at once.
+fn read_some(files: &VecDeque<(u64, Place)>) -> Result<VecDeque<Bytes>> {
+    let objects = files.iter().map_while(|(_, place)| match place {
+        Place::Store(object) => Some(object),
+        Place::Disk(_) => None,
+    });
+    let objects: Vec<&StorePlace> = objects.take(AT_ONCE).collect();
+    let Some(StorePlace { bucket, .. }) = objects.first() else {
+        return Ok(VecDeque::new());
+    };
+    let keys: Vec<_> = objects.iter().map(|object| object.key.clone()).collect();
+    let read = bucket.get_all(&keys)?;
+    let missing = |at: usize| damaged(objects[at].url(), "it is missing");
+    let whole = read.into_iter().enumerate();
+    whole
+        .map(|(at, bytes)| bytes.ok_or_else(|| missing(at)))
+        .collect()
+}
+
+/// The files of a log that have records, with the numbers of their first ones, oldest first.
+fn files(folder: &Place) -> Result<Vec<(u64, Place)>> {
+    match folder {
+        Place::Disk(path) => {
+            let files = files_on_disk(path)?.into_iter();
+            Ok(files
+                .map(|(first, path)| (first, Place::Disk(path)))
+                .collect())
+        }
+        Place::Store(place) => {
+            let objects = objects::list(place)?.into_iter();
+            let objects = objects.filter(|object| object.has_records);
+            Ok(objects.map(objects::Object::place).collect())
+        }
+    }
+}
+
+/// As [`files`], on a disk.
+fn files_on_disk(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let list = || {
         let mut files = Vec::new();
         for entry in fs::read_dir(folder)? {

@@ -1,6 +1,7 @@
 //! The engine on one thread: takes commands, reads sources, ends ticks, publishes versions. Told the time, it never asks.
 
 mod changes;
+mod publish;
 mod reading;
 mod replay;
 mod resume;
@@ -12,6 +13,7 @@ pub use state::State;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::wake::Waker;
@@ -175,6 +177,11 @@ impl Core {
         self.journal = journal;
     }
 
+    /// Shortest time from one tick to the next while little comes.
+    pub(crate) fn pace(&self) -> Duration {
+        self.journal.pace()
+    }
+
     /// Makes a checkpoint if one is due, or at the end.
     pub(crate) fn keep_state(&mut self, last: bool) -> Result<()> {
         if !self.journal.is_kept() || !last && !self.journal.wants_state() {
@@ -301,9 +308,9 @@ impl Core {
     /// Writes a tick and shows it. When the disk is full the tick waits; nothing of it is seen.
     fn write(&mut self, entry: Entry, changed: bool, again: bool) -> Result<bool> {
         match self.journal.append(&entry) {
-            Err(error) if error.state() == SqlState::DISK_FULL => {
+            Err(error) if may_pass(&error) => {
                 if !again {
-                    tracing::warn!(%error, "nothing goes on until there is room");
+                    tracing::warn!(%error, "nothing goes on until it can be written");
                 }
                 self.stuck = Some((entry, changed, error));
                 return Ok(false);
@@ -391,49 +398,6 @@ impl Core {
         }
     }
 
-    /// Makes the version visible in all relations at once.
-    fn publish(&mut self) -> Result<()> {
-        let mut published = self.published.write();
-        for table in self.tables.values_mut() {
-            let rows = table.fresh.drain(..).map(DeltaBatch::inserts).collect();
-            table.spec.store.apply(self.version, rows, None)?;
-        }
-        failpoint::reached(Failpoint::PublishHalf);
-        for (_, view) in &mut self.views {
-            let retention = view.retention_watermark();
-            if let Err(error) = view
-                .spec
-                .store
-                .apply(self.version, view.fresh.clone(), retention)
-            {
-                view.fail(error);
-            }
-        }
-        for (source, aside) in &mut self.aside {
-            let Some(spec) = self.sources.get(source) else {
-                continue;
-            };
-            let (errors, late) = aside.take();
-            let aside = &spec.aside;
-            let dead = match aside.dead {
-                Some(_) => errors.clone(),
-                None => Vec::new(),
-            };
-            for (store, rows) in [
-                (&aside.errors, errors),
-                (&aside.late, late),
-                (&aside.dead, dead),
-            ] {
-                if let Some(store) = store {
-                    let rows = rows.into_iter().map(DeltaBatch::inserts).collect();
-                    store.apply(self.version, rows, None)?;
-                }
-            }
-        }
-        *published = self.version;
-        Ok(())
-    }
-
     /// Hands the views' late rows to the sources that they came from.
     fn note_late(&mut self) -> Result<()> {
         for (_, view) in &mut self.views {
@@ -480,6 +444,14 @@ impl Core {
 
 /// How soon to try again to write a tick.
 const RETRY_MICROS: Micros = 200_000;
+
+/// Whether a tick that could not be written can be written later.
+fn may_pass(error: &Error) -> bool {
+    matches!(
+        error.state(),
+        SqlState::DISK_FULL | SqlState::CONNECTION_FAILURE
+    )
+}
 
 /// How soon to tick again while gathered changes wait.
 const WAIT_MICROS: Micros = 50_000;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use dataflow::wake::Waker;
@@ -18,8 +18,6 @@ use crate::status::Status;
 const QUEUE: usize = 1024;
 /// Longest sleep between ticks when nothing is due.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
-/// Shortest time from one tick to the next while little comes: small ticks cost more than they give.
-const LINGER: Duration = Duration::from_millis(5);
 
 /// A running engine.
 pub struct Engine {
@@ -118,6 +116,18 @@ impl Drop for Engine {
     }
 }
 
+/// Sleeps until a tick may follow, or somebody asks for something.
+fn linger(pace: Duration, commands: &Receiver<Command>, waker: &Waker) {
+    let begun = Instant::now();
+    loop {
+        let left = pace.saturating_sub(begun.elapsed());
+        if left.is_zero() || !commands.is_empty() {
+            return;
+        }
+        waker.sleep(left);
+    }
+}
+
 fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) -> Result<()> {
     loop {
         while let Ok(command) = commands.try_recv() {
@@ -136,7 +146,7 @@ fn run(mut core: Core, commands: &Receiver<Command>, waker: &Waker) -> Result<()
         }
         if step.records > 0 {
             // More is likely on its way: gather it instead of ticking for every few records.
-            std::thread::park_timeout(LINGER);
+            linger(core.pace(), commands, waker);
             continue;
         }
         let sleep = core.next_deadline().map_or(MAX_SLEEP, |at| {

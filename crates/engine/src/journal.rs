@@ -7,6 +7,8 @@
 
 mod bytes;
 
+use std::time::Duration;
+
 use dataflow::{Error, Micros, Result, SqlState};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::CompressionType;
@@ -19,6 +21,8 @@ pub use bytes::Bytes;
 use crate::command::Change;
 use crate::core::State;
 
+/// The usual time from one tick to the next while little comes.
+const LINGER: Duration = Duration::from_millis(5);
 /// Most bytes of rows that one statement inserts into a table whose rows last.
 const MAX_INSERT: usize = 256 << 20;
 
@@ -216,6 +220,11 @@ pub trait Journal: Send {
     /// # Errors
     /// When that cannot be promised; the tick must not be seen then.
     fn append(&mut self, entry: &Entry) -> Result<()>;
+
+    /// Shortest time from one entry to the next while little comes: small ticks cost more than they give.
+    fn pace(&self) -> Duration {
+        LINGER
+    }
 
     /// Whether a checkpoint is due.
     fn wants_state(&mut self) -> bool {

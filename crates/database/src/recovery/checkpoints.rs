@@ -2,18 +2,13 @@
 //! that were in the checkpoint before are not written again: they are in files of parts, one of each checkpoint that had new ones.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{
-    Claim, PartsWriter, is_unfinished, make_folder, read_file, read_part, remove_file,
-    write_file_if,
-};
+use durable::{Claim, PartsReader, PartsWriter, Place};
 use engine::State;
 use engine::parts::{NextParts, PartAt, PartFile, Parts};
 use parking_lot::Mutex;
@@ -27,7 +22,7 @@ const KEPT: usize = 2;
 /// Bytes that are made and written in a microsecond.
 const BYTES_A_MICRO: u64 = 80;
 /// How names of files end.
-const SUFFIX: &str = ".state";
+pub(super) const SUFFIX: &str = ".state";
 /// How names of files of parts end.
 const PARTS: &str = ".parts";
 
@@ -60,7 +55,7 @@ struct Written {
 
 /// The checkpoints of a folder.
 pub(super) struct Checkpoints {
-    folder: PathBuf,
+    folder: Place,
     /// Those that are whole, oldest first.
     kept: Vec<Kept>,
     writing: Option<(u64, JoinHandle<Result<Written>>)>,
@@ -74,21 +69,20 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// The checkpoints in a folder, which is made if it is missing.
-    pub(super) fn open(folder: &Path, history: &Arc<History>, claim: Claim) -> Result<Self> {
-        make_folder(folder)?;
-        let kept = list(folder, SUFFIX)?.into_iter();
+    pub(super) fn open(folder: &Place, history: &Arc<History>, claim: Claim) -> Result<Self> {
+        folder.make_folder()?;
+        folder.remove_unfinished()?;
+        let found = list(folder, SUFFIX)?;
+        let bytes = found.last().map_or(0, |(_, bytes)| *bytes);
+        let kept = found.into_iter();
         let kept: Vec<Kept> = kept
-            .map(|number| Kept {
+            .map(|(number, _)| Kept {
                 number,
                 files: None,
             })
             .collect();
-        remove_unfinished(folder)?;
-        let newest = kept.last().map(|kept| path(folder, kept.number));
-        let bytes = newest.and_then(|path| fs::metadata(path).ok());
-        let bytes = bytes.map_or(0, |metadata| metadata.len());
         Ok(Self {
-            folder: folder.to_owned(),
+            folder: folder.clone(),
             kept,
             writing: None,
             parts: Arc::default(),
@@ -110,7 +104,7 @@ impl Checkpoints {
             };
             match decode(&path) {
                 Ok(None) => {}
-                Ok(Some(mut checkpoint)) => match fetch(&mut checkpoint, &path) {
+                Ok(Some(mut checkpoint)) => match fetch(&mut checkpoint, &self.folder) {
                     Ok(files) => {
                         if let Some(kept) = self.kept.last_mut() {
                             kept.files = Some(files);
@@ -123,7 +117,7 @@ impl Checkpoints {
                 },
                 Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
                     told(&error);
-                    set_aside(&path);
+                    set_aside(&path, number);
                 }
                 Err(error) => return Err(error),
             }
@@ -186,11 +180,11 @@ impl Checkpoints {
             // What changes meanwhile need not be copied any more.
             drop(checkpoint);
             let written = made.and_then(|made| {
-                let written = write_file_if(&path, &made.bytes, || claim.check());
+                let written = path.write_if(&made.bytes, || claim.check());
                 if written.is_err() && made.in_parts > 0 && claim.check().is_ok() {
                     // They may hold the last room on the disk.
-                    let _ = remove_file(&path);
-                    let _ = remove_file(&own_parts);
+                    let _ = path.remove();
+                    let _ = own_parts.remove();
                 }
                 written?;
                 let files = made.parts.as_ref().map(Parts::files).unwrap_or_default();
@@ -232,7 +226,7 @@ impl Checkpoints {
         }
         while self.kept.len() > KEPT {
             let path = path(&self.folder, self.kept[0].number);
-            if let Err(error) = remove_file(&path) {
+            if let Err(error) = path.remove() {
                 tracing::warn!(%error, "a checkpoint that is not needed any more stays");
             }
             self.kept.remove(0);
@@ -260,9 +254,9 @@ impl Checkpoints {
         self.claim.check()?;
         // Later ones would be another owner's.
         let newest = self.kept.last().map_or(0, |kept| kept.number);
-        for number in list(&self.folder, PARTS)? {
+        for (number, _) in list(&self.folder, PARTS)? {
             if number <= newest && !needed.contains(&number) {
-                remove_file(&parts_path(&self.folder, number))?;
+                parts_path(&self.folder, number).remove()?;
                 failpoint::reached(Failpoint::PartsForgotten);
             }
         }
@@ -313,7 +307,7 @@ struct Made {
 fn with_parts(
     checkpoint: &mut Checkpoint,
     number: u64,
-    path: &Path,
+    path: &Place,
     before: &Parts,
     claim: &Claim,
 ) -> Result<Made> {
@@ -355,73 +349,57 @@ impl PartFile for PartsFile {
 }
 
 /// Keeps a damaged file for whoever wants to look at it, under a name that is not looked for.
-fn set_aside(path: &Path) {
-    if let Err(error) = fs::rename(path, path.with_extension("damaged")) {
+fn set_aside(path: &Place, number: u64) {
+    if let Err(error) = path.rename(&format!("{number:020}.damaged")) {
         tracing::warn!(%error, "a damaged checkpoint stays where it is");
     }
 }
 
-/// Removes what was being written when everything ended.
-fn remove_unfinished(folder: &Path) -> Result<()> {
-    let files = fs::read_dir(folder).map_err(|error| no_list(folder, &error))?;
-    for file in files.flatten().filter(|file| is_unfinished(&file.path())) {
-        remove_file(&file.path())?;
-    }
-    Ok(())
-}
-
 /// The numbers of the checkpoints in a folder, oldest first.
-pub(super) fn numbers(folder: &Path) -> Result<Vec<u64>> {
-    list(folder, SUFFIX)
+pub(super) fn numbers(folder: &Place) -> Result<Vec<u64>> {
+    let found = list(folder, SUFFIX)?.into_iter();
+    Ok(found.map(|(number, _)| number).collect())
 }
 
-/// The numbers of files whose names end so, in order.
-fn list(folder: &Path, suffix: &str) -> Result<Vec<u64>> {
-    let list = || {
-        let mut kept = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let name = entry?.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(suffix));
-            kept.extend(name.and_then(|name| name.parse::<u64>().ok()));
-        }
-        kept.sort_unstable();
-        Ok(kept)
-    };
-    list().map_err(|error| no_list(folder, &error))
+/// The numbers of files whose names end so, in order, with their bytes.
+pub(super) fn list(folder: &Place, suffix: &str) -> Result<Vec<(u64, u64)>> {
+    let mut kept = Vec::new();
+    for found in folder.list()? {
+        let name = found.name.strip_suffix(suffix);
+        let number = name.and_then(|name| name.parse::<u64>().ok());
+        kept.extend(number.map(|number| (number, found.bytes)));
+    }
+    kept.sort_unstable();
+    Ok(kept)
 }
 
-fn no_list(folder: &Path, error: &std::io::Error) -> Error {
-    let message = format!("cannot list {}: {error}", folder.display());
-    Error::new(SqlState::IO_ERROR, message)
+pub(super) fn path(folder: &Place, number: u64) -> Place {
+    folder.join(&format!("{number:020}{SUFFIX}"))
 }
 
-pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:020}{SUFFIX}"))
+fn parts_path(folder: &Place, number: u64) -> Place {
+    folder.join(&format!("{number:020}{PARTS}"))
 }
 
-fn parts_path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:020}{PARTS}"))
-}
-
-/// Reads a checkpoint, with its parts, which are beside it; `None` when it is not there.
-pub(super) fn read(path: &Path) -> Result<Option<Checkpoint>> {
-    let Some(mut checkpoint) = decode(path)? else {
+/// Reads a checkpoint in a file, with its parts, which are in the folder; `None` when it is not there.
+pub(super) fn read(folder: &Place, file: &Place) -> Result<Option<Checkpoint>> {
+    let Some(mut checkpoint) = decode(file)? else {
         return Ok(None);
     };
-    fetch(&mut checkpoint, path)?;
+    fetch(&mut checkpoint, folder)?;
     Ok(Some(checkpoint))
 }
 
 /// Reads a checkpoint without its parts.
-fn decode(path: &Path) -> Result<Option<Checkpoint>> {
-    let bytes = read_file(path)?;
+fn decode(path: &Place) -> Result<Option<Checkpoint>> {
+    let bytes = path.read()?;
     bytes.map(|bytes| of_bytes(path, &bytes)).transpose()
 }
 
 /// The checkpoint that a file holds, without its parts.
-pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Checkpoint> {
+pub(super) fn of_bytes(path: &Place, bytes: &[u8]) -> Result<Checkpoint> {
     rmp_serde::from_slice(bytes).map_err(|error| {
-        let message = format!("{} is no checkpoint: {error}", path.display());
+        let message = format!("{path} is no checkpoint: {error}");
         Error::new(SqlState::DATA_CORRUPTED, message)
     })
 }
@@ -436,13 +414,13 @@ fn files_of(mut checkpoint: Checkpoint) -> Result<BTreeSet<u64>> {
     Ok(files)
 }
 
-/// Reads the parts of a checkpoint, which are beside it; gives their files.
-fn fetch(checkpoint: &mut Checkpoint, path: &Path) -> Result<BTreeSet<u64>> {
-    let folder = path.parent().unwrap_or(Path::new(""));
+/// Reads the parts of a checkpoint, which are in a folder; gives their files.
+fn fetch(checkpoint: &mut Checkpoint, folder: &Place) -> Result<BTreeSet<u64>> {
     let mut files = BTreeSet::new();
+    let mut reader = PartsReader::default();
     checkpoint.state.fetch(&mut |at: PartAt| {
         files.insert(at.file);
-        read_part(&parts_path(folder, at.file), (at.at, at.checksum))
+        reader.read(&parts_path(folder, at.file), (at.at, at.checksum))
     })?;
     Ok(files)
 }

@@ -1,10 +1,10 @@
 //! What is told of checkpoints and recoveries.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::OnceLock;
 
 use dataflow::Micros;
+use durable::Place;
 use parking_lot::Mutex;
 
 use super::Recovery;
@@ -65,7 +65,7 @@ impl History {
     }
 
     /// From now on state lasts, in this folder.
-    pub(super) fn lasts_in(&self, folder: &Path) -> &Savepoints {
+    pub(super) fn lasts_in(&self, folder: &Place) -> &Savepoints {
         self.savepoints.get_or_init(|| Savepoints::of(folder))
     }
 

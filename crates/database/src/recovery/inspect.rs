@@ -1,10 +1,7 @@
 //! Looks at a data folder without changing it: what is there, and whether it is sound.
 
-use std::fs;
-use std::path::Path;
-
 use dataflow::{Error, Result, SqlState};
-use durable::{Reading, read_file};
+use durable::{Place, Reading};
 use engine::Entry;
 use engine::journal::Logged;
 
@@ -29,34 +26,33 @@ pub struct Inspection {
 ///
 /// # Errors
 /// `58P01` when there is no state, `58030` when it cannot be read. Damage is no error but a fault.
-pub fn inspect(folder: &Path) -> Result<Inspection> {
-    if !folder.join("format").exists() {
-        let message = format!("{} holds no state of clickmill", folder.display());
-        return Err(Error::new(SqlState::UNDEFINED_FILE, message));
-    }
+pub fn inspect(folder: &Place) -> Result<Inspection> {
     let mut inspection = Inspection::default();
-    match read_file(&folder.join("format")) {
-        Ok(format) => {
-            let format = String::from_utf8_lossy(&format.unwrap_or_default()).into_owned();
+    match folder.join("format").read() {
+        Ok(None) => {
+            let message = format!("{folder} holds no state of clickmill");
+            return Err(Error::new(SqlState::UNDEFINED_FILE, message));
+        }
+        Ok(Some(format)) => {
+            let format = String::from_utf8_lossy(&format).into_owned();
             inspection.found.push(format!("format {format}"));
         }
         Err(error) => inspection.faults.push(error),
     }
     let newest = inspection.checkpoints(&folder.join(CHECKPOINTS))?;
-    inspection.savepoints(&folder.join(SAVEPOINTS));
+    inspection.savepoints(&folder.join(SAVEPOINTS))?;
     inspection.journal(&folder.join(JOURNAL), newest);
     Ok(inspection)
 }
 
 impl Inspection {
     /// Looks at the checkpoints; gives the newest that is sound.
-    fn checkpoints(&mut self, folder: &Path) -> Result<Option<(u64, Checkpoint)>> {
+    fn checkpoints(&mut self, folder: &Place) -> Result<Option<(u64, Checkpoint)>> {
         let mut newest = None;
-        for number in checkpoints::numbers(folder)? {
-            let path = checkpoints::path(folder, number);
-            match checkpoints::read(&path) {
+        for (number, bytes) in checkpoints::list(folder, checkpoints::SUFFIX)? {
+            let file = checkpoints::path(folder, number);
+            match checkpoints::read(folder, &file) {
                 Ok(Some(checkpoint)) => {
-                    let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
                     self.found.push(format!(
                         "checkpoint {number}: version {}, {bytes} bytes",
                         checkpoint.state.version()
@@ -71,12 +67,12 @@ impl Inspection {
         Ok(newest)
     }
 
-    fn savepoints(&mut self, folder: &Path) {
+    fn savepoints(&mut self, folder: &Place) -> Result<()> {
         for SavepointStatus {
-            name, bytes, path, ..
-        } in savepoints::list(folder)
+            name, bytes, place, ..
+        } in savepoints::list(folder)?
         {
-            match checkpoints::read(&path) {
+            match checkpoints::read(folder, &place) {
                 Ok(Some(checkpoint)) => self.found.push(format!(
                     "savepoint {name}: version {}, {bytes} bytes",
                     checkpoint.state.version()
@@ -86,10 +82,11 @@ impl Inspection {
                 Err(error) => self.faults.push(error),
             }
         }
+        Ok(())
     }
 
     /// Looks at the journal, and whether a start can go on from the checkpoint.
-    fn journal(&mut self, folder: &Path, newest: Option<(u64, Checkpoint)>) {
+    fn journal(&mut self, folder: &Place, newest: Option<(u64, Checkpoint)>) {
         let from = newest.as_ref().map_or(0, |(number, _)| *number);
         if let Some((_, checkpoint)) = newest {
             let texts = checkpoint.statements.into_iter().map(|(text, _)| text);

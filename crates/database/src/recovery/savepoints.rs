@@ -1,18 +1,16 @@
 //! Savepoints: checkpoints that have a name, and stay until somebody drops them. A new folder of state can begin with one.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{keep_as, make_folder, remove_file};
+use durable::Place;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// The savepoints' folder in a folder of state.
 pub(super) const SAVEPOINTS: &str = "savepoints";
 /// How names of files end.
-const SUFFIX: &str = "savepoint";
+const SUFFIX: &str = ".savepoint";
 /// Most letters of a name.
 const LETTERS: usize = 100;
 
@@ -23,7 +21,7 @@ pub(crate) struct SavepointStatus {
     /// When it was written.
     pub(crate) made: Option<Micros>,
     pub(crate) bytes: u64,
-    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
 }
 
 /// A savepoint that somebody waits for.
@@ -34,13 +32,13 @@ pub(super) struct Wanted {
 
 /// The savepoints of a folder of state.
 pub(crate) struct Savepoints {
-    folder: PathBuf,
+    folder: Place,
     wanted: Mutex<Vec<Wanted>>,
 }
 
 impl Savepoints {
     /// Those in a folder of state.
-    pub(super) fn of(state: &Path) -> Self {
+    pub(super) fn of(state: &Place) -> Self {
         Self {
             folder: state.join(SAVEPOINTS),
             wanted: Mutex::default(),
@@ -54,7 +52,7 @@ impl Savepoints {
     pub(crate) fn ask(&self, name: &str) -> Result<oneshot::Receiver<Result<()>>> {
         check_name(name)?;
         let mut wanted = self.wanted();
-        if self.path(name).exists() || wanted.iter().any(|wanted| wanted.name == name) {
+        if self.place(name).exists()? || wanted.iter().any(|wanted| wanted.name == name) {
             return Err(exists(name));
         }
         let (reply, answer) = oneshot::channel();
@@ -83,15 +81,14 @@ impl Savepoints {
     }
 
     /// Keeps a checkpoint that is on disk under the names that are waited for.
-    pub(super) fn keep(&self, checkpoint: &Path, wanted: Vec<Wanted>) {
+    pub(super) fn keep(&self, checkpoint: &Place, wanted: Vec<Wanted>) {
         // One that was cancelled is not wanted any more.
         let wanted = wanted
             .into_iter()
             .filter(|wanted| !wanted.reply.is_closed());
         for Wanted { name, reply } in wanted {
-            let kept = make_folder(&self.folder).and_then(|()| {
-                let path = self.path(&name);
-                match keep_as(checkpoint, &path)? {
+            let kept = self.folder.make_folder().and_then(|()| {
+                match checkpoint.keep_as(&self.place(&name))? {
                     true => Ok(()),
                     false => Err(exists(&name)),
                 }
@@ -107,18 +104,21 @@ impl Savepoints {
     /// `42602` for a name that no file can have, `58030` when it cannot be removed.
     pub(crate) fn drop(&self, name: &str) -> Result<bool> {
         check_name(name)?;
-        let path = self.path(name);
-        let is_there = path.exists();
-        remove_file(&path).map(|()| is_there)
+        let place = self.place(name);
+        let is_there = place.exists()?;
+        place.remove().map(|()| is_there)
     }
 
     /// All of them, by name.
-    pub(crate) fn list(&self) -> Vec<SavepointStatus> {
+    ///
+    /// # Errors
+    /// `58030` or `08006` when they cannot be listed.
+    pub(crate) fn list(&self) -> Result<Vec<SavepointStatus>> {
         list(&self.folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name).with_extension(SUFFIX)
+    fn place(&self, name: &str) -> Place {
+        self.folder.join(&format!("{name}{SUFFIX}"))
     }
 }
 
@@ -130,24 +130,20 @@ pub(super) fn refuse(wanted: Vec<Wanted>, error: &Error) {
 }
 
 /// The savepoints in a folder, by name; none when it is not there.
-pub(super) fn list(folder: &Path) -> Vec<SavepointStatus> {
-    let status = |entry: fs::DirEntry| {
-        let path = entry.path();
-        let is_one = path.extension().is_some_and(|e| e == SUFFIX);
-        let name = path.file_stem().and_then(|name| name.to_str());
-        let name = name.filter(|_| is_one)?.to_owned();
-        let metadata = entry.metadata().ok()?;
-        Some(SavepointStatus {
-            name,
-            made: metadata.modified().ok().and_then(micros),
-            bytes: metadata.len(),
-            path,
-        })
-    };
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<SavepointStatus> = entries.filter_map(status).collect();
+pub(super) fn list(folder: &Place) -> Result<Vec<SavepointStatus>> {
+    let mut found = Vec::new();
+    for file in folder.list()? {
+        if let Some(name) = file.name.strip_suffix(SUFFIX) {
+            found.push(SavepointStatus {
+                name: name.to_owned(),
+                made: file.modified.and_then(micros),
+                bytes: file.bytes,
+                place: folder.join(&file.name),
+            });
+        }
+    }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    found
+    Ok(found)
 }
 
 fn micros(time: SystemTime) -> Option<Micros> {

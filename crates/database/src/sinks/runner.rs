@@ -95,7 +95,9 @@ impl Runner {
             let Err(error) = attempted else {
                 return;
             };
-            if let Err(lost) = (self.owned)() {
+            if let Err(lost) = (self.owned)()
+                && lost.state() == SqlState::OBJECT_IN_USE
+            {
                 // The engine ends, too; somebody else writes now.
                 self.set_state(SinkState::Failed, Some(lost.to_string()));
                 return;

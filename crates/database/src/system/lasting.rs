@@ -30,10 +30,10 @@ pub(super) fn checkpoints(history: &History) -> Result<RecordBatch> {
 
 /// One row a savepoint.
 pub(crate) fn savepoints(history: &History) -> Result<RecordBatch> {
-    let rows = history.savepoints().map(Savepoints::list);
+    let rows = history.savepoints().map(Savepoints::list).transpose()?;
     let rows = rows.unwrap_or_default();
     let each = || rows.iter();
-    let path = |s: &SavepointStatus| Some(s.path.display().to_string());
+    let path = |s: &SavepointStatus| Some(s.place.to_string());
     batch(vec![
         ("name", text(each().map(|s| Some(s.name.clone())))),
         ("created_at", times(each().map(|s| s.made))),
