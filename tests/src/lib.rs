@@ -12,6 +12,7 @@ pub mod memory;
 pub mod numbers;
 pub mod postgres;
 pub mod psql;
+pub mod s3;
 pub mod serve;
 pub mod slt;
 pub mod tools;

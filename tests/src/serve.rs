@@ -1,5 +1,6 @@
 //! `clickmill serve` as a process of its own, on a folder of state.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,33 @@ use sqllogictest::{AsyncDB, DBOutput};
 use crate::slt::wire::Wire;
 use crate::world::PATIENCE;
 
-/// `clickmill serve` on a folder of state.
+/// Where a server keeps its state.
+pub trait StateAt {
+    /// What it is told with `--data-dir`.
+    fn argument(&self) -> OsString;
+
+    /// What its environment has for it.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// What `clickmill state` says of it, and whether it ended well.
+    fn inspect(&self, what: &str) -> (String, bool) {
+        let mut command = Command::new(program());
+        command.args(["state", what]).arg(self.argument());
+        let output = command.envs(self.environment()).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat());
+        (text.unwrap(), output.status.success())
+    }
+}
+
+impl StateAt for Path {
+    fn argument(&self) -> OsString {
+        self.as_os_str().to_owned()
+    }
+}
+
+/// `clickmill serve` on state that lasts.
 pub struct Server {
     child: Child,
     /// Where psql finds it.
@@ -27,32 +54,39 @@ pub struct Server {
 
 impl Server {
     /// Starts it, which must work.
-    pub fn start(folder: &Path) -> Self {
-        Self::try_start(folder).unwrap_or_else(|said| panic!("clickmill did not start:\n{said}"))
+    pub fn start(place: &(impl StateAt + ?Sized)) -> Self {
+        Self::try_start(place).unwrap_or_else(|said| panic!("clickmill did not start:\n{said}"))
     }
 
     /// Starts it, or gives what it said when it ended.
-    pub fn try_start(folder: &Path) -> Result<Self, String> {
-        Self::try_start_with(folder, &[])
+    pub fn try_start(place: &(impl StateAt + ?Sized)) -> Result<Self, String> {
+        Self::try_start_with(place, &[])
     }
 
     /// As [`Server::try_start`], with further arguments.
-    pub fn try_start_with(folder: &Path, arguments: &[&str]) -> Result<Self, String> {
-        Self::run(Command::new(program()), folder, arguments)
+    pub fn try_start_with(
+        place: &(impl StateAt + ?Sized),
+        arguments: &[&str],
+    ) -> Result<Self, String> {
+        Self::run(Command::new(program()), place, arguments)
     }
 
     /// As [`Server::try_start`]; it will end by itself at a failpoint, perhaps before it listens.
     pub fn start_to_end_at(
-        folder: &Path,
+        place: &(impl StateAt + ?Sized),
         failpoint: &str,
         arguments: &[&str],
     ) -> Result<Self, String> {
         let mut program = Command::new(program());
         program.env("CLICKMILL_FAILPOINT", failpoint);
-        Self::run(program, folder, arguments)
+        Self::run(program, place, arguments)
     }
 
-    fn run(mut program: Command, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+    fn run(
+        mut program: Command,
+        place: &(impl StateAt + ?Sized),
+        arguments: &[&str],
+    ) -> Result<Self, String> {
         let mut child = program
             .args([
                 "serve",
@@ -62,8 +96,9 @@ impl Server {
                 "500ms",
                 "--data-dir",
             ])
-            .arg(folder)
+            .arg(place.argument())
             .args(arguments)
+            .envs(place.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use e2e::kafka::{Broker, consumed};
 use e2e::numbers::{Numbers, PARTITIONS, STEP_MS, TOPIC};
 use e2e::postgres::Postgres;
-use e2e::serve::{Server, program};
+use e2e::serve::{Server, StateAt};
 use e2e::tools::{long, trial};
 use e2e::world::{PATIENCE, block_on};
 use futures::{StreamExt, pin_mut};
@@ -22,6 +21,7 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 mod failpoints;
 mod gaps;
+mod objects;
 mod outputs;
 mod parts;
 mod savepoints;
@@ -29,6 +29,7 @@ mod savepoints;
 use outputs::Outputs;
 
 const PROGRAMS: &[&str] = &["java", "mvn", "kcat"];
+const OBJECTS: &[&str] = &["java", "mvn", "kcat", "python3"];
 /// Event time of a window, in milliseconds.
 const WINDOW_MS: i64 = 10_000;
 
@@ -37,7 +38,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial(
             "recovery::killed_again_and_again_nothing_is_lost_or_doubled",
             PROGRAMS,
-            || block_on(killed_again_and_again()),
+            || block_on(killed_again_and_again(TempDir::new().unwrap().path())),
         ),
         trial(
             "recovery::targets_are_killed_and_come_back",
@@ -47,7 +48,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial(
             "recovery::who_stood_still_too_long_is_taken_over_and_commits_nothing",
             PROGRAMS,
-            || block_on(taken_over()),
+            || block_on(taken_over(TempDir::new().unwrap().path())),
         ),
         trial(
             "recovery::dead_letters_are_the_bytes_that_came_once",
@@ -83,6 +84,26 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::what_cannot_be_read_again_is_in_the_journal",
             &[],
             || block_on(socket()),
+        ),
+        trial(
+            "recovery::in_an_object_store_nothing_is_lost_or_doubled",
+            OBJECTS,
+            || block_on(objects::killed_again_and_again()),
+        ),
+        trial(
+            "recovery::in_an_object_store_who_stood_still_commits_nothing",
+            OBJECTS,
+            || block_on(objects::taken_over()),
+        ),
+        trial(
+            "recovery::an_object_store_that_does_not_answer_is_waited_for",
+            &["python3"],
+            || block_on(objects::store_away()),
+        ),
+        trial(
+            "recovery::in_an_object_store_a_savepoint_is_kept",
+            &["python3"],
+            || block_on(objects::savepoints()),
         ),
         trial("recovery::a_folder_has_one_owner", &[], || {
             block_on(one_owner())
@@ -182,11 +203,10 @@ fn statements(brokers: &str) -> String {
     )
 }
 
-async fn killed_again_and_again() {
+async fn killed_again_and_again(place: &(impl StateAt + ?Sized)) {
     let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
     let numbers = Numbers::start(broker.address());
-    let folder = TempDir::new().unwrap();
-    let mut server = Server::start(folder.path());
+    let mut server = Server::start(place);
     server.query(&statements(broker.address())).await;
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let files = TempDir::new().unwrap();
@@ -251,7 +271,7 @@ async fn killed_again_and_again() {
             .into_iter()
             .for_each(|sink| *killed.entry(sink).or_insert(0) += 1);
         follower = following.await.unwrap();
-        server = Server::start(folder.path());
+        server = Server::start(place);
     }
     println!("kills behind the first commit of a start, by sink: {killed:?}");
     for sink in outputs.names() {
@@ -265,7 +285,7 @@ async fn killed_again_and_again() {
     // Once more, with nothing coming any more.
     server.kill();
     let follower = following.await.unwrap();
-    server = Server::start(folder.path());
+    server = Server::start(place);
     check(&server, sent).await;
     outputs.finish(&server).await;
     outputs.check(&server, sent).await;
@@ -331,12 +351,12 @@ async fn targets_are_killed() {
 
 /// A process that was stopped, and one that is alive, are taken over: they end by themselves, and what they write counts for
 /// nothing.
-async fn taken_over() {
+async fn taken_over(place: &(impl StateAt + ?Sized)) {
     let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
-    let (folder, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let files = TempDir::new().unwrap();
     let numbers = Numbers::start(broker.address());
-    let mut first = Server::start(folder.path());
+    let mut first = Server::start(place);
     first.query(&statements(broker.address())).await;
     let outputs = Outputs {
         broker: broker.address().to_owned(),
@@ -346,17 +366,15 @@ async fn taken_over() {
     outputs.create(&first).await;
     outputs.all_work(&first).await;
     first.signal("STOP");
-    // It was seen a moment ago.
-    let said = Server::try_start(folder.path()).map(drop).unwrap_err();
-    assert!(
-        said.contains("error[55006]: another clickmill uses"),
-        "{said}"
-    );
+    // It was seen a moment ago: refused on a disk, and looked at for a while in an object store.
     let begun = Instant::now();
     let mut second = loop {
-        match Server::try_start(folder.path()) {
+        match Server::try_start(place) {
             Ok(second) => break second,
-            Err(said) => assert!(said.contains("error[55006]"), "{said}"),
+            Err(said) => assert!(
+                said.contains("error[55006]: another clickmill uses"),
+                "{said}"
+            ),
         }
         assert!(begun.elapsed() < PATIENCE, "it is not taken over");
     };
@@ -370,7 +388,7 @@ async fn taken_over() {
     assert!(said.contains("another clickmill has taken over"), "{said}");
     outputs.all_work(&second).await;
     // One that is alive, too, when somebody says so.
-    let third = Server::try_start_with(folder.path(), &["--take-over"]).unwrap();
+    let third = Server::try_start_with(place, &["--take-over"]).unwrap();
     let said = second.failed();
     assert!(said.contains("another clickmill has taken over"), "{said}");
     outputs.all_work(&third).await;
@@ -498,8 +516,8 @@ async fn check(server: &Server, sent: i64) {
 }
 
 /// A server with a table of one row, two checkpoints of it, and what came after them.
-async fn with_checkpoints(folder: &Path) -> Server {
-    let server = Server::start(folder);
+async fn with_checkpoints(place: &(impl StateAt + ?Sized)) -> Server {
+    let server = Server::start(place);
     server
         .query("CREATE TABLE t (n INT); CREATE MATERIALIZED VIEW v AS SELECT n * 2 AS m FROM t;")
         .await;
@@ -530,13 +548,7 @@ fn damage(file: &Path) {
 
 /// What `clickmill state` tells.
 fn state(what: &str, folder: &Path) -> String {
-    let output = Command::new(program())
-        .args(["state", what])
-        .arg(folder)
-        .output();
-    let output = output.unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    String::from_utf8(text).unwrap()
+    folder.inspect(what).0
 }
 
 async fn damaged_checkpoints() {

@@ -131,7 +131,7 @@ impl Data {
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .hint("it begins with a savepoint: say --from-savepoint once more"));
         }
-        history.lasts_in(folder.place());
+        history.lasts_in(folder.place())?;
         let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
         Ok(Self {
             log,

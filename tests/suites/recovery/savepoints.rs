@@ -1,23 +1,18 @@
 //! A new folder of state begins with a savepoint, and goes on exactly where that was, also for its sinks.
 
 use std::path::Path;
-use std::process::Command;
 
 use e2e::kafka::{Broker, consumed};
-use e2e::serve::{Server, program};
+use e2e::serve::{Server, StateAt as _};
 use tempfile::TempDir;
 
 use super::gaps::send;
 
 /// What `clickmill state` says of a folder.
 fn state(what: &str, folder: &Path) -> String {
-    let output = Command::new(program())
-        .args(["state", what])
-        .arg(folder)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    let (said, is_well) = folder.inspect(what);
+    assert!(is_well, "{said}");
+    said
 }
 
 fn numbers(brokers: &str) -> Vec<i64> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
-use dataflow::Micros;
+use dataflow::{Micros, Result};
 use durable::Place;
 use parking_lot::Mutex;
 
@@ -65,8 +65,10 @@ impl History {
     }
 
     /// From now on state lasts, in this folder.
-    pub(super) fn lasts_in(&self, folder: &Place) -> &Savepoints {
-        self.savepoints.get_or_init(|| Savepoints::of(folder))
+    pub(super) fn lasts_in(&self, folder: &Place) -> Result<()> {
+        let savepoints = Savepoints::of(folder)?;
+        self.savepoints.get_or_init(|| savepoints);
+        Ok(())
     }
 
     pub(super) fn begin(&self, checkpoint: CheckpointStatus) {

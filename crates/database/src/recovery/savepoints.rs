@@ -33,16 +33,20 @@ pub(super) struct Wanted {
 /// The savepoints of a folder of state.
 pub(crate) struct Savepoints {
     folder: Place,
+    /// Those that there are. Nobody else makes any.
+    known: Mutex<Vec<SavepointStatus>>,
     wanted: Mutex<Vec<Wanted>>,
 }
 
 impl Savepoints {
     /// Those in a folder of state.
-    pub(super) fn of(state: &Place) -> Self {
-        Self {
-            folder: state.join(SAVEPOINTS),
+    pub(super) fn of(state: &Place) -> Result<Self> {
+        let folder = state.join(SAVEPOINTS);
+        Ok(Self {
+            known: Mutex::new(list(&folder)?),
+            folder,
             wanted: Mutex::default(),
-        }
+        })
     }
 
     /// Asks for one: the engine gives it at its next step.
@@ -89,7 +93,7 @@ impl Savepoints {
         for Wanted { name, reply } in wanted {
             let kept = self.folder.make_folder().and_then(|()| {
                 match checkpoint.keep_as(&self.place(&name))? {
-                    true => Ok(()),
+                    true => self.look(),
                     false => Err(exists(&name)),
                 }
             });
@@ -106,15 +110,20 @@ impl Savepoints {
         check_name(name)?;
         let place = self.place(name);
         let is_there = place.exists()?;
-        place.remove().map(|()| is_there)
+        place.remove()?;
+        self.known.lock().retain(|known| known.name != name);
+        Ok(is_there)
+    }
+
+    /// Looks which there are.
+    fn look(&self) -> Result<()> {
+        *self.known.lock() = list(&self.folder)?;
+        Ok(())
     }
 
     /// All of them, by name.
-    ///
-    /// # Errors
-    /// `58030` or `08006` when they cannot be listed.
-    pub(crate) fn list(&self) -> Result<Vec<SavepointStatus>> {
-        list(&self.folder)
+    pub(crate) fn list(&self) -> Vec<SavepointStatus> {
+        self.known.lock().clone()
     }
 
     fn place(&self, name: &str) -> Place {

@@ -30,7 +30,7 @@ pub(super) fn checkpoints(history: &History) -> Result<RecordBatch> {
 
 /// One row a savepoint.
 pub(crate) fn savepoints(history: &History) -> Result<RecordBatch> {
-    let rows = history.savepoints().map(Savepoints::list).transpose()?;
+    let rows = history.savepoints().map(Savepoints::list);
     let rows = rows.unwrap_or_default();
     let each = || rows.iter();
     let path = |s: &SavepointStatus| Some(s.place.to_string());
