@@ -63,7 +63,12 @@ pub(super) fn trials() -> Vec<Trial> {
         trial(
             "recovery::ended_at_each_failpoint_nothing_is_lost_or_doubled",
             PROGRAMS,
-            || block_on(failpoints::ended_at_each()),
+            || {
+                block_on(failpoints::ended_at_each(
+                    TempDir::new().unwrap().path(),
+                    &[],
+                ))
+            },
         ),
         trial(
             "recovery::a_new_folder_begins_with_a_savepoint",
@@ -94,6 +99,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::in_an_object_store_who_stood_still_commits_nothing",
             OBJECTS,
             || block_on(objects::taken_over()),
+        ),
+        trial(
+            "recovery::in_an_object_store_ended_at_each_failpoint",
+            OBJECTS,
+            || block_on(objects::ended_at_each_failpoint()),
         ),
         trial(
             "recovery::an_object_store_that_does_not_answer_is_waited_for",

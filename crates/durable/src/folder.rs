@@ -97,6 +97,7 @@ impl Folder {
             Place::Store(store) => {
                 check_format(place, format, false)?;
                 let lease = Arc::new(Lease::claim(store, take_over)?);
+                failpoint::reached(Failpoint::FolderEntered);
                 check_format(place, format, true)?;
                 Ok(Self {
                     place: place.clone(),

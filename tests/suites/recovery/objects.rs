@@ -6,7 +6,7 @@ use e2e::s3::S3;
 use e2e::serve::{Server, StateAt as _};
 use e2e::world::PATIENCE;
 
-use super::with_checkpoints;
+use super::{failpoints, with_checkpoints};
 
 async fn start() -> S3 {
     tokio::task::spawn_blocking(S3::start).await.unwrap()
@@ -18,6 +18,11 @@ pub(super) async fn killed_again_and_again() {
     super::killed_again_and_again(&place).await;
     let (said, is_sound) = place.inspect("verify");
     assert!(is_sound && said.ends_with("sound\n"), "{said}");
+}
+
+pub(super) async fn ended_at_each_failpoint() {
+    let s3 = start().await;
+    failpoints::ended_at_each(&s3.state("ended"), &failpoints::OF_FILES).await;
 }
 
 pub(super) async fn taken_over() {
