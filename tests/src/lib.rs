@@ -5,6 +5,7 @@
     reason = "test support: what cannot be done ends the test"
 )]
 
+pub mod disk;
 pub mod flink;
 pub mod forms;
 pub mod kafka;

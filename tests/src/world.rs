@@ -111,9 +111,7 @@ impl World {
 
     /// A new session.
     pub fn connect(&self) -> Client {
-        Client {
-            session: self.database.session(SessionInit::default()).unwrap(),
-        }
+        Client::of(&self.database)
     }
 }
 
@@ -124,22 +122,44 @@ fn connectors(clock: &Arc<dyn Clock>) -> Connectors {
     Connectors::new(connectors)
 }
 
-fn start(clock: Arc<dyn Clock>, connectors: Connectors, folder: Option<&Path>) -> Database {
-    let data_dir = folder.map(|path| DataDir {
-        place: Place::Disk(path.to_owned()),
+/// A database on a folder of state that outlives a loss of power, with checkpoints whenever something has happened.
+pub fn start_synced(folder: &Path) -> Result<Database> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let connectors = connectors(&clock);
+    let data_dir = DataDir {
+        sync: true,
+        checkpoint_every: Duration::from_millis(1),
+        ..data_dir(folder)
+    };
+    try_start(clock, connectors, Some(data_dir))
+}
+
+fn data_dir(folder: &Path) -> DataDir {
+    DataDir {
+        place: Place::Disk(folder.to_owned()),
         sync: false,
         journal_every: None,
         checkpoint_every: CHECKPOINT_EVERY,
         take_over: false,
         from_savepoint: None,
-    });
+    }
+}
+
+fn start(clock: Arc<dyn Clock>, connectors: Connectors, folder: Option<&Path>) -> Database {
+    try_start(clock, connectors, folder.map(data_dir)).unwrap()
+}
+
+fn try_start(
+    clock: Arc<dyn Clock>,
+    connectors: Connectors,
+    data_dir: Option<DataDir>,
+) -> Result<Database> {
     Database::start(Config {
         clock,
         connectors,
         version: env!("CARGO_PKG_VERSION"),
         data_dir,
     })
-    .unwrap()
 }
 
 impl Drop for World {
@@ -170,6 +190,13 @@ pub struct Client {
 }
 
 impl Client {
+    /// A new session of a database.
+    pub fn of(database: &Database) -> Self {
+        Self {
+            session: database.session(SessionInit::default()).unwrap(),
+        }
+    }
+
     /// Runs the statements of one message; gives the last one's answer. SUBSCRIBE ends at its first progress row.
     pub async fn run(&mut self, text: &str) -> Result<Answer> {
         let result = self.run_batch(text).await;

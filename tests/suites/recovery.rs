@@ -24,7 +24,9 @@ mod gaps;
 mod objects;
 mod outputs;
 mod parts;
+mod replace;
 mod savepoints;
+mod writes;
 
 use outputs::Outputs;
 
@@ -84,6 +86,16 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::records_deleted_unread_are_skipped_and_told_or_fail_the_views",
             PROGRAMS,
             || block_on(gaps::deleted_before_they_were_read()),
+        ),
+        trial(
+            "recovery::a_view_with_another_query_keeps_its_state",
+            &[],
+            || block_on(replace::keeps_state()),
+        ),
+        trial(
+            "recovery::what_a_loss_of_power_leaves_is_what_was_acknowledged",
+            &[],
+            || block_on(writes::cut_off_anywhere()),
         ),
         trial(
             "recovery::what_cannot_be_read_again_is_in_the_journal",

@@ -1,6 +1,7 @@
 //! CREATE and DROP: checked and planned at once, gathered, and applied together at the end of the batch.
 
 mod drop;
+mod replace;
 mod sink;
 mod view;
 
@@ -217,7 +218,9 @@ impl Ddl<'_> {
         reads: Vec<String>,
         body: Body,
     ) {
-        let oid = self.catalog.new_oid();
+        // One that is replaced is the same object.
+        let replaced = self.catalog.get(&name.value).map(|object| object.oid);
+        let oid = replaced.unwrap_or_else(|| self.catalog.new_oid());
         let (name, statement) = (name.value.clone(), statement.to_owned());
         self.catalog.insert(Object {
             oid,

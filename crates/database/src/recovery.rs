@@ -25,7 +25,7 @@ pub(crate) use savepoints::{SavepointStatus, Savepoints};
 
 /// The number of the format of everything in a data folder. Keys of state are bytes of arrow-row, whose format is that of
 /// the version of arrow: another one is another format.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The journal's folder in it.
 const JOURNAL: &str = "journal";
 /// Checkpoints may make the engine stand still for one part in so many.

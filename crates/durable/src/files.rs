@@ -1,12 +1,12 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 
 use dataflow::Result;
 use dataflow::failpoint::{self, Failpoint};
 
+use crate::disk;
 use crate::frame::{self, Found, HEADER};
 use crate::{damaged, failed};
 
@@ -35,23 +35,23 @@ pub(crate) fn write_file_if(
     let unfinished = path.with_extension(UNFINISHED);
     let remove = || {
         // It may hold the last room on the disk; one that cannot be removed is removed by the next start.
-        let _ = fs::remove_file(&unfinished);
+        let _ = disk::remove(&unfinished);
     };
     let write = || {
-        let mut file = File::create(&unfinished)?;
+        let mut file = disk::create(&unfinished)?;
         for framed in framed(bytes) {
             failpoint::reached_by(Failpoint::FileHalfWritten, || {
-                let _ = file.write_all(&framed[..framed.len() / 2]);
+                let _ = disk::append(&mut file, &unfinished, &framed[..framed.len() / 2]);
             });
-            file.write_all(&framed)?;
+            disk::append(&mut file, &unfinished, &framed)?;
         }
-        file.sync_all()
+        disk::sync(&file, &unfinished)
     };
     let name = || {
         failpoint::reached(Failpoint::FileUnnamed);
-        fs::rename(&unfinished, path)?;
+        disk::rename(&unfinished, path)?;
         failpoint::reached(Failpoint::FileNamed);
-        sync_folder(path)
+        disk::sync_folder_of(path)
     };
     let written = write()
         .map_err(|error| failed("write", path, &error))
@@ -68,7 +68,7 @@ pub(crate) fn write_file_if(
 /// # Errors
 /// `58030`.
 pub(crate) fn keep_as(path: &Path, name: &Path) -> Result<bool> {
-    match fs::hard_link(path, name).and_then(|()| sync_folder(name)) {
+    match disk::link(path, name).and_then(|()| disk::sync_folder_of(name)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed("make", name, &error)),
@@ -82,7 +82,7 @@ pub(crate) fn keep_as(path: &Path, name: &Path) -> Result<bool> {
 pub fn make_folder(path: &Path) -> Result<()> {
     let make = || {
         fs::create_dir_all(path)?;
-        sync_folder(path)
+        disk::sync_folder_of(path)
     };
     make().map_err(|error| failed("make the folder", path, &error))
 }
@@ -138,20 +138,11 @@ pub(crate) fn unframed(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
 /// # Errors
 /// `58030`.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    match disk::remove(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(failed("remove", path, &error))
         }
         _ => Ok(()),
-    }
-}
-
-/// Makes the name of a file durable that was made or renamed.
-pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
-    match path.parent() {
-        Some(folder) if folder.as_os_str().is_empty() => File::open(".")?.sync_all(),
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 

@@ -17,9 +17,9 @@ use std::time::{Duration, SystemTime};
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
-use crate::files::{is_unfinished, make_folder, remove_file, sync_folder};
+use crate::files::{is_unfinished, make_folder, remove_file};
 use crate::place::Place;
-use crate::{damaged, failed};
+use crate::{damaged, disk, failed};
 use heartbeat::Heartbeat;
 use lease::{Lease, Renewing};
 
@@ -164,7 +164,7 @@ fn claim_on_disk(
             remove_file(&owner)?;
         }
     }
-    sync_folder(&own).map_err(|error| failed("sync", path, &error))?;
+    disk::sync_folder_of(&own).map_err(|error| failed("sync", path, &error))?;
     let beating = lock.try_clone();
     let beating = beating.map_err(|error| failed("open", &own, &error))?;
     let lost = lost(&place);

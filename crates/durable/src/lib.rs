@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod bucket;
+mod disk;
 mod files;
 mod folder;
 mod frame;
@@ -9,6 +10,9 @@ mod log;
 mod parts;
 mod place;
 
+pub use disk::DiskChange;
+#[cfg(debug_assertions)]
+pub use disk::watch;
 pub use files::{make_folder, read_file, write_file};
 pub use folder::{Claim, Folder, check_folder};
 pub use log::{Log, Reading};

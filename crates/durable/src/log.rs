@@ -8,7 +8,6 @@ mod objects;
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,11 +15,11 @@ use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
 use crate::bucket::AT_ONCE;
-use crate::files::{make_folder, remove_file, sync_folder};
+use crate::files::{make_folder, remove_file};
 use crate::folder::Folder;
 use crate::frame::{self, Found, HEADER, MAX_RECORD, is_anywhere};
 use crate::place::{Place, StorePlace};
-use crate::{damaged, failed};
+use crate::{damaged, disk, failed};
 use objects::Objects;
 
 /// How names of files end.
@@ -74,13 +73,12 @@ impl Log {
             Some((_, path)) => (path, reading.at as u64),
         };
         let open = || {
-            let mut options = OpenOptions::new();
-            let file = options.create(true).append(true).open(&path)?;
+            let file = disk::open(&path)?;
             if file.metadata()?.len() != length {
-                file.set_len(length)?;
+                disk::cut(&file, &path, length)?;
             }
-            file.sync_all()?;
-            sync_folder(&path)?;
+            disk::sync(&file, &path)?;
+            disk::sync_folder_of(&path)?;
             Ok(file)
         };
         let file = open().map_err(|error| failed("open", &path, &error))?;
@@ -123,13 +121,9 @@ impl Log {
         make_folder(folder)?;
         if let Some((_, path)) = files_on_disk(folder)?.pop() {
             let copy = path.with_extension("unfinished");
-            let replace = || {
-                fs::copy(&path, &copy)?;
-                File::open(&copy)?.sync_all()
-            };
-            replace().map_err(|error| failed("copy", &path, &error))?;
+            disk::copy(&path, &copy).map_err(|error| failed("copy", &path, &error))?;
             check()?;
-            let renamed = fs::rename(&copy, &path).and_then(|()| sync_folder(&path));
+            let renamed = disk::rename(&copy, &path).and_then(|()| disk::sync_folder_of(&path));
             renamed.map_err(|error| failed("copy", &path, &error))?;
         }
         check()?;
@@ -204,7 +198,7 @@ impl Log {
             if cut > 0 {
                 check()?;
                 let file = OpenOptions::new().write(true).open(&path);
-                file.and_then(|file| file.set_len(reading.at as u64))
+                file.and_then(|file| disk::cut(&file, &path, reading.at as u64))
                     .map_err(|error| failed("cut", &path, &error))?;
             }
         }
@@ -240,7 +234,7 @@ impl Log {
     /// and exactly the same records must be appended next.
     pub fn sync(&mut self) -> Result<()> {
         match &mut self.end {
-            End::Disk { path, file } => file.sync_data().map_err(|error| {
+            End::Disk { path, file } => disk::sync(file, path).map_err(|error| {
                 // Also when the disk is full: what it has of the records is not known.
                 let message = format!("cannot sync {}: {error}", path.display());
                 Error::new(SqlState::IO_ERROR, message)
@@ -271,13 +265,11 @@ impl Log {
         }
         let path = folder.join(name(self.next));
         self.sync()?;
-        let mut options = OpenOptions::new();
         // One that is there is of another owner of the folder, who goes on.
-        let opened = options.create_new(true).append(true).open(&path);
-        let file = opened.map_err(|error| failed("open", &path, &error))?;
-        if let Err(error) = sync_folder(&path) {
+        let file = disk::create_new(&path).map_err(|error| failed("open", &path, &error))?;
+        if let Err(error) = disk::sync_folder_of(&path) {
             // The records go on in the old file: an empty new one must not be taken for what follows them.
-            let removed = fs::remove_file(&path);
+            let removed = disk::remove(&path);
             let error = failed("open", &path, &error);
             return Err(match removed {
                 Ok(()) => error,
@@ -418,11 +410,11 @@ fn name(first: u64) -> String {
 /// Appends to a file that has `length` bytes; after an error it has as many.
 fn write(file: &mut File, path: &Path, bytes: &[u8], length: u64) -> Result<()> {
     failpoint::reached_by(Failpoint::JournalHalfWritten, || {
-        let _ = file.write_all(&bytes[..bytes.len() / 2]);
+        let _ = disk::append(file, path, &bytes[..bytes.len() / 2]);
     });
-    if let Err(error) = file.write_all(bytes) {
+    if let Err(error) = disk::append(file, path, bytes) {
         // A part that was written is not a record.
-        let cut = file.set_len(length);
+        let cut = disk::cut(file, path, length);
         let error = failed("write", path, &error);
         return Err(match cut {
             Ok(()) => error,

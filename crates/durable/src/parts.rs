@@ -1,8 +1,7 @@
 //! Files of parts that are read one by one: each with checksums, and the file there whole or not at all.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +9,9 @@ use bytes::Bytes;
 use dataflow::{Error, Result, SqlState};
 
 use crate::bucket::Upload;
-use crate::files::sync_folder;
 use crate::frame::{self, Found, HEADER, MAX_RECORD};
 use crate::place::{Place, StorePlace};
-use crate::{damaged, failed};
+use crate::{damaged, disk, failed};
 
 /// A file of parts that is being written; one that is not finished is removed.
 pub struct PartsWriter {
@@ -92,9 +90,9 @@ impl Writing {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::Disk(Unfinished { file, path, .. }) => file
-                .write_all(bytes)
-                .map_err(|error| failed("write", path, &error)),
+            Self::Disk(Unfinished { file, path, .. }) => {
+                disk::append(file, path, bytes).map_err(|error| failed("write", path, &error))
+            }
             Self::Store(upload) => upload.write(bytes),
         }
     }
@@ -103,7 +101,7 @@ impl Writing {
 impl Unfinished {
     fn begin(path: &Path) -> Result<Self> {
         let path = path.with_extension("parts.unfinished");
-        let file = File::create(&path).map_err(|error| failed("write", &path, &error))?;
+        let file = disk::create(&path).map_err(|error| failed("write", &path, &error))?;
         Ok(Self {
             file,
             path,
@@ -113,11 +111,11 @@ impl Unfinished {
 
     fn finish(mut self, path: &Path, check: impl FnOnce() -> Result<()>) -> Result<()> {
         let fails = |error: std::io::Error| failed("write", path, &error);
-        self.file.sync_all().map_err(fails)?;
+        disk::sync(&self.file, &self.path).map_err(fails)?;
         check()?;
-        fs::rename(&self.path, path).map_err(fails)?;
+        disk::rename(&self.path, path).map_err(fails)?;
         self.is_named = true;
-        sync_folder(path).map_err(fails)
+        disk::sync_folder_of(path).map_err(fails)
     }
 }
 
@@ -125,7 +123,7 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.is_named {
             // It may hold the last room on the disk; one that cannot be removed is removed by the next start.
-            let _ = fs::remove_file(&self.path);
+            let _ = disk::remove(&self.path);
         }
     }
 }
@@ -201,6 +199,8 @@ impl Source {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::fs;
 
     use super::*;
 

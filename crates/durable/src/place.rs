@@ -12,7 +12,7 @@ use dataflow::{Error, Result};
 use object_store::path::Path as Key;
 
 use crate::bucket::Bucket;
-use crate::{damaged, failed, files};
+use crate::{damaged, disk, failed, files};
 
 /// A folder or a file, or what stands for one in an object store. Its owner writes it; files are there whole or not at all.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ impl Place {
     pub fn rename(&self, name: &str) -> Result<()> {
         match self {
             Self::Disk(path) => {
-                let renamed = fs::rename(path, path.with_file_name(name));
+                let renamed = disk::rename(path, &path.with_file_name(name));
                 renamed.map_err(|error| failed("rename", path, &error))
             }
             Self::Store(place) => {
@@ -278,4 +278,111 @@ fn list(path: &Path) -> std::io::Result<Vec<Found>> {
         });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use dataflow::SqlState;
+
+    use super::*;
+    use crate::bucket::testing::{Manner, Unsteady};
+    use crate::parts::{PartsReader, PartsWriter};
+
+    fn names(place: &Place) -> Vec<String> {
+        let mut names: Vec<String> = place.list().unwrap().into_iter().map(|f| f.name).collect();
+        names.sort();
+        names
+    }
+
+    /// On a disk and in an object store it is the same.
+    fn both(test: impl Fn(&Place)) {
+        let folder = tempfile::tempdir().unwrap();
+        test(&Place::Disk(folder.path().join("a/b")));
+        test(&Unsteady::new(1).place());
+    }
+
+    #[test]
+    fn files_are_there_whole_or_not_at_all() {
+        both(|place| {
+            place.make_folder().unwrap();
+            let file = place.join("x.state");
+            assert_eq!(
+                (file.read().unwrap(), file.exists().unwrap()),
+                (None, false)
+            );
+            for bytes in [&b""[..], b"abc", &[7; 100_000]] {
+                file.write(bytes).unwrap();
+                assert_eq!(file.read().unwrap().as_deref(), Some(bytes));
+            }
+            let refused = || Err(Error::new(SqlState::OBJECT_IN_USE, "another's"));
+            assert!(file.write_if(b"other", refused).is_err());
+            assert_eq!(file.read().unwrap().unwrap().len(), 100_000);
+            let kept = place.join("kept");
+            assert!(file.keep_as(&kept).unwrap());
+            assert!(!file.keep_as(&kept).unwrap());
+            file.remove().unwrap();
+            file.remove().unwrap();
+            assert_eq!(kept.read().unwrap().unwrap().len(), 100_000);
+            kept.rename("again").unwrap();
+            place.join("kept").write(b"2").unwrap();
+            place.join("kept").rename("again").unwrap();
+            assert_eq!(place.join("again").read().unwrap().unwrap(), b"2");
+            place.remove_unfinished().unwrap();
+            assert_eq!(names(place), ["again"]);
+            assert_eq!(names(&place.join("nowhere")), Vec::<String>::new());
+        });
+    }
+
+    #[test]
+    fn what_is_larger_than_a_request_is_there_whole() {
+        let large: Vec<u8> = (0..40_u32 << 20)
+            .map(|n| (n >> 7).to_le_bytes()[0])
+            .collect();
+        let store = Unsteady::new(1);
+        let file = store.place().join("large");
+        file.write(&large).unwrap();
+        assert!(file.read().unwrap().unwrap() == large);
+        let refused = || Err(Error::new(SqlState::OBJECT_IN_USE, "another's"));
+        assert!(
+            store
+                .place()
+                .join("other")
+                .write_if(&large, refused)
+                .is_err()
+        );
+        assert_eq!(names(&store.place()), ["large"]);
+        let mut writer = PartsWriter::new(&store.place().join("parts"));
+        let parts = large
+            .chunks(10_000_001)
+            .map(|part| (writer.put(part).unwrap(), part));
+        let parts: Vec<_> = parts.collect();
+        writer.finish(|| Ok(())).unwrap();
+        let mut reader = PartsReader::default();
+        for (at, part) in parts {
+            assert!(reader.read(&store.place().join("parts"), at).unwrap() == part);
+        }
+        store.set(Manner::Away);
+        assert_eq!(file.read().unwrap_err().state().0, "08006");
+    }
+
+    #[test]
+    fn an_address_is_understood_or_refused() {
+        let parsed = |text: &str| Place::parse(text).map(|place| place.to_string());
+        assert_eq!(parsed("/var/lib/x").unwrap(), "/var/lib/x");
+        assert_eq!(parsed("file:///var/lib/x").unwrap(), "/var/lib/x");
+        for (text, state, words) in [
+            ("ftp://host/path", "0A000", "state in ftp://"),
+            ("s3://", "22023", "s3://BUCKET/PATH"),
+            ("s3://user:secret@bucket/x", "22023", "s3://BUCKET/PATH"),
+            ("s3://bucket/x?region=y", "22023", "s3://BUCKET/PATH"),
+            ("s3://bucket/a//b", "22023", "no address of an object"),
+        ] {
+            let error = Place::parse(text).unwrap_err();
+            assert_eq!(error.state().0, state, "{text}");
+            assert!(error.message().contains(words), "{error}");
+            assert!(!error.message().contains("secret"), "{error}");
+        }
+    }
 }

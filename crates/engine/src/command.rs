@@ -32,6 +32,8 @@ pub enum Change {
     CreateTable(TableSpec),
     /// A view runs.
     CreateView(ViewSpec),
+    /// A view that runs has another query over what its operators hold ([`plan::replace::kept`]).
+    ReplaceView(ViewSpec),
     /// A source, table or view is gone, with its state.
     Drop(String),
     /// A view reads nothing until it is resumed.

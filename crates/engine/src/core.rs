@@ -3,6 +3,7 @@
 mod changes;
 mod publish;
 mod reading;
+mod replace;
 mod replay;
 mod resume;
 mod state;

@@ -325,6 +325,7 @@ impl Logged {
             | Change::AlterSource(_)
             | Change::CreateTable(_)
             | Change::CreateView(_)
+            | Change::ReplaceView(_)
             | Change::Drop(_)
             | Change::Suspend(_)
             | Change::Resume { .. } => None,

@@ -244,6 +244,37 @@ impl Pipeline {
         }
     }
 
+    /// Takes the operators of a running plan that has the same first `below` ones, and gives what follows them, if anything does,
+    /// the `rows` that they have given so far.
+    pub fn take_over(
+        &mut self,
+        before: &mut Self,
+        below: usize,
+        rows: Vec<DeltaBatch>,
+    ) -> Result<()> {
+        let both = self.steps.iter_mut().zip(&mut before.steps);
+        for (step, old) in both.take(below) {
+            std::mem::swap(&mut step.operator, &mut old.operator);
+            step.watermark = old.watermark;
+        }
+        for (leaf, old) in self.leaves.iter_mut().zip(&before.leaves) {
+            leaf.keeps_late = old.keeps_late;
+        }
+        self.late.append(&mut before.late);
+        self.root_leaf_watermark = before.root_leaf_watermark;
+        let watermark = before.watermark();
+        for step in &mut self.steps[below..] {
+            step.watermark = watermark;
+        }
+        let last = (below < self.steps.len()).then_some((below, 0));
+        self.deliver(last, rows, None)
+    }
+
+    /// How many operators there are.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Counters of all operators together.
     pub fn counters(&self) -> Counters {
         self.steps.iter().fold(Counters::default(), |sum, step| {

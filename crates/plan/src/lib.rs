@@ -5,6 +5,7 @@ mod estimate;
 pub mod keys;
 pub mod node;
 pub mod relation;
+pub mod replace;
 pub mod window;
 pub mod zone;
 

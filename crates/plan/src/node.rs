@@ -74,7 +74,7 @@ pub enum StateRule {
 }
 
 /// Aggregation: keys, aggregates and, when windowed, the window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AggSpec {
     /// Group keys over the input's schema, without window columns.
     pub keys: Vec<Expr>,
@@ -98,7 +98,7 @@ pub enum AggOutput {
 }
 
 /// What ends a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SessionEnds {
     /// A pause of so long.
     pub gap: Micros,
@@ -109,7 +109,7 @@ pub struct SessionEnds {
 }
 
 /// What a node does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Rows of a source or table as they come; columns by index into its schema.
     Read {

@@ -161,13 +161,15 @@ pub struct CreateTable {
     pub schema: SourceSchema,
 }
 
-/// `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …] [ALLOW LATENESS …]`.
+/// `CREATE [OR REPLACE] [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …] [ALLOW LATENESS …]`.
 #[derive(Clone, Debug)]
 pub struct CreateView {
     /// Its name.
     pub name: Name,
     /// `MATERIALIZED`.
     pub materialized: bool,
+    /// `OR REPLACE`.
+    pub or_replace: bool,
     /// `IF NOT EXISTS`.
     pub if_not_exists: bool,
     /// Names for the columns, or empty.

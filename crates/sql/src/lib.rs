@@ -14,5 +14,6 @@ pub mod optimize;
 pub mod parse;
 pub mod planner;
 pub mod refuse;
+mod sort_aggregates;
 pub mod types;
 pub mod window;

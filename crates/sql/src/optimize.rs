@@ -22,6 +22,7 @@ use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 
 use crate::errors::from_datafusion;
+use crate::sort_aggregates::SortAggregates;
 
 /// Analyses (types, function rewrites) and optimises a continuous plan.
 pub fn optimize(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -49,6 +50,7 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         Arc::new(EliminateFilter::new()),
         Arc::new(EliminateCrossJoin::new()),
         Arc::new(PushDownFilter::new()),
+        Arc::new(SortAggregates),
         Arc::new(OptimizeProjections::new()),
     ]
 }

@@ -9,25 +9,32 @@ use plan::{Mode, Node};
 use sql::ast::{AlterView, CreateView, Emission, Emit, ObjectKind, ViewAction};
 
 use super::Ddl;
-use crate::catalog::{Body, Materialized};
+use crate::catalog::{Body, Materialized, Object};
 use crate::continuous::{Manner, Planned, check_distinct, named, plan_continuous, reads};
 use crate::options::{ViewOptions, view_options};
 use crate::outcome::Notice;
 
 impl Ddl<'_> {
     pub(crate) fn create_view(&mut self, create: &CreateView, statement: &str) -> Result<()> {
-        if self.exists(&create.name, create.if_not_exists)? {
-            return Ok(());
-        }
+        let replaced = match create.or_replace {
+            true => self.replaced(create)?,
+            false if self.exists(&create.name, create.if_not_exists)? => return Ok(()),
+            false => None,
+        };
         if create.materialized {
-            self.create_materialized(create, statement)
+            self.create_materialized(create, statement, replaced)
         } else {
-            self.create_plain(create, statement)
+            self.create_plain(create, statement, replaced)
         }
     }
 
     /// An ordinary view is only a name for a query. It must plan as a query that ends.
-    fn create_plain(&mut self, create: &CreateView, statement: &str) -> Result<()> {
+    fn create_plain(
+        &mut self,
+        create: &CreateView,
+        statement: &str,
+        replaced: Option<Arc<Object>>,
+    ) -> Result<()> {
         if create.emission != Emission::default() {
             return Err(Error::unsupported("EMIT or ALLOW LATENESS in an ordinary view")
                 .at(create.emission.location)
@@ -38,10 +45,13 @@ impl Ddl<'_> {
         let names = sql::names::output_names(&create.query, plan.schema().as_arrow());
         let schema = named(plan.schema().inner(), &self.column_names(create, names)?);
         check_distinct(&schema, create.name.location)?;
-        let reads = sql::names::relation_names(&create.query)
+        let reads: Vec<String> = sql::names::relation_names(&create.query)
             .into_iter()
             .filter(|n| self.catalog.get(n).is_some())
             .collect();
+        if let Some(replaced) = replaced {
+            self.check_replacement(create, &replaced, &schema, &reads)?;
+        }
         let body = Body::View {
             query: create.query.clone(),
             text: create.query_text.clone(),
@@ -50,7 +60,12 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    fn create_materialized(&mut self, create: &CreateView, statement: &str) -> Result<()> {
+    fn create_materialized(
+        &mut self,
+        create: &CreateView,
+        statement: &str,
+        replaced: Option<Arc<Object>>,
+    ) -> Result<()> {
         let options = view_options(create.options.clone())?;
         let manner = Manner::of(create.emission, &options);
         let Planned { node, schema, .. } = plan_continuous(
@@ -86,19 +101,27 @@ impl Ddl<'_> {
         })?);
         self.announce(create, &node, &options);
         let reads = reads(&node, self.catalog, &create.query);
+        let keeps = match &replaced {
+            Some(replaced) => self.keeps_state(create, replaced, &node, &schema, &reads)?,
+            None => false,
+        };
         let body = Body::Materialized(Box::new(Materialized {
             text: create.query_text.clone(),
             node: Arc::clone(&node),
             store: Arc::clone(&store),
         }));
         self.add(&create.name, statement, schema, reads, body);
-        self.changes.push(Change::CreateView(ViewSpec {
+        let spec = ViewSpec {
             name: create.name.value.clone(),
             plan: node,
             store,
             time,
             ephemeral: false,
-        }));
+        };
+        self.changes.push(match keeps {
+            true => Change::ReplaceView(spec),
+            false => Change::CreateView(spec),
+        });
         Ok(())
     }
 

@@ -51,6 +51,13 @@ impl Core {
                     alive.insert(&spec.name, true);
                     continue;
                 }
+                Change::ReplaceView(ViewSpec { name, .. })
+                    if alive.get(name.as_str()) == Some(&false) =>
+                {
+                    let message = format!("view \"{name}\" is not running");
+                    Error::new(SqlState::OBJECT_NOT_READY, message)
+                        .hint("ALTER MATERIALIZED VIEW … RESUME it first, or DROP and CREATE it")
+                }
                 Change::Suspend(view) if alive.insert(view, false) == Some(false) => {
                     let message = format!("view \"{view}\" is not running");
                     Error::new(SqlState::OBJECT_NOT_READY, message)
@@ -102,6 +109,7 @@ impl Core {
                 Ok(())
             }
             Change::CreateView(spec) => self.create_view(spec),
+            Change::ReplaceView(spec) => self.replace_view(spec),
             Change::Drop(name) => self.drop_relation(&name),
             Change::Suspend(view) => self.suspend(&view),
             Change::Resume { view, skip } => self.resume(&view, skip),

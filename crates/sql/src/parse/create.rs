@@ -10,11 +10,7 @@ use crate::ast::Statement;
 pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let start = cursor.clone();
     cursor.expect(&["CREATE"])?;
-    if cursor.sees(&["OR", "REPLACE"]) {
-        return Err(cursor
-            .unsupported("CREATE OR REPLACE")
-            .hint("DROP the object first"));
-    }
+    let or_replace = accept_replace(cursor)?;
     let temporary = [
         "TEMPORARY",
         "TEMP",
@@ -33,10 +29,10 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
         return create_source::create_table(cursor);
     }
     if cursor.accept(&["MATERIALIZED", "VIEW"]) {
-        return create_view::create_view(cursor, true);
+        return create_view::create_view(cursor, true, or_replace);
     }
     if cursor.accept(&["VIEW"]) {
-        return create_view::create_view(cursor, false);
+        return create_view::create_view(cursor, false, or_replace);
     }
     if cursor.accept(&["SINK"]) {
         return create_sink::create_sink(cursor);
@@ -45,6 +41,20 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
         return savepoint::create_savepoint(cursor);
     }
     Err(unsupported::refuse_statement(&start))
+}
+
+/// Reads `OR REPLACE`, which is for views.
+fn accept_replace(cursor: &mut Cursor<'_>) -> Result<bool> {
+    let start = cursor.clone();
+    if !cursor.accept(&["OR", "REPLACE"]) {
+        return Ok(false);
+    }
+    let views = [["VIEW"].as_slice(), &["MATERIALIZED", "VIEW"]];
+    if views.iter().any(|words| cursor.sees(words)) {
+        return Ok(true);
+    }
+    let hint = "views can be replaced; DROP other objects first";
+    Err(start.unsupported("CREATE OR REPLACE").hint(hint))
 }
 
 /// Reads `IF NOT EXISTS`.

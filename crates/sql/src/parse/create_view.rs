@@ -1,4 +1,4 @@
-//! `CREATE [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …] [ALLOW LATENESS …]`.
+//! `CREATE [OR REPLACE] [MATERIALIZED] VIEW name [(columns)] [WITH (…)] AS query [EMIT …] [ALLOW LATENESS …]`.
 
 use dataflow::Result;
 use sqlparser::tokenizer::Token;
@@ -9,9 +9,14 @@ use super::emit::emission;
 use super::with_options::options;
 use crate::ast::{CreateView, Statement};
 
-/// Reads what follows `CREATE [MATERIALIZED] VIEW`.
-pub(super) fn create_view(cursor: &mut Cursor<'_>, materialized: bool) -> Result<Statement> {
-    let if_not_exists = if_not_exists(cursor);
+/// Reads what follows `CREATE [OR REPLACE] [MATERIALIZED] VIEW`.
+pub(super) fn create_view(
+    cursor: &mut Cursor<'_>,
+    materialized: bool,
+    or_replace: bool,
+) -> Result<Statement> {
+    // As in PostgreSQL it is one or the other.
+    let if_not_exists = !or_replace && if_not_exists(cursor);
     let name = cursor.name()?;
     let columns = if cursor.sees_token(&Token::LParen) {
         cursor.column_list()?
@@ -36,6 +41,7 @@ pub(super) fn create_view(cursor: &mut Cursor<'_>, materialized: bool) -> Result
     Ok(Statement::CreateView(CreateView {
         name,
         materialized,
+        or_replace,
         if_not_exists,
         columns,
         options,

@@ -212,6 +212,7 @@ fn views() {
     let CreateView {
         name,
         materialized,
+        or_replace,
         if_not_exists,
         columns,
         options,
@@ -220,7 +221,11 @@ fn views() {
         emission,
     } = view;
     assert_eq!(
-        (name.value.as_str(), materialized, if_not_exists),
+        (
+            name.value.as_str(),
+            materialized,
+            if_not_exists || or_replace
+        ),
         ("V", true, true)
     );
     assert_eq!(

@@ -1,0 +1,137 @@
+//! CREATE OR REPLACE of a view that exists: what has to be the same, and what becomes of its state.
+
+use std::sync::Arc;
+
+use dataflow::{Error, Result, SqlState};
+use datafusion::arrow::datatypes::SchemaRef;
+use engine::Change;
+use plan::Node;
+use plan::replace::{Rebuilt, kept};
+use sql::ast::{CreateView, ObjectKind};
+
+use super::Ddl;
+use crate::catalog::{Body, Object, kind_name};
+use crate::outcome::Notice;
+
+impl Ddl<'_> {
+    /// The view that is replaced; `None` when there is none.
+    pub(super) fn replaced(&self, create: &CreateView) -> Result<Option<Arc<Object>>> {
+        let kind = match create.materialized {
+            true => ObjectKind::MaterializedView,
+            false => ObjectKind::View,
+        };
+        match self.catalog.get(&create.name.value) {
+            Some(_) => Ok(Some(Arc::clone(self.catalog.expect(&create.name, kind)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether what reads a view can go on with the new one: ordinary views do, when the columns that they know stay where they are.
+    pub(super) fn check_replacement(
+        &self,
+        create: &CreateView,
+        old: &Object,
+        schema: &SchemaRef,
+        reads: &[String],
+    ) -> Result<()> {
+        let name = &create.name.value;
+        let itself = |read: &String| {
+            read == name
+                || self
+                    .catalog
+                    .dependents(name)
+                    .iter()
+                    .any(|d| d.name == *read)
+        };
+        if reads.iter().any(itself) {
+            let message = format!("view \"{name}\" cannot read itself");
+            return Err(Error::new(SqlState("42P17"), message).at(create.name.location));
+        }
+        let dependents = self.catalog.dependents(name);
+        let mut firm = dependents.iter().filter(|d| d.kind() != ObjectKind::View);
+        if let Some(dependent) = firm.next() {
+            let (kind, other) = (kind_name(dependent.kind()), &dependent.name);
+            let message =
+                format!("cannot replace view \"{name}\" because other objects depend on it");
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS, message)
+                .at(create.name.location)
+                .detail(format!("{kind} \"{other}\" has read rows of the old query"))
+                .hint("drop it first, and create it again afterwards"));
+        }
+        if !dependents.is_empty() {
+            check_columns(create, old, schema)?;
+        }
+        Ok(())
+    }
+
+    /// Says whether a materialized view keeps its state; else it is dropped, to be made again.
+    pub(super) fn keeps_state(
+        &mut self,
+        create: &CreateView,
+        old: &Object,
+        node: &Node,
+        schema: &SchemaRef,
+        reads: &[String],
+    ) -> Result<bool> {
+        self.check_replacement(create, old, schema, reads)?;
+        let Body::Materialized(view) = &old.body else {
+            return Err(Error::internal("a view without a plan"));
+        };
+        let name = &old.name;
+        match kept(&view.node, node) {
+            Ok(_) => {
+                let notice = format!(
+                    "view \"{name}\" keeps its state: only its last projection or filter is another one"
+                );
+                self.notices.push(Notice::plain(notice));
+                Ok(true)
+            }
+            Err(why) => {
+                let notice = format!(
+                    "view \"{name}\" is made again from what its sources have: {}",
+                    said(why)
+                );
+                let hint = "what Kafka's retention has deleted is not in it any more";
+                self.notices.push(Notice::plain(notice).with_hint(hint));
+                self.changes.push(Change::Drop(name.clone()));
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn said(why: Rebuilt) -> &'static str {
+    match why {
+        Rebuilt::State => {
+            "its keys, aggregates, windows, or what is filtered before them are others"
+        }
+        Rebuilt::Rows => {
+            "the old query left out rows or columns of its result, and the new one may need them"
+        }
+    }
+}
+
+/// As PostgreSQL has it: columns may be added at the end.
+fn check_columns(create: &CreateView, old: &Object, schema: &SchemaRef) -> Result<()> {
+    for (at, field) in old.schema.fields().iter().enumerate() {
+        let refused = match schema.fields().get(at) {
+            None => "cannot drop columns from view".to_owned(),
+            Some(new) if new.name() != field.name() => format!(
+                "cannot change name of view column \"{}\" to \"{}\"",
+                field.name(),
+                new.name()
+            ),
+            Some(new) if new.data_type() != field.data_type() => {
+                format!(
+                    "cannot change data type of view column \"{}\"",
+                    field.name()
+                )
+            }
+            Some(_) => continue,
+        };
+        return Err(Error::new(SqlState("42P16"), refused)
+            .at(create.name.location)
+            .hint("other views read it: DROP VIEW … CASCADE drops them too"));
+    }
+    Ok(())
+}
