@@ -201,13 +201,7 @@ impl Sinks {
         let run = running
             .get(&name.value)
             .ok_or_else(|| missing(name, sql::ast::ObjectKind::Sink))?;
-        let failed = run.status.lock().state == SinkState::Failed;
-        if !failed {
-            let message = format!("sink \"{}\" has not failed", name.value);
-            return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
-                .at(name.location)
-                .hint("clickmill.sinks says what it does"));
-        }
+        // After a start its thread may not have found out.
         if let Some(error) = run.store.ended() {
             let message = format!(
                 "the query of sink \"{}\" has failed: {}",
@@ -217,6 +211,13 @@ impl Sinks {
             return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
                 .at(name.location)
                 .hint("DROP SINK and create it again with another query: it begins with the rows that are there"));
+        }
+        let failed = run.status.lock().state == SinkState::Failed;
+        if !failed {
+            let message = format!("sink \"{}\" has not failed", name.value);
+            return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
+                .at(name.location)
+                .hint("clickmill.sinks says what it does"));
         }
         run.order(Order::Resume);
         Ok(())

@@ -343,10 +343,15 @@ fn load_view(view: &mut View, mut saved: SavedView) -> Result<()> {
     view.pipeline.take_output();
     view.fresh = Vec::<DeltaBatch>::new();
     view.touched = false;
-    if let Some(mut operators) = saved.operators {
-        view.pipeline.load(&mut operators)?;
-    }
-    view.spec.store.load(&mut saved.rows)?;
+    let (store, pipeline) = (&view.spec.store, &mut view.pipeline);
+    let mut rows = saved.rows;
+    std::thread::scope(|scope| {
+        let loading = scope.spawn(move || store.load(&mut rows));
+        let operators = saved.operators.as_mut();
+        let loaded = operators.map_or(Ok(()), |operators| pipeline.load(operators));
+        let panicked = |_| Err(Error::internal("a thread panicked"));
+        loaded.and(loading.join().unwrap_or_else(panicked))
+    })?;
     view.rows_out = saved.rows_out;
     view.watermark = Watermark(saved.watermark);
     view.skipped = saved.skipped.into_iter().map(place).collect();

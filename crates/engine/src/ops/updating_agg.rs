@@ -17,7 +17,7 @@ use crate::operator::{Counters, Operator, Out, Tick};
 use crate::ops::pane_agg::{Partials, assemble};
 use crate::state::keys::{KeyEncoder, KeyMap};
 use crate::state::rows::{RowStore, Slot};
-use crate::state::saved::Saved;
+use crate::state::saved::{Saved, wrong};
 use crate::window::{complete, window_time_watermark};
 
 /// Aggregation with corrections.
@@ -460,21 +460,20 @@ impl Operator for UpdatingAgg {
 
     fn load(&mut self, saved: &mut Saved) -> Result<()> {
         self.hot = Partials::load(&self.aggregates, saved)?;
-        let keys = saved.take_keys()?;
-        self.groups.reserve(keys.iter().len());
-        let mut slots: (Vec<Slot>, Vec<Slot>) = (Vec::new(), Vec::new());
-        for (key, touched) in keys.iter().zip(saved.take_numbers()?) {
-            let (state, given) = (self.states.reserve(), self.given.reserve());
-            self.groups.entry(key, || Group {
-                state,
-                given,
-                touched,
-            });
-            slots.0.push(state);
-            slots.1.push(given);
+        let (keys, touched) = (saved.take_keys()?, saved.take_numbers()?);
+        let (states, given) = (saved.take_rows()?, saved.take_rows()?);
+        let groups = keys.iter().len();
+        if [touched.len(), states.num_rows(), given.num_rows()] != [groups; 3] {
+            return Err(wrong("as many rows as keys", None::<()>));
         }
-        self.states.put(&slots.0, saved.take_rows()?)?;
-        self.given.put(&slots.1, saved.take_rows()?)?;
+        let group = |(slot, touched)| Group {
+            state: slot,
+            given: slot,
+            touched,
+        };
+        self.groups.fill(keys.iter(), (0..).zip(touched).map(group));
+        self.states.fill(states);
+        self.given.fill(given);
         self.by_watermark.load(saved)?;
         self.by_age.load(saved)?;
         self.next_hot = saved.take_time()?;

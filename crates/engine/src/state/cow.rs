@@ -43,6 +43,23 @@ impl<T> CowVec<T> {
     }
 }
 
+impl<T> FromIterator<T> for CowVec<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut items = items.into_iter();
+        let (mut chunks, mut length) = (Vec::new(), 0);
+        loop {
+            // One that is not full has room for what is pushed.
+            let mut chunk = Vec::with_capacity(CHUNK);
+            chunk.extend(items.by_ref().take(CHUNK));
+            if chunk.is_empty() {
+                return Self { chunks, length };
+            }
+            length += chunk.len();
+            chunks.push(Arc::new(chunk));
+        }
+    }
+}
+
 impl<T: Clone> CowVec<T> {
     /// The item at `at`, which must be below the length, for change.
     pub fn get_mut(&mut self, at: usize) -> &mut T {
@@ -67,9 +84,10 @@ mod tests {
 
     #[test]
     fn a_clone_stays_as_it_was() {
-        let mut numbers = CowVec::default();
         let many = CHUNK * 2 + 7;
-        (0..many).for_each(|n| numbers.push(n));
+        let mut numbers: CowVec<usize> = (0..many - 1).collect();
+        numbers.push(many - 1);
+        assert_eq!((0..CHUNK).collect::<CowVec<_>>().len(), CHUNK);
         let before = numbers.clone();
         *numbers.get_mut(0) = 99;
         *numbers.get_mut(many - 1) = 98;

@@ -154,6 +154,34 @@ impl<T: Clone> KeyMap<T> {
         self.table.reserve(more, hash);
     }
 
+    /// Puts keys into a map that has none, each of them once.
+    pub fn fill<'a>(
+        &mut self,
+        keys: impl ExactSizeIterator<Item = &'a [u8]>,
+        values: impl Iterator<Item = T>,
+    ) {
+        debug_assert!(self.is_empty() && self.entries.entries.is_empty());
+        let mut table = HashTable::with_capacity(keys.len());
+        let (bytes, live, hasher) = (&mut self.entries.bytes, &mut self.live, &self.hasher);
+        let entries = (0..).zip(keys).zip(values).map(|((at, key), value)| {
+            // There is room: nothing is hashed again.
+            table.insert_unique(hasher.hash_one(key), at, |_| 0);
+            *live += key.len();
+            Entry {
+                key: bytes.add(key),
+                value: Some(value),
+            }
+        });
+        self.entries.entries = entries.collect();
+        self.table = table;
+    }
+
+    /// Puts a key that is not there.
+    pub fn insert_new(&mut self, key: &[u8], value: T) {
+        let hash = self.hasher.hash_one(key);
+        self.insert(key, hash, value);
+    }
+
     /// The entry of `key`, made by `make` when new.
     pub fn entry(&mut self, key: &[u8], make: impl FnOnce() -> T) -> &mut T {
         let hash = self.hasher.hash_one(key);
@@ -267,6 +295,22 @@ mod tests {
         assert!(frozen.sorted().iter().all(|(k, v)| **k == key(**v)));
         // The bytes of keys that are gone are gone, too.
         assert!(map.entries.bytes.total() < 2 << 20);
+    }
+
+    #[test]
+    fn a_map_that_was_filled_is_like_any_other() {
+        let keys: Vec<Vec<u8>> = (0..10_000_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+        let mut map: KeyMap<u32> = KeyMap::default();
+        map.fill(keys.iter().map(Vec::as_slice), 0..);
+        map.insert_new(b"one more", 10_000);
+        assert_eq!(map.len(), 10_001);
+        for (n, key) in (0..).zip(&keys) {
+            assert_eq!(map.get(key), Some(&n));
+            assert_eq!(*map.entry(key, || 77), n);
+        }
+        assert_eq!(map.remove(&keys[7]), Some(7));
+        assert_eq!(*map.entry(&keys[7], || 77), 77);
+        assert_eq!(map.get(b"one more"), Some(&10_000));
     }
 
     #[test]

@@ -72,6 +72,27 @@ impl RowStore {
         slot
     }
 
+    /// Puts rows into a store that has none, under the slots 0, 1, ….
+    pub fn fill(&mut self, rows: RecordBatch) {
+        debug_assert!(self.places.is_empty());
+        let owners: Vec<Slot> = (0..to_u32(rows.num_rows())).collect();
+        self.places = owners
+            .iter()
+            .map(|row| Place {
+                chunk: 0,
+                row: *row,
+            })
+            .collect();
+        self.live = owners.len();
+        if !owners.is_empty() {
+            self.chunks.push(Chunk {
+                live: owners.len(),
+                owners,
+                rows,
+            });
+        }
+    }
+
     /// Stores row `i` of `rows` under `slots[i]`, in place of what was there.
     pub fn put(&mut self, slots: &[Slot], rows: RecordBatch) -> Result<()> {
         debug_assert_eq!(slots.len(), rows.num_rows());

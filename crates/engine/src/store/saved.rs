@@ -63,13 +63,20 @@ impl Store {
         inner.changed_at = saved.take_counter()?;
         inner.expired_to = saved.take_number()?;
         inner.born = saved.take_counter()?;
-        for _ in 0..saved.take_count()? {
-            let batch = DeltaBatch::inserts(saved.take_rows()?);
+        let batches = saved.take_count()?;
+        for at in 0..batches {
+            let batch = saved.take_rows()?;
             match &mut inner.rows {
                 Rows::None => {}
                 // As they were: merging is a matter of when rows came.
-                Rows::Append(runs) => runs.push(Run::new(batch.rows, &self.options)),
-                Rows::Updating(rows) => rows.add(&batch)?,
+                Rows::Append(runs) => runs.push(Run::new(batch, &self.options)),
+                Rows::Updating(rows) => {
+                    if at == 0 {
+                        // The first is as large as any.
+                        rows.reserve(batches * batch.num_rows());
+                    }
+                    rows.load(&batch)?;
+                }
             }
         }
         inner.forgotten = saved.take_counter()?;

@@ -3,6 +3,7 @@
 use dataflow::{DeltaBatch, Micros, Result};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::row::Row;
 
 use crate::state::keys::{Entries, KeyEncoder, KeyMap};
 
@@ -50,6 +51,35 @@ impl Updating {
             }
         }
         Ok(())
+    }
+
+    /// Adds rows that were kept: no row that is there already, and the same ones next to each other.
+    pub(super) fn load(&mut self, kept: &RecordBatch) -> Result<()> {
+        self.snapshot = None;
+        let Some(rows) = self.encoder.encode(kept.columns())? else {
+            return Ok(());
+        };
+        let mut before: Option<(Row<'_>, i64)> = None;
+        for row in &rows {
+            match &mut before {
+                Some((same, count)) if *same == row => *count += 1,
+                _ => {
+                    if let Some((row, count)) = before.replace((row, 1)) {
+                        self.counts.insert_new(row.data(), count);
+                    }
+                }
+            }
+        }
+        if let Some((row, count)) = before {
+            self.counts.insert_new(row.data(), count);
+        }
+        self.rows += rows.num_rows() as i64;
+        Ok(())
+    }
+
+    /// Makes room for so many more rows.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.counts.reserve(rows);
     }
 
     pub(super) fn snapshot(&mut self, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
