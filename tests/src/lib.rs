@@ -16,5 +16,6 @@ pub mod psql;
 pub mod s3;
 pub mod serve;
 pub mod slt;
+pub mod small_disk;
 pub mod tools;
 pub mod world;

@@ -19,6 +19,11 @@ pub trait StateAt {
     /// What it is told with `--data-dir`.
     fn argument(&self) -> OsString;
 
+    /// How the program is run.
+    fn command(&self) -> Command {
+        Command::new(program())
+    }
+
     /// What its environment has for it.
     fn environment(&self) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -26,7 +31,7 @@ pub trait StateAt {
 
     /// What `clickmill state` says of it, and whether it ended well.
     fn inspect(&self, what: &str) -> (String, bool) {
-        let mut command = Command::new(program());
+        let mut command = self.command();
         command.args(["state", what]).arg(self.argument());
         let output = command.envs(self.environment()).output().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat());
@@ -68,7 +73,7 @@ impl Server {
         place: &(impl StateAt + ?Sized),
         arguments: &[&str],
     ) -> Result<Self, String> {
-        Self::run(Command::new(program()), place, arguments)
+        Self::run(place.command(), place, arguments)
     }
 
     /// As [`Server::try_start`]; it will end by itself at a failpoint, perhaps before it listens.
@@ -77,7 +82,7 @@ impl Server {
         failpoint: &str,
         arguments: &[&str],
     ) -> Result<Self, String> {
-        let mut program = Command::new(program());
+        let mut program = place.command();
         program.env("CLICKMILL_FAILPOINT", failpoint);
         Self::run(program, place, arguments)
     }

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 mod failpoints;
+mod full_disk;
 mod gaps;
 mod objects;
 mod outputs;
@@ -86,6 +87,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "recovery::records_deleted_unread_are_skipped_and_told_or_fail_the_views",
             PROGRAMS,
             || block_on(gaps::deleted_before_they_were_read()),
+        ),
+        trial(
+            "recovery::a_full_disk_is_waited_for",
+            &["java", "mvn", "kcat", "unshare", "nsenter"],
+            || block_on(full_disk::waits_for_room()),
         ),
         trial(
             "recovery::a_view_with_another_query_keeps_its_state",

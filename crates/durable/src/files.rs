@@ -1,6 +1,7 @@
 //! Files that are there whole or not at all.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
 use dataflow::Result;
@@ -97,13 +98,47 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 /// # Errors
 /// `58030` when it cannot be read, `XX001` when it is not as it was written.
 pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed("read", path, &error)),
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        read_framed(&mut file, length)
     };
-    let whole = unframed(&bytes).map_err(|what| damaged(path.display(), what))?;
-    Ok(Some(whole))
+    match read() {
+        Ok(Ok(whole)) => Ok(Some(whole)),
+        Ok(Err(what)) => Err(damaged(path.display(), what)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path, &error)),
+    }
+}
+
+/// As [`unframed`], without a second copy of what may be large.
+fn read_framed(file: &mut File, length: u64) -> std::io::Result<Result<Vec<u8>, &'static str>> {
+    let mut whole = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    let mut rest = length;
+    loop {
+        let mut header = [0; HEADER];
+        if rest < HEADER as u64 {
+            return Ok(Err("its end is missing"));
+        }
+        file.read_exact(&mut header)?;
+        rest -= HEADER as u64;
+        let Some(part) = frame::length(&header) else {
+            return Ok(Err("its checksum does not match"));
+        };
+        let begin = whole.len();
+        if (part as u64) > rest || file.take(part as u64).read_to_end(&mut whole)? < part {
+            return Ok(Err("its end is missing"));
+        }
+        rest -= part as u64;
+        if !frame::is_of(&whole[begin..], &header) {
+            return Ok(Err("its checksum does not match"));
+        }
+        match (part, rest) {
+            (0, 0) => return Ok(Ok(whole)),
+            (0, _) => return Ok(Err("there is more than was written")),
+            _ => {}
+        }
+    }
 }
 
 /// A file's bytes in parts that have checksums; an empty part is the end.

@@ -35,6 +35,11 @@ pub(crate) fn length(header: &[u8]) -> Option<usize> {
     is_good.then_some(u32::from_le_bytes(*length) as usize)
 }
 
+/// Whether a record is the one of its header.
+pub(crate) fn is_of(record: &[u8], header: &[u8]) -> bool {
+    crc32c::crc32c(record).to_le_bytes() == header[8..HEADER]
+}
+
 /// Looks at the beginning of `bytes`, which are not empty.
 pub(crate) fn take(bytes: &[u8]) -> Found<'_> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
