@@ -127,7 +127,7 @@ impl Database {
             .build_arc()
             .map_err(sql::errors::from_datafusion)?;
         let identity = match &data {
-            Some(data) => data.identity()?,
+            Some(data) => data.identity().to_owned(),
             None => recovery::new_identity()?,
         };
         let (engine, mut idle) = Engine::prepare(Arc::clone(&config.clock), Limits::default());

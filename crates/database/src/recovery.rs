@@ -18,7 +18,7 @@ use sql::ast::Parsed;
 
 use crate::database::Shared;
 use crate::ddl::Ddl;
-use checkpoints::{Checkpoint, Checkpoints};
+use checkpoints::{Checkpoint, Checkpoints, Id};
 pub(crate) use history::{CheckpointStatus, History, RecoveryStatus};
 pub use inspect::{Inspection, inspect};
 pub(crate) use savepoints::{SavepointStatus, Savepoints};
@@ -91,6 +91,8 @@ pub(crate) struct Data {
     history: Arc<History>,
     /// The statements that made the catalog, with the times at which they were given.
     statements: Vec<(String, Micros)>,
+    /// Tells the folder from all others.
+    identity: String,
     /// Owned as long as the journal is written.
     folder: Folder,
 }
@@ -135,7 +137,13 @@ impl Data {
         let every = Micros::try_from(place.checkpoint_every.as_micros()).unwrap_or(Micros::MAX);
         Ok(Self {
             log,
-            checkpoints: Checkpoints::open(&checkpoints, history, folder.owned())?,
+            checkpoints: Checkpoints::open(
+                &checkpoints,
+                history,
+                folder.owned(),
+                folder.generation(),
+            )?,
+            identity: identity(folder.place())?,
             history: Arc::clone(history),
             sync: place.sync,
             pace: place.journal_every.unwrap_or(match place.place.on_disk() {
@@ -156,21 +164,9 @@ impl Data {
         self.folder.owned()
     }
 
-    /// Tells the folder from all others; made when it is asked for first.
-    pub(crate) fn identity(&self) -> Result<String> {
-        let file = self.folder.place().join(IDENTITY);
-        if let Some(found) = file.read()? {
-            let text = String::from_utf8(found).unwrap_or_default();
-            if text.len() == IDENTITY_LETTERS && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Ok(text);
-            }
-            let message = format!("{file} is damaged");
-            return Err(Error::new(SqlState::DATA_CORRUPTED, message)
-                .hint("it names what sinks have written: put it back from a copy"));
-        }
-        let made = new_identity()?;
-        file.write(made.as_bytes())?;
-        Ok(made)
+    /// Tells the folder from all others.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Takes the newest checkpoint, and runs what the journal has after it again.
@@ -253,7 +249,7 @@ impl Data {
 fn begin_with(savepoint: &Place, folder: &Folder, log: &Log, checkpoints: &Place) -> Result<()> {
     checkpoints.make_folder()?;
     let is_begun = was_made(folder.place())? == Some(false) && log.next() == 0;
-    let is_empty = log.next() == 0 && checkpoints::numbers(checkpoints)?.is_empty();
+    let is_empty = log.next() == 0 && !checkpoints::are_in(checkpoints)?;
     if !is_empty && !is_begun {
         let message = format!("{} holds state already", folder.place());
         return Err(Error::new(SqlState::OBJECT_NOT_READY, message)
@@ -274,7 +270,7 @@ fn begin_with(savepoint: &Place, folder: &Folder, log: &Log, checkpoints: &Place
     // With one and not the other it would be another state of the same identity, or the same of another.
     let begun = folder.place().join(BEGUN);
     begun.write(&[])?;
-    checkpoints::path(checkpoints, 0).write(&bytes)?;
+    checkpoints::path(checkpoints, Id::new(0, folder.generation())).write(&bytes)?;
     failpoint::reached(Failpoint::SavepointTaken);
     let identity = checkpoint.identity.as_bytes();
     folder.place().join(IDENTITY).write(identity)?;
@@ -285,6 +281,23 @@ fn begin_with(savepoint: &Place, folder: &Folder, log: &Log, checkpoints: &Place
 fn was_made(folder: &Place) -> Result<Option<bool>> {
     let text = folder.join(BEGUN).read()?;
     Ok(text.map(|text| text == MADE))
+}
+
+/// Tells the folder from all others; made when it is asked for first.
+fn identity(folder: &Place) -> Result<String> {
+    let file = folder.join(IDENTITY);
+    if let Some(found) = file.read()? {
+        let text = String::from_utf8(found).unwrap_or_default();
+        if text.len() == IDENTITY_LETTERS && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(text);
+        }
+        let message = format!("{file} is damaged");
+        return Err(Error::new(SqlState::DATA_CORRUPTED, message)
+            .hint("it names what sinks have written: put it back from a copy"));
+    }
+    let made = new_identity()?;
+    file.write(made.as_bytes())?;
+    Ok(made)
 }
 
 /// A new identity of state: 64 random bits.
@@ -375,19 +388,26 @@ impl Journal for Data {
         if self.folder.check().is_err() {
             return false;
         }
-        if let Some(oldest) = self.checkpoints.finished()
-            && let Err(error) = self.log.forget(oldest)
-        {
-            tracing::warn!(%error, "a part of the journal that is not needed any more stays");
-        }
+        self.checkpoints.finished(&self.log, false);
         let is_due = self.due.is_some_and(|due| self.wall >= due);
         let is_wanted = self.history.savepoints().is_some_and(Savepoints::is_wanted);
         !self.checkpoints.is_busy() && (is_due || is_wanted)
     }
 
     fn keep_state(&mut self, state: State, pause: Micros, last: bool) -> Result<()> {
-        // What is written or removed from here on is another's.
-        self.folder.check()?;
+        // What is written or removed from here on may be another's; at the end there is no time to wait for a store that is away.
+        let owned = match last {
+            true => self.claim().ask(),
+            false => self.folder.check(),
+        };
+        match owned {
+            Err(error) if error.state() != SqlState::OBJECT_IN_USE && self.log.is_fenced() => {
+                tracing::warn!(%error, "no checkpoint is made");
+                self.due = Some(self.wall.saturating_add(self.every));
+                return Ok(());
+            }
+            owned => owned?,
+        }
         let number = self.log.next();
         let wanted = self.history.savepoints().map(Savepoints::take);
         let wanted = self
@@ -406,7 +426,6 @@ impl Journal for Data {
             }
             rotated => rotated?,
         }
-        self.folder.check()?;
         self.due = None;
         let cost = pause.saturating_mul(SHARE);
         let cost = cost.max(self.checkpoints.took().saturating_mul(WRITING_SHARE));
@@ -423,15 +442,12 @@ impl Journal for Data {
         let checkpoint = Checkpoint {
             statements: self.statements.clone(),
             state,
-            identity: self.identity()?,
+            identity: self.identity.clone(),
             format: FORMAT,
         };
         self.checkpoints.begin(number, checkpoint, last, wanted);
-        if last
-            && self.folder.check().is_ok()
-            && let Some(oldest) = self.checkpoints.finished()
-        {
-            self.log.forget(oldest)?;
+        if last {
+            self.checkpoints.finished(&self.log, true);
         }
         Ok(())
     }

@@ -29,7 +29,9 @@ pub(crate) const AT_ONCE: usize = 32;
 const RANGE: u64 = 16 << 20;
 /// Such requests at once.
 const RANGES: usize = 4;
-/// How long to wait for an object to be made, by somebody who can ask again.
+/// What a store that refuses wants to know.
+const WHO: &str = "the environment says who asks: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_… or AZURE_…";
+/// How long to wait for an answer by somebody who can ask again.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A bucket or container, with threads of its own that speak to it.
@@ -65,9 +67,27 @@ impl Bucket {
     }
 
     /// As [`Bucket::get`], with the version.
-    pub(crate) fn get_version(&self, key: &Path) -> Result<Option<Versioned>> {
+    fn get_version(&self, key: &Path) -> Result<Option<Versioned>> {
         let read = get_version(Arc::clone(&self.store), key.clone());
         found(self.run(read)).map_err(|error| self.fails("read", key, &error))
+    }
+
+    /// What a small object holds, and its version; does not wait for long.
+    pub(crate) fn get_soon(&self, key: &Path) -> Result<Option<Versioned>> {
+        let read = self.begin(get_version(Arc::clone(&self.store), key.clone()));
+        let read = self.soon(&read, "read", key)?;
+        found(read).map_err(|error| self.fails("read", key, &error))
+    }
+
+    /// An answer, if it comes soon. Whoever asks again later finds what was done, or has it done.
+    fn soon<T>(&self, answer: &Receiver<T>, doing: &str, key: &Path) -> Result<T> {
+        answer.recv_timeout(PATIENCE).map_err(|_| {
+            let message = format!(
+                "cannot {doing} {}: no answer in {PATIENCE:?}",
+                self.url(key)
+            );
+            Error::new(SqlState::CONNECTION_FAILURE, message)
+        })
     }
 
     /// What objects hold, in their order; asks for some at once.
@@ -98,21 +118,17 @@ impl Bucket {
     /// is the one that was made when an answer was lost.
     pub(crate) fn create(&self, key: &Path, bytes: &Bytes) -> Result<bool> {
         let put = self.put_later(key, bytes.clone(), PutMode::Create);
-        let Ok(put) = put.recv_timeout(PATIENCE) else {
-            // Asked again, it is made or found.
-            let message = format!("cannot write {}: no answer in {PATIENCE:?}", self.url(key));
-            return Err(Error::new(SqlState::CONNECTION_FAILURE, message));
-        };
-        match put {
+        match self.soon(&put, "write", key)? {
             Ok(_) => Ok(true),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
-                Ok(self.get(key)?.as_ref() == Some(bytes))
-            }
+            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(self
+                .get_soon(key)?
+                .is_some_and(|(found, _)| found == *bytes)),
             Err(error) => Err(self.fails("write", key, &error)),
         }
     }
 
-    /// Changes an object, if it still has the version, or makes it, if there is to be none. `None` when it is not so.
+    /// Changes an object, if it still has the version, or makes it, if there is to be none. `None` when it is not so, which a lost
+    /// answer to this very request also looks like.
     pub(crate) fn update(
         &self,
         key: &Path,
@@ -120,7 +136,8 @@ impl Bucket {
         version: Option<UpdateVersion>,
     ) -> Result<Option<UpdateVersion>> {
         let mode = version.map_or(PutMode::Create, PutMode::Update);
-        match self.put_as(key, bytes, mode) {
+        let put = self.put_later(key, bytes, mode);
+        match self.soon(&put, "write", key)? {
             Ok(put) => Ok(Some(version_of_put(put))),
             Err(
                 StoreError::AlreadyExists { .. }
@@ -204,8 +221,17 @@ impl Bucket {
 
     /// What went wrong with an object. The store may answer again later.
     fn fails(&self, doing: &str, key: &Path, error: &StoreError) -> Error {
-        let message = format!("cannot {doing} {}: {error}", self.url(key));
-        Error::new(SqlState::CONNECTION_FAILURE, message)
+        let said = error.to_string();
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let hint = match error {
+            _ if said.contains("NoSuchBucket") => "there is no such bucket",
+            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => WHO,
+            // Where clouds tell their machines who they are.
+            _ if said.contains("169.254.169.254") => WHO,
+            _ => "the store is away, or is somewhere else: see AWS_ENDPOINT and its like",
+        };
+        let message = format!("cannot {doing} {}: {said}", self.url(key));
+        Error::new(SqlState::CONNECTION_FAILURE, message).hint(hint)
     }
 
     /// Does something on the bucket's threads, and waits for it on this one.

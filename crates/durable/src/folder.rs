@@ -79,6 +79,19 @@ impl Claim {
     }
 }
 
+impl Claim {
+    /// As [`Claim::check`], of this moment also in an object store.
+    ///
+    /// # Errors
+    /// As [`Claim::check`].
+    pub fn ask(&self) -> Result<()> {
+        match &self.0 {
+            Kind::Disk { .. } => self.check(),
+            Kind::Store(lease) => lease.ask(),
+        }
+    }
+}
+
 impl Folder {
     /// Makes the folder if it is missing, and claims it. `format` is the number of what is kept there. An owner that lives is
     /// waited for by nobody: the folder can be had when it has not been seen for ten seconds, or with `take_over`. `on_lost` is
@@ -117,7 +130,7 @@ impl Folder {
     }
 
     /// How many have claimed it before, and this one.
-    pub(crate) fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.generation
     }
 

@@ -15,7 +15,7 @@ pub use disk::DiskChange;
 pub use disk::watch;
 pub use files::{make_folder, read_file, write_file};
 pub use folder::{Claim, Folder, check_folder};
-pub use log::{Log, Reading};
+pub use log::{Forgetter, Log, Reading};
 pub use parts::{PartsReader, PartsWriter};
 pub use place::{Found, Place};
 

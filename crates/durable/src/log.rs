@@ -285,12 +285,30 @@ impl Log {
     /// Removes the files that hold only records below `number`.
     ///
     /// # Errors
-    /// `58030`.
+    /// `58030` or `08006`.
     pub fn forget(&mut self, number: u64) -> Result<()> {
-        let folder = match (&self.folder, &self.end) {
-            (_, End::Store(end)) => return end.forget(number),
-            (Place::Disk(folder), _) => folder,
-            _ => return Ok(()),
+        self.forgetter().forget(number)
+    }
+
+    /// What does as [`Log::forget`] on another thread, while the log grows.
+    pub fn forgetter(&self) -> Forgetter {
+        Forgetter(self.folder.clone())
+    }
+}
+
+/// Cuts a log off at its beginning.
+#[derive(Clone, Debug)]
+pub struct Forgetter(Place);
+
+impl Forgetter {
+    /// As [`Log::forget`].
+    ///
+    /// # Errors
+    /// As [`Log::forget`].
+    pub fn forget(&self, number: u64) -> Result<()> {
+        let folder = match &self.0 {
+            Place::Store(folder) => return objects::forget(folder, number),
+            Place::Disk(folder) => folder,
         };
         let files = files_on_disk(folder)?;
         let before = files.windows(2).take_while(|pair| pair[1].0 <= number);
@@ -457,7 +475,7 @@ fn files(folder: &Place) -> Result<Vec<(u64, Place)>> {
                 .collect())
         }
         Place::Store(place) => {
-            let objects = objects::list(place)?.into_iter();
+            let objects = objects::joined(place)?.into_iter();
             let objects = objects.filter(|object| object.has_records);
             Ok(objects.map(objects::Object::place).collect())
         }

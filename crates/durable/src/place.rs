@@ -52,7 +52,7 @@ impl Place {
             return Ok(Self::Disk(PathBuf::from(path)));
         }
         if !text.contains("://") {
-            return Ok(Self::Disk(PathBuf::from(text)));
+            return Bucket::refuse_path(text).map(|()| Self::Disk(PathBuf::from(text)));
         }
         let (bucket, key) = Bucket::open(text)?;
         Ok(Self::Store(StorePlace { bucket, key }))
@@ -375,6 +375,7 @@ mod tests {
         for (text, state, words) in [
             ("ftp://host/path", "0A000", "state in ftp://"),
             ("s3://", "22023", "s3://BUCKET/PATH"),
+            ("s3:/bucket/x", "22023", "s3://BUCKET/PATH"),
             ("s3://user:secret@bucket/x", "22023", "s3://BUCKET/PATH"),
             ("s3://bucket/x?region=y", "22023", "s3://BUCKET/PATH"),
             ("s3://bucket/a//b", "22023", "no address of an object"),

@@ -34,6 +34,8 @@ pub enum Change {
     CreateView(ViewSpec),
     /// A view that runs has another query over what its operators hold ([`plan::replace::kept`]).
     ReplaceView(ViewSpec),
+    /// A view has another query, and is made again with it.
+    RebuildView(ViewSpec),
     /// A source, table or view is gone, with its state.
     Drop(String),
     /// A view reads nothing until it is resumed.

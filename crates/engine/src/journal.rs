@@ -326,6 +326,7 @@ impl Logged {
             | Change::CreateTable(_)
             | Change::CreateView(_)
             | Change::ReplaceView(_)
+            | Change::RebuildView(_)
             | Change::Drop(_)
             | Change::Suspend(_)
             | Change::Resume { .. } => None,

@@ -244,30 +244,33 @@ impl Pipeline {
         }
     }
 
-    /// Takes the operators of a running plan that has the same first `below` ones, and gives what follows them, if anything does,
-    /// the `rows` that they have given so far.
-    pub fn take_over(
-        &mut self,
-        before: &mut Self,
-        below: usize,
-        rows: Vec<DeltaBatch>,
-    ) -> Result<()> {
+    /// Gives what follows the first `below` operators rows, as if those had given them.
+    pub fn push_above(&mut self, below: usize, rows: Vec<DeltaBatch>) -> Result<()> {
+        let next = (below < self.steps.len()).then_some((below, 0));
+        self.deliver(next, rows, None)
+    }
+
+    /// Takes the operators of a running plan that has the same first `below` ones.
+    pub fn take_over(&mut self, before: &mut Self, below: usize) {
+        let watermark = before.watermark();
         let both = self.steps.iter_mut().zip(&mut before.steps);
         for (step, old) in both.take(below) {
             std::mem::swap(&mut step.operator, &mut old.operator);
             step.watermark = old.watermark;
+        }
+        for step in &mut self.steps[below..] {
+            step.watermark = watermark;
         }
         for (leaf, old) in self.leaves.iter_mut().zip(&before.leaves) {
             leaf.keeps_late = old.keeps_late;
         }
         self.late.append(&mut before.late);
         self.root_leaf_watermark = before.root_leaf_watermark;
-        let watermark = before.watermark();
-        for step in &mut self.steps[below..] {
-            step.watermark = watermark;
-        }
-        let last = (below < self.steps.len()).then_some((below, 0));
-        self.deliver(last, rows, None)
+    }
+
+    /// The rows given since they were taken last.
+    pub fn output(&self) -> &[DeltaBatch] {
+        &self.output
     }
 
     /// How many operators there are.

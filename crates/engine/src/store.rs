@@ -207,6 +207,16 @@ impl Store {
         self.inner.lock().ended.clone()
     }
 
+    /// Whether rows that this one has dropped would be in another one.
+    pub fn keeps_less_than(&self, other: &Self) -> bool {
+        let keep = |store: &Self| store.options.retention.map(|(_, keep)| keep);
+        match (keep(self), keep(other)) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(this), Some(other)) => this < other,
+        }
+    }
+
     /// Notes whether the view still reads history.
     pub fn set_catching_up(&self, catching_up: bool) {
         self.catching_up.store(catching_up, Ordering::Relaxed);

@@ -55,10 +55,7 @@ async fn stands_still(server: &Server) -> i64 {
     let begun = Instant::now();
     loop {
         if let [row] = server.query(waiting).await.as_slice() {
-            assert!(
-                row[0].contains("53100") && row[0].contains("No space left"),
-                "{row:?}"
-            );
+            assert!(row[0].contains("No space left"), "{row:?}");
             let records = "SELECT max(records) FROM total";
             return server.value(records).await.parse().unwrap();
         }

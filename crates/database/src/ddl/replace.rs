@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataflow::{Error, Result, SqlState};
 use datafusion::arrow::datatypes::SchemaRef;
-use engine::Change;
+use engine::Store;
 use plan::Node;
 use plan::replace::{Rebuilt, kept};
 use sql::ast::{CreateView, ObjectKind};
@@ -64,46 +64,45 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    /// Says whether a materialized view keeps its state; else it is dropped, to be made again.
+    /// Says whether a materialized view keeps its state; else it is made again.
     pub(super) fn keeps_state(
         &mut self,
         create: &CreateView,
         old: &Object,
         node: &Node,
-        schema: &SchemaRef,
+        store: &Store,
         reads: &[String],
     ) -> Result<bool> {
-        self.check_replacement(create, old, schema, reads)?;
+        self.check_replacement(create, old, store.schema(), reads)?;
         let Body::Materialized(view) = &old.body else {
             return Err(Error::internal("a view without a plan"));
         };
         let name = &old.name;
-        match kept(&view.node, node) {
+        let why = match kept(&view.node, node) {
+            _ if view.store.ended().is_some() => "it is not running",
+            Ok(_) if view.store.keeps_less_than(store) => {
+                "rows that were dropped are kept longer now"
+            }
             Ok(_) => {
                 let notice = format!(
                     "view \"{name}\" keeps its state: only its last projection or filter is another one"
                 );
                 self.notices.push(Notice::plain(notice));
-                Ok(true)
+                return Ok(true);
             }
-            Err(why) => {
-                let notice = format!(
-                    "view \"{name}\" is made again from what its sources have: {}",
-                    said(why)
-                );
-                let hint = "what Kafka's retention has deleted is not in it any more";
-                self.notices.push(Notice::plain(notice).with_hint(hint));
-                self.changes.push(Change::Drop(name.clone()));
-                Ok(false)
-            }
-        }
+            Err(why) => said(why),
+        };
+        let notice = format!("view \"{name}\" is made again from what it reads: {why}");
+        let hint = "what a topic does not keep any more is not in it";
+        self.notices.push(Notice::plain(notice).with_hint(hint));
+        Ok(false)
     }
 }
 
 fn said(why: Rebuilt) -> &'static str {
     match why {
         Rebuilt::State => {
-            "its keys, aggregates, windows, or what is filtered before them are others"
+            "its keys or their order, its aggregates, its windows or what is filtered before them are others"
         }
         Rebuilt::Rows => {
             "the old query left out rows or columns of its result, and the new one may need them"

@@ -102,8 +102,8 @@ impl Ddl<'_> {
         self.announce(create, &node, &options);
         let reads = reads(&node, self.catalog, &create.query);
         let keeps = match &replaced {
-            Some(replaced) => self.keeps_state(create, replaced, &node, &schema, &reads)?,
-            None => false,
+            Some(replaced) => Some(self.keeps_state(create, replaced, &node, &store, &reads)?),
+            None => None,
         };
         let body = Body::Materialized(Box::new(Materialized {
             text: create.query_text.clone(),
@@ -119,8 +119,9 @@ impl Ddl<'_> {
             ephemeral: false,
         };
         self.changes.push(match keeps {
-            true => Change::ReplaceView(spec),
-            false => Change::CreateView(spec),
+            Some(true) => Change::ReplaceView(spec),
+            Some(false) => Change::RebuildView(spec),
+            None => Change::CreateView(spec),
         });
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{Claim, PartsReader, PartsWriter, Place};
+use durable::{Claim, Forgetter, Log, PartsReader, PartsWriter, Place};
 use engine::State;
 use engine::parts::{NextParts, PartAt, PartFile, Parts};
 use parking_lot::Mutex;
@@ -41,10 +41,49 @@ pub(super) struct Checkpoint {
 }
 
 /// A checkpoint that is whole.
+#[derive(Clone)]
 struct Kept {
-    number: u64,
+    id: Id,
     /// The files of parts that it needs; not known of one that another process has written.
     files: Option<BTreeSet<u64>>,
+}
+
+/// Names a checkpoint and its file of parts: nobody else writes under these names, however late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Id {
+    /// The journal's entry that follows it.
+    pub(super) number: u64,
+    /// The owner of the folder that has written it.
+    generation: u64,
+}
+
+impl Id {
+    /// Bits of a generation in the number of a file of parts.
+    const BITS: u32 = 20;
+
+    pub(super) fn new(number: u64, generation: u64) -> Self {
+        Self { number, generation }
+    }
+
+    /// Out of the beginning of a file's name.
+    fn of_name(name: &str) -> Option<Self> {
+        let (number, generation) = name.split_once('-')?;
+        Some(Self::new(number.parse().ok()?, generation.parse().ok()?))
+    }
+
+    fn name(self, suffix: &str) -> String {
+        format!("{:020}-{:07}{suffix}", self.number, self.generation)
+    }
+
+    /// As one number. Generations count starts, numbers ticks: a million of the ones, and 17 trillion of the others.
+    fn file(self) -> u64 {
+        self.number << Self::BITS | self.generation & ((1 << Self::BITS) - 1)
+    }
+
+    /// Out of [`Id::file`].
+    fn of_file(file: u64) -> Self {
+        Self::new(file >> Self::BITS, file & ((1 << Self::BITS) - 1))
+    }
 }
 
 /// A checkpoint that has just been written.
@@ -58,7 +97,12 @@ pub(super) struct Checkpoints {
     folder: Place,
     /// Those that are whole, oldest first.
     kept: Vec<Kept>,
-    writing: Option<(u64, JoinHandle<Result<Written>>)>,
+    writing: Option<(Id, JoinHandle<Result<Written>>)>,
+    /// One has been written, and what is not needed any more is still there.
+    is_full: bool,
+    /// Removes that.
+    clearing: Option<JoinHandle<()>>,
+    generation: u64,
     /// The parts of the newest that this process has written.
     parts: Arc<Mutex<Parts>>,
     /// How long the newest took to write, in microseconds.
@@ -69,22 +113,25 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// The checkpoints in a folder, which is made if it is missing.
-    pub(super) fn open(folder: &Place, history: &Arc<History>, claim: Claim) -> Result<Self> {
+    pub(super) fn open(
+        folder: &Place,
+        history: &Arc<History>,
+        claim: Claim,
+        generation: u64,
+    ) -> Result<Self> {
         folder.make_folder()?;
         folder.remove_unfinished()?;
         let found = list(folder, SUFFIX)?;
         let bytes = found.last().map_or(0, |(_, bytes)| *bytes);
         let kept = found.into_iter();
-        let kept: Vec<Kept> = kept
-            .map(|(number, _)| Kept {
-                number,
-                files: None,
-            })
-            .collect();
+        let kept: Vec<Kept> = kept.map(|(id, _)| Kept { id, files: None }).collect();
         Ok(Self {
             folder: folder.clone(),
             kept,
             writing: None,
+            is_full: false,
+            clearing: None,
+            generation,
             parts: Arc::default(),
             // Until one was written: about as long as so many bytes take elsewhere.
             took: Micros::try_from(bytes / BYTES_A_MICRO).unwrap_or(Micros::MAX),
@@ -96,9 +143,9 @@ impl Checkpoints {
     /// The newest checkpoint that is whole and that the journal, whose oldest entry is `first`, goes on from. Damaged ones
     /// are told of, and forgotten.
     pub(super) fn newest(&mut self, first: u64) -> Result<Option<(u64, Checkpoint)>> {
-        let newest = |kept: &[Kept]| kept.last().map(|kept| kept.number);
-        while let Some(number) = newest(&self.kept).filter(|number| *number >= first) {
-            let path = path(&self.folder, number);
+        let newest = |kept: &[Kept]| kept.last().map(|kept| kept.id);
+        while let Some(id) = newest(&self.kept).filter(|id| id.number >= first) {
+            let path = path(&self.folder, id);
             let told = |error: &Error| {
                 tracing::warn!(%error, "a checkpoint cannot be used; the one before it is taken");
             };
@@ -109,7 +156,7 @@ impl Checkpoints {
                         if let Some(kept) = self.kept.last_mut() {
                             kept.files = Some(files);
                         }
-                        return Ok(Some((number, checkpoint)));
+                        return Ok(Some((id.number, checkpoint)));
                     }
                     // It is as good as its parts, which may come back.
                     Err(error) if error.state() == SqlState::DATA_CORRUPTED => told(&error),
@@ -117,7 +164,7 @@ impl Checkpoints {
                 },
                 Err(error) if error.state() == SqlState::DATA_CORRUPTED => {
                     told(&error);
-                    set_aside(&path, number);
+                    set_aside(&path, id);
                 }
                 Err(error) => return Err(error),
             }
@@ -133,17 +180,21 @@ impl Checkpoints {
 
     /// Whether the newest one is followed by the journal's entry `number`.
     pub(super) fn is_newest(&self, number: u64) -> bool {
-        self.writing.is_none() && self.kept.last().is_some_and(|kept| kept.number == number)
+        self.writing.is_none()
+            && self
+                .kept
+                .last()
+                .is_some_and(|kept| kept.id.number == number)
     }
 
     /// Keeps the newest checkpoint under names, if it is followed by the journal's entry `number` and has no parts; gives back what
     /// is still wanted.
     pub(super) fn keep_newest(&self, number: u64, wanted: Vec<Wanted>) -> Vec<Wanted> {
-        let files = self.kept.last().and_then(|kept| kept.files.as_ref());
-        let is_whole = files.is_some_and(BTreeSet::is_empty);
-        match self.history.savepoints() {
-            Some(savepoints) if self.is_newest(number) && is_whole => {
-                savepoints.keep(&path(&self.folder, number), wanted);
+        let newest = self.kept.last().filter(|_| self.is_newest(number));
+        let is_whole = |kept: &&Kept| kept.files.as_ref().is_some_and(BTreeSet::is_empty);
+        match (self.history.savepoints(), newest.filter(is_whole)) {
+            (Some(savepoints), Some(kept)) => {
+                savepoints.keep(&path(&self.folder, kept.id), wanted);
                 Vec::new()
             }
             _ => wanted,
@@ -165,8 +216,9 @@ impl Checkpoints {
                 return;
             }
         }
-        let own_parts = parts_path(&self.folder, number);
-        let path = path(&self.folder, number);
+        let id = Id::new(number, self.generation);
+        let own_parts = parts_path(&self.folder, id.file());
+        let path = path(&self.folder, id);
         let parts = Arc::clone(&self.parts);
         let history = Arc::clone(&self.history);
         let claim = self.claim.clone();
@@ -174,14 +226,14 @@ impl Checkpoints {
             let begun = Instant::now();
             let mut parts = parts.lock();
             let made = match wanted.is_empty() {
-                true => with_parts(&mut checkpoint, number, &own_parts, &parts, &claim),
+                true => with_parts(&mut checkpoint, id.file(), &own_parts, &parts, &claim),
                 false => whole(&mut checkpoint),
             };
             // What changes meanwhile need not be copied any more.
             drop(checkpoint);
             let written = made.and_then(|made| {
-                let written = path.write_if(&made.bytes, || claim.check());
-                if written.is_err() && made.in_parts > 0 && claim.check().is_ok() {
+                let written = path.write_if(&made.bytes, || claim.ask());
+                if written.is_err() && made.in_parts > 0 && claim.ask().is_ok() {
                     // They may hold the last room on the disk.
                     let _ = path.remove();
                     let _ = own_parts.remove();
@@ -207,60 +259,65 @@ impl Checkpoints {
             .name("checkpoint".to_owned())
             .spawn(write);
         match started {
-            Ok(thread) if wait => self.end(number, thread),
-            Ok(thread) => self.writing = Some((number, thread)),
+            Ok(thread) if wait => {
+                self.end(id, thread);
+            }
+            Ok(thread) => self.writing = Some((id, thread)),
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
         }
     }
 
-    /// The journal's entry before which none is needed any more, once a checkpoint has been written.
-    pub(super) fn finished(&mut self) -> Option<u64> {
-        let mut ends = false;
-        if let Some((number, thread)) = self.writing.take() {
+    /// Notes that a checkpoint has been written, and has what is not needed any more be removed beside what goes on: other
+    /// checkpoints, their parts, and the journal's files before `log`'s entries that are needed. `wait` until that is done.
+    pub(super) fn finished(&mut self, log: &Log, wait: bool) {
+        if let Some((id, thread)) = self.writing.take() {
             if !thread.is_finished() {
-                self.writing = Some((number, thread));
-                return None;
+                self.writing = Some((id, thread));
+                return;
             }
-            self.end(number, thread);
-            ends = true;
+            self.end(id, thread);
         }
-        while self.kept.len() > KEPT {
-            let path = path(&self.folder, self.kept[0].number);
-            if let Err(error) = path.remove() {
-                tracing::warn!(%error, "a checkpoint that is not needed any more stays");
-            }
-            self.kept.remove(0);
-            failpoint::reached(Failpoint::CheckpointForgotten);
+        if self.is_full {
+            self.clear(log);
         }
-        if ends && let Err(error) = self.forget_parts() {
-            tracing::warn!(%error, "parts of checkpoints that are not needed any more stay");
+        if wait && let Some(thread) = self.clearing.take() {
+            // It has told of its own failures.
+            let _ = thread.join();
         }
-        // With one checkpoint only, everything is still needed if it turns out damaged.
-        (self.kept.len() == KEPT).then(|| self.kept[0].number)
     }
 
-    /// Removes files of parts that no checkpoint needs.
-    fn forget_parts(&mut self) -> Result<()> {
-        // The next checkpoint may need what the newest ones, being whole, do not.
-        let mut needed = self.parts.lock().files();
-        for kept in &mut self.kept {
-            if kept.files.is_none() {
-                // Of one that another process has written.
-                let checkpoint = decode(&path(&self.folder, kept.number))?;
-                kept.files = Some(checkpoint.map(files_of).transpose()?.unwrap_or_default());
-            }
-            needed.extend(kept.files.iter().flatten());
+    fn clear(&mut self, log: &Log) {
+        if self
+            .clearing
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+        {
+            return;
         }
-        self.claim.check()?;
-        // Later ones would be another owner's.
-        let newest = self.kept.last().map_or(0, |kept| kept.number);
-        for (number, _) in list(&self.folder, PARTS)? {
-            if number <= newest && !needed.contains(&number) {
-                parts_path(&self.folder, number).remove()?;
-                failpoint::reached(Failpoint::PartsForgotten);
+        self.is_full = false;
+        let surplus = self.kept.len().saturating_sub(KEPT);
+        let clearing = Clearing {
+            folder: self.folder.clone(),
+            surplus: self.kept.drain(..surplus).map(|kept| kept.id).collect(),
+            kept: self.kept.clone(),
+            // The next checkpoint may need what the newest ones, being whole, do not.
+            needed: self.parts.lock().files(),
+            claim: self.claim.clone(),
+            // With one checkpoint only, everything is still needed if it turns out damaged.
+            log: (self.kept.len() == KEPT).then(|| (log.forgetter(), self.kept[0].id.number)),
+        };
+        let clear = move || {
+            if let Err(error) = clearing.run() {
+                tracing::warn!(%error, "what is not needed any more stays");
             }
+        };
+        let started = std::thread::Builder::new()
+            .name("clearing".to_owned())
+            .spawn(clear);
+        match started {
+            Ok(thread) => self.clearing = Some(thread),
+            Err(error) => tracing::warn!(%error, "what is not needed any more stays"),
         }
-        Ok(())
     }
 
     /// How long the newest took to write, in microseconds.
@@ -268,17 +325,19 @@ impl Checkpoints {
         self.took
     }
 
-    fn end(&mut self, number: u64, thread: JoinHandle<Result<Written>>) {
+    /// Notes that a checkpoint has been written.
+    fn end(&mut self, id: Id, thread: JoinHandle<Result<Written>>) {
         let ended = thread.join();
         let ended = ended.unwrap_or_else(|_| Err(Error::internal("its thread panicked")));
         match ended {
             Ok(Written { took, files }) => {
                 self.took = took;
-                self.kept.retain(|kept| kept.number != number);
+                self.kept.retain(|kept| kept.id != id);
                 self.kept.push(Kept {
-                    number,
+                    id,
                     files: Some(files),
                 });
+                self.is_full = true;
             }
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
         }
@@ -288,8 +347,55 @@ impl Checkpoints {
 impl Drop for Checkpoints {
     fn drop(&mut self) {
         // The folder is owned until nothing is written there any more.
-        if let Some((number, thread)) = self.writing.take() {
-            self.end(number, thread);
+        if let Some((id, thread)) = self.writing.take() {
+            self.end(id, thread);
+        }
+        if let Some(thread) = self.clearing.take() {
+            // It has told of its own failures.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What is not needed any more, and what is.
+struct Clearing {
+    folder: Place,
+    surplus: Vec<Id>,
+    kept: Vec<Kept>,
+    needed: BTreeSet<u64>,
+    claim: Claim,
+    log: Option<(Forgetter, u64)>,
+}
+
+impl Clearing {
+    fn run(mut self) -> Result<()> {
+        self.claim.ask()?;
+        for id in &self.surplus {
+            path(&self.folder, *id).remove()?;
+            failpoint::reached(Failpoint::CheckpointForgotten);
+        }
+        for kept in &self.kept {
+            match &kept.files {
+                Some(files) => self.needed.extend(files),
+                None => {
+                    // Of one that another process has written.
+                    let checkpoint = decode(&path(&self.folder, kept.id))?;
+                    let files = checkpoint.map(files_of).transpose()?;
+                    self.needed.extend(files.unwrap_or_default());
+                }
+            }
+        }
+        // Later ones would be another owner's.
+        let newest = self.kept.last().map_or(0, |kept| kept.id.number);
+        for (id, _) in list(&self.folder, PARTS)? {
+            if id.number <= newest && !self.needed.contains(&id.file()) {
+                parts_path(&self.folder, id.file()).remove()?;
+                failpoint::reached(Failpoint::PartsForgotten);
+            }
+        }
+        match self.log {
+            Some((log, number)) => log.forget(number),
+            None => Ok(()),
         }
     }
 }
@@ -315,7 +421,7 @@ fn with_parts(
     let mut next = before.next(number, &mut file);
     checkpoint.state.resolve(&mut next)?;
     let parts = next.finish();
-    let in_parts = file.0.finish(|| claim.check())?;
+    let in_parts = file.0.finish(|| claim.ask())?;
     failpoint::reached(Failpoint::PartsWritten);
     Ok(Made {
         bytes: bytes_of(checkpoint)?,
@@ -349,36 +455,35 @@ impl PartFile for PartsFile {
 }
 
 /// Keeps a damaged file for whoever wants to look at it, under a name that is not looked for.
-fn set_aside(path: &Place, number: u64) {
-    if let Err(error) = path.rename(&format!("{number:020}.damaged")) {
+fn set_aside(path: &Place, id: Id) {
+    if let Err(error) = path.rename(&id.name(".damaged")) {
         tracing::warn!(%error, "a damaged checkpoint stays where it is");
     }
 }
 
-/// The numbers of the checkpoints in a folder, oldest first.
-pub(super) fn numbers(folder: &Place) -> Result<Vec<u64>> {
-    let found = list(folder, SUFFIX)?.into_iter();
-    Ok(found.map(|(number, _)| number).collect())
+/// Whether there are checkpoints in a folder.
+pub(super) fn are_in(folder: &Place) -> Result<bool> {
+    Ok(!list(folder, SUFFIX)?.is_empty())
 }
 
-/// The numbers of files whose names end so, in order, with their bytes.
-pub(super) fn list(folder: &Place, suffix: &str) -> Result<Vec<(u64, u64)>> {
+/// The checkpoints or files of parts in a folder, in order, with their bytes.
+pub(super) fn list(folder: &Place, suffix: &str) -> Result<Vec<(Id, u64)>> {
     let mut kept = Vec::new();
     for found in folder.list()? {
         let name = found.name.strip_suffix(suffix);
-        let number = name.and_then(|name| name.parse::<u64>().ok());
-        kept.extend(number.map(|number| (number, found.bytes)));
+        let id = name.and_then(Id::of_name);
+        kept.extend(id.map(|id| (id, found.bytes)));
     }
     kept.sort_unstable();
     Ok(kept)
 }
 
-pub(super) fn path(folder: &Place, number: u64) -> Place {
-    folder.join(&format!("{number:020}{SUFFIX}"))
+pub(super) fn path(folder: &Place, id: Id) -> Place {
+    folder.join(&id.name(SUFFIX))
 }
 
-fn parts_path(folder: &Place, number: u64) -> Place {
-    folder.join(&format!("{number:020}{PARTS}"))
+fn parts_path(folder: &Place, file: u64) -> Place {
+    folder.join(&Id::of_file(file).name(PARTS))
 }
 
 /// Reads a checkpoint in a file, with its parts, which are in the folder; `None` when it is not there.

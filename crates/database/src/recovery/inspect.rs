@@ -30,6 +30,8 @@ pub fn inspect(folder: &Place) -> Result<Inspection> {
     let mut inspection = Inspection::default();
     match folder.join("format").read() {
         Ok(None) => {
+            // A bucket that is not there has no list of objects.
+            folder.list()?;
             let message = format!("{folder} holds no state of clickmill");
             return Err(Error::new(SqlState::UNDEFINED_FILE, message));
         }
@@ -49,8 +51,8 @@ impl Inspection {
     /// Looks at the checkpoints; gives the newest that is sound.
     fn checkpoints(&mut self, folder: &Place) -> Result<Option<(u64, Checkpoint)>> {
         let mut newest = None;
-        for (number, bytes) in checkpoints::list(folder, checkpoints::SUFFIX)? {
-            let file = checkpoints::path(folder, number);
+        for (id, bytes) in checkpoints::list(folder, checkpoints::SUFFIX)? {
+            let (file, number) = (checkpoints::path(folder, id), id.number);
             match checkpoints::read(folder, &file) {
                 Ok(Some(checkpoint)) => {
                     self.found.push(format!(

@@ -17,6 +17,8 @@ const REPEATED: Duration = Duration::from_secs(10);
 /// How long one may take, unless the environment says otherwise.
 const TIMEOUT: &str = "15s";
 
+/// How addresses begin.
+const KNOWN: [&str; 7] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss"];
 /// The stores, by how their addresses begin.
 const SCHEMES: &str = "s3://, gs:// and az://";
 
@@ -30,13 +32,11 @@ impl Bucket {
         let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         if host.is_empty() || host.contains(['@', '?', '#', ':']) || path.contains(['?', '#']) {
-            return Err(
-                Error::new(SqlState::INVALID_PARAMETER, "an address of an object store is s3://BUCKET/PATH")
-                    .hint("credentials and options are in the environment: AWS_ACCESS_KEY_ID, AWS_ENDPOINT, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_NAME, …"),
-            );
+            return Err(no_address());
         }
+        let scheme = scheme.to_ascii_lowercase();
         let name = format!("{scheme}://{host}");
-        let store = store(scheme, &name)?;
+        let store = store(&scheme, &name)?;
         let path = Path::parse(path.trim_end_matches('/')).map_err(|error| {
             let message = format!("{address} is no address of an object: {error}");
             Error::new(SqlState::INVALID_PARAMETER, message)
@@ -44,11 +44,27 @@ impl Bucket {
         Ok((Arc::new(Self::new(&name, store)?), path))
     }
 
+    /// Refuses a path that was meant as an address.
+    pub(crate) fn refuse_path(path: &str) -> Result<()> {
+        let scheme = path
+            .split_once(":/")
+            .map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme {
+            Some(scheme) if KNOWN.contains(&scheme.as_str()) => Err(no_address()),
+            _ => Ok(()),
+        }
+    }
+
     /// One of a test.
     #[cfg(test)]
     pub(super) fn of(store: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self::new("memory://test", store).expect("threads start"))
     }
+}
+
+fn no_address() -> Error {
+    Error::new(SqlState::INVALID_PARAMETER, "an address of an object store is s3://BUCKET/PATH")
+        .hint("credentials and options are in the environment: AWS_ACCESS_KEY_ID, AWS_ENDPOINT, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_NAME, …")
 }
 
 fn store(scheme: &str, name: &str) -> Result<Arc<dyn ObjectStore>> {

@@ -81,6 +81,8 @@ impl Owner {
 pub(super) struct Lease {
     folder: StorePlace,
     state: Mutex<State>,
+    /// Held while it is renewed.
+    renewing: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -111,18 +113,26 @@ impl Lease {
                 process: Process::this(),
             };
             let known = Instant::now();
-            if let Some(version) = write(folder, &owner, before.map(|(_, version)| version))? {
-                let state = State {
-                    owner,
-                    version,
-                    known,
-                    is_lost: false,
-                };
-                return Ok(Self {
-                    folder: folder.clone(),
-                    state: Mutex::new(state),
-                });
-            }
+            let before = before.map(|(_, version)| version);
+            let version = match write(folder, &owner, before)? {
+                Some(version) => version,
+                // An answer may have been lost.
+                None => match read(folder)? {
+                    Some((now, version)) if now == owner && now.process.is_some() => version,
+                    _ => continue,
+                },
+            };
+            let state = State {
+                owner,
+                version,
+                known,
+                is_lost: false,
+            };
+            return Ok(Self {
+                folder: folder.clone(),
+                state: Mutex::new(state),
+                renewing: Mutex::new(()),
+            });
         }
         Err(in_use(&Place::Store(folder.clone())))
     }
@@ -133,42 +143,73 @@ impl Lease {
 
     /// Whether the folder is still owned; asks the store if that is not known of the last seconds.
     pub(super) fn check(&self) -> Result<()> {
+        match self.known() {
+            Some(known) if known.elapsed() < FRESH => Ok(()),
+            Some(_) => self.ask(),
+            None => Err(self.lost()),
+        }
+    }
+
+    /// As [`Lease::check`], and asks in any case.
+    pub(super) fn ask(&self) -> Result<()> {
+        let asked = Instant::now();
+        let found = read(&self.folder)?;
+        match self.note(found, asked) {
+            true => Ok(()),
+            false => Err(self.lost()),
+        }
+    }
+
+    /// Whether the store has answered lately.
+    fn is_fresh(&self) -> bool {
+        self.known().is_some_and(|known| known.elapsed() < FRESH)
+    }
+
+    /// When it was known last that the folder is owned; `None` when it is lost.
+    fn known(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        (!state.is_lost).then_some(state.known)
+    }
+
+    /// Notes who owns it by an answer; says whether it is this one.
+    fn note(&self, found: Option<(Owner, UpdateVersion)>, asked: Instant) -> bool {
         let mut state = self.state.lock();
-        if !state.is_lost && state.known.elapsed() < FRESH {
-            return Ok(());
-        }
-        if !state.is_lost {
-            let asked = Instant::now();
-            match read(&self.folder)? {
-                Some((owner, version)) if state.is_own(&owner) => {
-                    (state.owner, state.version, state.known) = (owner, version, asked);
-                    return Ok(());
+        match found {
+            Some((owner, version)) if state.is_own(&owner) && !state.is_lost => {
+                // Of two answers at a time the later one counts.
+                if owner.count >= state.owner.count {
+                    (state.owner, state.version) = (owner, version);
                 }
-                _ => state.is_lost = true,
+                state.known = state.known.max(asked);
             }
+            _ => state.is_lost = true,
         }
-        Err(lost(&Place::Store(self.folder.clone())))
+        !state.is_lost
+    }
+
+    fn lost(&self) -> Error {
+        lost(&Place::Store(self.folder.clone()))
     }
 
     /// Says that it is still owned, or free; `false` when it is another's.
     fn renew(&self, is_free: bool) -> Result<bool> {
-        let mut state = self.state.lock();
-        let asked = Instant::now();
-        let owner = Owner {
-            is_free,
-            ..state.owner.renewed()
+        // Nobody else waits for this one's answers.
+        let _one = self.renewing.lock();
+        let (owner, version) = {
+            let state = self.state.lock();
+            let owner = Owner {
+                is_free,
+                ..state.owner.renewed()
+            };
+            (owner, state.version.clone())
         };
-        match write(&self.folder, &owner, Some(state.version.clone()))? {
-            Some(version) => (state.owner, state.version, state.known) = (owner, version, asked),
-            None => match read(&self.folder)? {
-                // An answer was lost.
-                Some((owner, version)) if state.is_own(&owner) => {
-                    (state.owner, state.version, state.known) = (owner, version, asked);
-                }
-                _ => state.is_lost = true,
-            },
-        }
-        Ok(!state.is_lost)
+        let asked = Instant::now();
+        let found = match write(&self.folder, &owner, Some(version))? {
+            Some(version) => Some((owner, version)),
+            // An answer was lost, or it is another's.
+            None => read(&self.folder)?,
+        };
+        Ok(self.note(found, asked))
     }
 }
 
@@ -181,7 +222,7 @@ impl State {
 /// Who owns a folder, and the version of the object that says so.
 fn read(folder: &StorePlace) -> Result<Option<(Owner, UpdateVersion)>> {
     let object = folder.join(OWNER);
-    let Some((bytes, version)) = object.bucket.get_version(&object.key)? else {
+    let Some((bytes, version)) = object.bucket.get_soon(&object.key)? else {
         return Ok(None);
     };
     match Owner::from_bytes(&bytes) {
@@ -236,7 +277,7 @@ impl Renewing {
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(EVERY) {
                 // A store that does not answer shows elsewhere, too.
                 if let Ok(false) = renewed.renew(false) {
-                    on_lost(lost(&Place::Store(renewed.folder.clone())));
+                    on_lost(renewed.lost());
                     return;
                 }
             }
@@ -261,7 +302,9 @@ impl Drop for Renewing {
             let _ = thread.join();
         }
         // Who comes next need not wait; if this cannot be said, they do.
-        let _ = self.lease.renew(true);
+        if self.lease.is_fresh() {
+            let _ = self.lease.renew(true);
+        }
     }
 }
 

@@ -24,7 +24,9 @@ impl Process {
     /// Whether it has ended for sure. One of another machine may live.
     pub(super) fn has_ended(&self) -> bool {
         let is_here = machine().is_some_and(|machine| machine == self.machine);
-        is_here && begun(self.number).is_none_or(|begun| begun != self.begun)
+        // Where others' processes are hidden, none seems to be there.
+        let sees_all = begun(1).is_some();
+        is_here && sees_all && begun(self.number).is_none_or(|begun| begun != self.begun)
     }
 
     /// As text without spaces.

@@ -47,7 +47,13 @@ impl Objects {
         for _ in 0..TRIES {
             let (first, serial) = match list(folder)?.pop() {
                 None => (0, 0),
-                Some(last) => (last.first + last.records()?, last.serial + 1),
+                Some(last) => {
+                    if last.generation()? > generation {
+                        // It has begun, and this one was slow.
+                        return Err(taken_over(folder));
+                    }
+                    (last.first + last.records()?, last.serial + 1)
+                }
             };
             let mut end = Self {
                 folder: folder.clone(),
@@ -85,11 +91,7 @@ impl Objects {
                 self.begin();
                 Ok(())
             }
-            Ok(false) => Err(Error::new(
-                SqlState::OBJECT_IN_USE,
-                format!("another clickmill has taken over {}", self.folder.url()),
-            )
-            .detail("the journal goes on with what another process has written")),
+            Ok(false) => Err(taken_over(&self.folder)),
             Err(error) => {
                 self.begin();
                 Err(error)
@@ -113,31 +115,47 @@ impl Objects {
         let StorePlace { bucket, key } = self.folder.join(&name);
         bucket.create(&key, &Bytes::copy_from_slice(&self.buffer))
     }
+}
 
-    /// Removes objects that hold only records below `number`.
-    pub(super) fn forget(&self, number: u64) -> Result<()> {
-        let objects = list(&self.folder)?;
-        let fences = objects.iter().filter(|object| !object.has_records).count();
-        let mut spare = fences.saturating_sub(FENCES);
-        for pair in objects
-            .windows(2)
-            .take_while(|pair| pair[1].first <= number)
-        {
-            let object = &pair[0];
-            if !object.has_records {
-                if spare == 0 {
-                    continue;
-                }
-                spare -= 1;
+/// Removes objects that hold only records below `number`.
+pub(super) fn forget(folder: &StorePlace, number: u64) -> Result<()> {
+    let objects = list(folder)?;
+    let fences = objects.iter().filter(|object| !object.has_records).count();
+    let mut spare = fences.saturating_sub(FENCES);
+    for pair in objects
+        .windows(2)
+        .take_while(|pair| pair[1].first <= number)
+    {
+        let object = &pair[0];
+        if !object.has_records {
+            if spare == 0 {
+                continue;
             }
-            object.place.bucket.delete(&object.place.key)?;
-            failpoint::reached(Failpoint::JournalForgetting);
+            spare -= 1;
         }
-        Ok(())
+        object.place.bucket.delete(&object.place.key)?;
+        failpoint::reached(Failpoint::JournalForgetting);
     }
+    Ok(())
+}
+
+fn taken_over(folder: &StorePlace) -> Error {
+    let message = format!("another clickmill has taken over {}", folder.url());
+    Error::new(SqlState::OBJECT_IN_USE, message)
+        .detail("the journal goes on with what another process has written")
 }
 
 impl Object {
+    /// Who made it.
+    fn generation(&self) -> Result<u64> {
+        let bytes = self.place.raw()?.unwrap_or_default();
+        records_at(&Place::Store(self.place.clone()), &bytes)?;
+        let (generation, _) = bytes[HEADER..]
+            .split_first_chunk()
+            .unwrap_or((&[0; 8], &[]));
+        Ok(u64::from_le_bytes(*generation))
+    }
+
     pub(super) fn place(self) -> (u64, Place) {
         (self.first, Place::Store(self.place))
     }
@@ -174,6 +192,19 @@ pub(super) fn list(folder: &StorePlace) -> Result<Vec<Object>> {
         }
     }
     objects.sort_unstable_by_key(|object| (object.first, object.serial));
+    Ok(objects)
+}
+
+/// The objects of a log that follow each other without a gap, up to the newest. What is before them is not of the log any more: objects
+/// without records that are kept, or one that somebody has made again who did not know that it had been removed.
+pub(super) fn joined(folder: &StorePlace) -> Result<Vec<Object>> {
+    let mut objects = list(folder)?;
+    let gap = |pair: &[Object]| pair[0].serial + 1 != pair[1].serial;
+    let begin = objects
+        .windows(2)
+        .rposition(gap)
+        .map_or(0, |before| before + 1);
+    objects.drain(..begin);
     Ok(objects)
 }
 

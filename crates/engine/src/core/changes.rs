@@ -41,6 +41,7 @@ impl Core {
 
     /// Whether views can be suspended and resumed as a list of changes says: those before may have done it already.
     fn check(&self, changes: &[Change]) -> Result<()> {
+        check_alone(changes)?;
         let views = self.views.iter();
         let mut alive: HashMap<&str, bool> = views
             .map(|(_, view)| (view.spec.name.as_str(), view.is_alive()))
@@ -56,7 +57,7 @@ impl Core {
                 {
                     let message = format!("view \"{name}\" is not running");
                     Error::new(SqlState::OBJECT_NOT_READY, message)
-                        .hint("ALTER MATERIALIZED VIEW … RESUME it first, or DROP and CREATE it")
+                        .hint("try again: it is made again then")
                 }
                 Change::Suspend(view) if alive.insert(view, false) == Some(false) => {
                     let message = format!("view \"{view}\" is not running");
@@ -110,6 +111,7 @@ impl Core {
             }
             Change::CreateView(spec) => self.create_view(spec),
             Change::ReplaceView(spec) => self.replace_view(spec),
+            Change::RebuildView(spec) => self.rebuild_view(spec),
             Change::Drop(name) => self.drop_relation(&name),
             Change::Suspend(view) => self.suspend(&view),
             Change::Resume { view, skip } => self.resume(&view, skip),
@@ -173,7 +175,7 @@ impl Core {
         Ok(())
     }
 
-    fn create_view(&mut self, spec: ViewSpec) -> Result<()> {
+    pub(super) fn create_view(&mut self, spec: ViewSpec) -> Result<()> {
         let tables = |name: &str| self.tables.get(name).map(|t| Arc::clone(&t.spec.store));
         let pipeline = Pipeline::new(&spec.plan, &tables)?;
         let id = self.next_view;
@@ -395,6 +397,25 @@ impl Core {
     pub(super) fn forget_attached(&mut self, name: &str) {
         let of_view = |event: &Event| matches!(event, Event::Attached { view, .. } if view == name);
         self.events.retain(|event| !of_view(event));
+    }
+}
+
+/// What replaces a view stands alone: what others of the same message have done could not be taken back when it fails.
+fn check_alone(changes: &[Change]) -> Result<()> {
+    let replaces =
+        |change: &Change| matches!(change, Change::ReplaceView(_) | Change::RebuildView(_));
+    if !changes.iter().any(replaces) {
+        return Ok(());
+    }
+    let others = changes
+        .iter()
+        .filter(|change| !matches!(change, Change::Statement { .. }));
+    match others.count() {
+        1 => Ok(()),
+        _ => Err(Error::unsupported(
+            "CREATE OR REPLACE of a view that is there, in one message with other changes",
+        )
+        .hint("send it by itself")),
     }
 }
 

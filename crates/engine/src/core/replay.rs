@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use dataflow::connector::{Health, Position};
 use dataflow::wake::Waker;
 use dataflow::{Error, Result, SqlState};
+use plan::RelationKind;
 
 use super::state::sql_state;
 use super::{Core, FeedSlot};
@@ -108,6 +109,24 @@ impl Core {
         result
     }
 
+    /// A view that is new now, and was not when the journal was written, has no read: the one that it took the place of has failed
+    /// only this time.
+    fn fail_unread(&mut self, first: u64) {
+        let feeds = &self.feeds;
+        for (id, view) in self.views.iter_mut().filter(|(id, _)| *id >= first) {
+            let has_read = |leaf: usize| {
+                let mut consumers = feeds.iter().flat_map(|slot| &slot.feed.consumers);
+                consumers.any(|consumer| consumer.view == *id && consumer.leaf == leaf)
+            };
+            let leaves = view.pipeline.leaves().iter().enumerate();
+            let mut sources = leaves.filter(|(_, leaf)| leaf.kind == RelationKind::Source);
+            if view.is_alive() && sources.any(|(leaf, _)| !has_read(leaf)) {
+                let message = "what it had before its query was replaced is lost";
+                view.fail(Error::new(SqlState::DATA_CORRUPTED, message));
+            }
+        }
+    }
+
     /// Runs a tick again; `changes_of` gives the changes that the journal has as one.
     ///
     /// # Errors
@@ -121,6 +140,7 @@ impl Core {
             self.flush()?;
             self.moved = false;
         }
+        let first_new = self.next_view;
         for logged in &entry.changes {
             self.change_again(changes_of(logged)?)?;
         }
@@ -131,6 +151,7 @@ impl Core {
         for event in &entry.events {
             self.event_again(event, clocks)?;
         }
+        self.fail_unread(first_new);
         for slot in &mut self.feeds {
             let id = slot.feed.id();
             let time = entry.times.iter().find(|time| time.feed == id);
