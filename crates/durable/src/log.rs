@@ -4,6 +4,7 @@
 //! written whole: they were never made durable, and are cut off. Anything else that is not as it was written is damage, and
 //! nothing is read past it.
 
+mod forgetter;
 mod objects;
 
 use std::collections::VecDeque;
@@ -15,11 +16,12 @@ use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
 use crate::bucket::AT_ONCE;
-use crate::files::{make_folder, remove_file};
+use crate::files::make_folder;
 use crate::folder::Folder;
 use crate::frame::{self, Found, HEADER, MAX_RECORD, is_anywhere};
 use crate::place::{Place, StorePlace};
 use crate::{damaged, disk, failed};
+pub use forgetter::Forgetter;
 use objects::Objects;
 
 /// How names of files end.
@@ -293,30 +295,6 @@ impl Log {
     /// What does as [`Log::forget`] on another thread, while the log grows.
     pub fn forgetter(&self) -> Forgetter {
         Forgetter(self.folder.clone())
-    }
-}
-
-/// Cuts a log off at its beginning.
-#[derive(Clone, Debug)]
-pub struct Forgetter(Place);
-
-impl Forgetter {
-    /// As [`Log::forget`].
-    ///
-    /// # Errors
-    /// As [`Log::forget`].
-    pub fn forget(&self, number: u64) -> Result<()> {
-        let folder = match &self.0 {
-            Place::Store(folder) => return objects::forget(folder, number),
-            Place::Disk(folder) => folder,
-        };
-        let files = files_on_disk(folder)?;
-        let before = files.windows(2).take_while(|pair| pair[1].0 <= number);
-        for pair in before {
-            remove_file(&pair[0].1)?;
-            failpoint::reached(Failpoint::JournalForgetting);
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,9 @@
 //! Checkpoints on disk: each a file that is there whole or not at all, named after the journal's entry that follows it. Rows
 //! that were in the checkpoint before are not written again: they are in files of parts, one of each checkpoint that had new ones.
 
+mod clearing;
+mod names;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -8,7 +11,7 @@ use std::time::Instant;
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
-use durable::{Claim, Forgetter, Log, PartsReader, PartsWriter, Place};
+use durable::{Claim, Log, PartsReader, PartsWriter, Place};
 use engine::State;
 use engine::parts::{NextParts, PartAt, PartFile, Parts};
 use parking_lot::Mutex;
@@ -16,15 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use super::History;
 use super::savepoints::{self, Wanted};
+use clearing::Clearing;
+use names::parts_path;
+pub(super) use names::{Id, SUFFIX, are_in, list, path};
 
 /// Checkpoints that are kept: when the newest is damaged, the one before it is taken.
 const KEPT: usize = 2;
 /// Bytes that are made and written in a microsecond.
 const BYTES_A_MICRO: u64 = 80;
-/// How names of files end.
-pub(super) const SUFFIX: &str = ".state";
-/// How names of files of parts end.
-const PARTS: &str = ".parts";
 
 /// What a checkpoint holds.
 #[derive(Serialize, Deserialize)]
@@ -46,44 +48,6 @@ struct Kept {
     id: Id,
     /// The files of parts that it needs; not known of one that another process has written.
     files: Option<BTreeSet<u64>>,
-}
-
-/// Names a checkpoint and its file of parts: nobody else writes under these names, however late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Id {
-    /// The journal's entry that follows it.
-    pub(super) number: u64,
-    /// The owner of the folder that has written it.
-    generation: u64,
-}
-
-impl Id {
-    /// Bits of a generation in the number of a file of parts.
-    const BITS: u32 = 20;
-
-    pub(super) fn new(number: u64, generation: u64) -> Self {
-        Self { number, generation }
-    }
-
-    /// Out of the beginning of a file's name.
-    fn of_name(name: &str) -> Option<Self> {
-        let (number, generation) = name.split_once('-')?;
-        Some(Self::new(number.parse().ok()?, generation.parse().ok()?))
-    }
-
-    fn name(self, suffix: &str) -> String {
-        format!("{:020}-{:07}{suffix}", self.number, self.generation)
-    }
-
-    /// As one number. Generations count starts, numbers ticks: a million of the ones, and 17 trillion of the others.
-    fn file(self) -> u64 {
-        self.number << Self::BITS | self.generation & ((1 << Self::BITS) - 1)
-    }
-
-    /// Out of [`Id::file`].
-    fn of_file(file: u64) -> Self {
-        Self::new(file >> Self::BITS, file & ((1 << Self::BITS) - 1))
-    }
 }
 
 /// A checkpoint that has just been written.
@@ -357,49 +321,6 @@ impl Drop for Checkpoints {
     }
 }
 
-/// What is not needed any more, and what is.
-struct Clearing {
-    folder: Place,
-    surplus: Vec<Id>,
-    kept: Vec<Kept>,
-    needed: BTreeSet<u64>,
-    claim: Claim,
-    log: Option<(Forgetter, u64)>,
-}
-
-impl Clearing {
-    fn run(mut self) -> Result<()> {
-        self.claim.ask()?;
-        for id in &self.surplus {
-            path(&self.folder, *id).remove()?;
-            failpoint::reached(Failpoint::CheckpointForgotten);
-        }
-        for kept in &self.kept {
-            match &kept.files {
-                Some(files) => self.needed.extend(files),
-                None => {
-                    // Of one that another process has written.
-                    let checkpoint = decode(&path(&self.folder, kept.id))?;
-                    let files = checkpoint.map(files_of).transpose()?;
-                    self.needed.extend(files.unwrap_or_default());
-                }
-            }
-        }
-        // Later ones would be another owner's.
-        let newest = self.kept.last().map_or(0, |kept| kept.id.number);
-        for (id, _) in list(&self.folder, PARTS)? {
-            if id.number <= newest && !self.needed.contains(&id.file()) {
-                parts_path(&self.folder, id.file()).remove()?;
-                failpoint::reached(Failpoint::PartsForgotten);
-            }
-        }
-        match self.log {
-            Some((log, number)) => log.forget(number),
-            None => Ok(()),
-        }
-    }
-}
-
 /// A checkpoint as bytes.
 struct Made {
     bytes: Vec<u8>,
@@ -459,31 +380,6 @@ fn set_aside(path: &Place, id: Id) {
     if let Err(error) = path.rename(&id.name(".damaged")) {
         tracing::warn!(%error, "a damaged checkpoint stays where it is");
     }
-}
-
-/// Whether there are checkpoints in a folder.
-pub(super) fn are_in(folder: &Place) -> Result<bool> {
-    Ok(!list(folder, SUFFIX)?.is_empty())
-}
-
-/// The checkpoints or files of parts in a folder, in order, with their bytes.
-pub(super) fn list(folder: &Place, suffix: &str) -> Result<Vec<(Id, u64)>> {
-    let mut kept = Vec::new();
-    for found in folder.list()? {
-        let name = found.name.strip_suffix(suffix);
-        let id = name.and_then(Id::of_name);
-        kept.extend(id.map(|id| (id, found.bytes)));
-    }
-    kept.sort_unstable();
-    Ok(kept)
-}
-
-pub(super) fn path(folder: &Place, id: Id) -> Place {
-    folder.join(&id.name(SUFFIX))
-}
-
-fn parts_path(folder: &Place, file: u64) -> Place {
-    folder.join(&Id::of_file(file).name(PARTS))
 }
 
 /// Reads a checkpoint in a file, with its parts, which are in the folder; `None` when it is not there.

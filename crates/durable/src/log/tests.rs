@@ -215,6 +215,37 @@ fn who_owned_it_before_appends_nothing_however_late() {
     assert!(log_objects(&store) < kept + 12, "they do not grow for ever");
 }
 
+#[test]
+fn an_owner_that_was_slow_to_begin_finds_that_another_has_begun() {
+    let store = Unsteady::new(1);
+    let mut log = owned(&store, 6);
+    append(&mut log, b"one").unwrap();
+    let error = Objects::open(&store.folder(), 5).unwrap_err();
+    assert_eq!(error.state().0, "55006");
+    append(&mut log, b"two").unwrap();
+    assert_eq!(owned(&store, 7).next(), 2);
+}
+
+#[test]
+fn an_object_that_is_made_again_after_it_was_removed_is_not_of_the_log() {
+    let store = Unsteady::new(1);
+    let mut log = owned(&store, 1);
+    append(&mut log, b"one").unwrap();
+    let Place::Store(StorePlace { bucket, key }) = files(&log.folder).unwrap().remove(0).1 else {
+        panic!("it is an object")
+    };
+    let whole = bucket.get(&key).unwrap().unwrap();
+    for record in numbered(1..5) {
+        append(&mut log, &record).unwrap();
+    }
+    log.forget(3).unwrap();
+    assert_eq!(bucket.get(&key).unwrap(), None);
+    bucket.put(&key, whole).unwrap();
+    let log = owned(&store, 2);
+    assert_eq!((log.first().unwrap(), log.next()), (3, 5));
+    assert_eq!(records(&log).unwrap(), numbered(3..5));
+}
+
 fn log_objects(store: &Unsteady) -> usize {
     objects::list(&store.folder()).unwrap().len()
 }
