@@ -32,7 +32,7 @@ const RANGES: usize = 4;
 /// What a store that refuses wants to know.
 const WHO: &str = "the environment says who asks: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_… or AZURE_…";
 /// How long to wait for an answer by somebody who can ask again.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// A bucket or container, with threads of its own that speak to it.
 pub(crate) struct Bucket {

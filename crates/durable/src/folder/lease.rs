@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -197,6 +196,10 @@ impl Lease {
         let _one = self.renewing.lock();
         let (owner, version) = {
             let state = self.state.lock();
+            if state.owner.is_free {
+                // It has been said that this is the end.
+                return Ok(true);
+            }
             let owner = Owner {
                 is_free,
                 ..state.owner.renewed()
@@ -262,7 +265,6 @@ fn wait_for_end(folder: &StorePlace, owner: &Owner) -> Result<()> {
 pub(super) struct Renewing {
     lease: Arc<Lease>,
     end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Renewing {
@@ -282,14 +284,13 @@ impl Renewing {
                 }
             }
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("renewal".to_owned())
             .spawn(renew)
             .map_err(|e| Error::internal(format!("the renewal did not start: {e}")))?;
         Ok(Self {
             lease,
             end: Some(end),
-            thread: Some(thread),
         })
     }
 }
@@ -297,11 +298,7 @@ impl Renewing {
 impl Drop for Renewing {
     fn drop(&mut self) {
         drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // It tells of nothing.
-            let _ = thread.join();
-        }
-        // Who comes next need not wait; if this cannot be said, they do.
+        // Who comes next need not wait; if this cannot be said, they do. The thread ends by itself.
         if self.lease.is_fresh() {
             let _ = self.lease.renew(true);
         }
