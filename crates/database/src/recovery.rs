@@ -270,6 +270,10 @@ fn begin_with(savepoint: &Place, folder: &Folder, log: &Log, checkpoints: &Place
     // With one and not the other it would be another state of the same identity, or the same of another.
     let begun = folder.place().join(BEGUN);
     begun.write(&[])?;
+    // An attempt before may have been with another one.
+    for (id, _) in checkpoints::list(checkpoints, checkpoints::SUFFIX)? {
+        checkpoints::path(checkpoints, id).remove()?;
+    }
     checkpoints::path(checkpoints, Id::new(0, folder.generation())).write(&bytes)?;
     failpoint::reached(Failpoint::SavepointTaken);
     let identity = checkpoint.identity.as_bytes();

@@ -46,6 +46,8 @@ struct Gathered {
     before: Catalog,
     changes: Vec<Change>,
     _lock: tokio::sync::OwnedMutexGuard<()>,
+    /// The catalog as it will be, when something in it is replaced.
+    later: Option<Catalog>,
 }
 
 impl Session {
@@ -261,6 +263,7 @@ impl Session {
             let before = self.shared.catalog.read().clone();
             self.gathered = Some(Gathered {
                 before,
+                later: None,
                 changes: Vec::new(),
                 _lock: lock,
             });
@@ -268,7 +271,10 @@ impl Session {
         let Some(gathered) = &mut self.gathered else {
             return Err(Error::internal("DDL without a batch"));
         };
-        let mut catalog = self.shared.catalog.read().clone();
+        let mut catalog = match &gathered.later {
+            Some(later) => later.clone(),
+            None => self.shared.catalog.read().clone(),
+        };
         let mut ddl = Ddl {
             shared: &self.shared,
             catalog: &mut catalog,
@@ -277,7 +283,12 @@ impl Session {
             now: self.shared.clock.now(),
         };
         let tag = ddl.carry_out(parsed)?;
-        *self.shared.catalog.write() = catalog;
+        if gathered.changes.iter().any(Change::replaces) {
+            // Until the engine has done it others read what is there.
+            gathered.later = Some(catalog);
+        } else {
+            *self.shared.catalog.write() = catalog;
+        }
         Ok(Outcome::Done(tag.to_owned()))
     }
 
@@ -290,7 +301,12 @@ impl Session {
             return Ok(());
         }
         match self.shared.apply(gathered.changes).await {
-            Ok(_) => self.shared.follow_sinks(),
+            Ok(_) => {
+                if let Some(later) = gathered.later {
+                    *self.shared.catalog.write() = later;
+                }
+                self.shared.follow_sinks()
+            }
             Err(error) => {
                 *self.shared.catalog.write() = gathered.before;
                 Err(error)

@@ -46,6 +46,21 @@ pub(crate) struct Bucket {
 /// What an object held, and which of its versions that was.
 pub(crate) type Versioned = (Bytes, UpdateVersion);
 
+/// An object that is being made.
+#[derive(Debug)]
+pub(crate) struct Creating {
+    key: Path,
+    bytes: Bytes,
+    answer: Receiver<Result<PutResult, StoreError>>,
+}
+
+impl Creating {
+    /// Whether it is this one.
+    pub(crate) fn is(&self, key: &Path, bytes: &[u8]) -> bool {
+        self.key == *key && self.bytes == bytes
+    }
+}
+
 impl Bucket {
     fn new(name: &str, store: Arc<dyn ObjectStore>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -107,6 +122,15 @@ impl Bucket {
             .map_err(|error| self.fails("read", &first, &error))
     }
 
+    /// Whether there is an object.
+    pub(crate) fn exists(&self, key: &Path) -> Result<bool> {
+        let (store, path) = (Arc::clone(&self.store), key.clone());
+        let head = self.begin(async move { store.head(&path).await });
+        let head = found(self.soon(&head, "look for", key)?);
+        let head = head.map_err(|error| self.fails("look for", key, &error))?;
+        Ok(head.is_some())
+    }
+
     /// Writes an object, whether there is one or not.
     pub(crate) fn put(&self, key: &Path, bytes: Bytes) -> Result<()> {
         self.put_as(key, bytes, PutMode::Overwrite)
@@ -114,16 +138,34 @@ impl Bucket {
             .map_err(|error| self.fails("write", key, &error))
     }
 
-    /// Makes an object with bytes that nobody else writes; `false` when there is another of that name. An object with these bytes
-    /// is the one that was made when an answer was lost.
-    pub(crate) fn create(&self, key: &Path, bytes: &Bytes) -> Result<bool> {
-        let put = self.put_later(key, bytes.clone(), PutMode::Create);
-        match self.soon(&put, "write", key)? {
+    /// Begins to make an object with bytes that nobody else writes.
+    pub(crate) fn begin_create(&self, key: &Path, bytes: &Bytes) -> Creating {
+        Creating {
+            key: key.clone(),
+            bytes: bytes.clone(),
+            answer: self.put_later(key, bytes.clone(), PutMode::Create),
+        }
+    }
+
+    /// Waits for a while until it is made; `false` when there is another of that name. An object with these bytes is the one that
+    /// was made when an answer was lost. Gives back what is still on its way.
+    pub(crate) fn created(&self, creating: Creating) -> Result<bool, (Error, Option<Creating>)> {
+        let key = &creating.key;
+        let put = match self.soon(&creating.answer, "write", key) {
+            Ok(put) => put,
+            Err(error) => return Err((error, Some(creating))),
+        };
+        let fails = |error| (error, None);
+        match put {
             Ok(_) => Ok(true),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(self
-                .get_soon(key)?
-                .is_some_and(|(found, _)| found == *bytes)),
-            Err(error) => Err(self.fails("write", key, &error)),
+            Err(
+                ref error @ (StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }),
+            ) => match self.get_soon(key).map_err(fails)? {
+                Some((found, _)) => Ok(found == creating.bytes),
+                // Two requests at a time: neither has been carried out yet.
+                None => Err(fails(self.fails("write", key, error))),
+            },
+            Err(error) => Err(fails(self.fails("write", key, &error))),
         }
     }
 

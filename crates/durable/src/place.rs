@@ -185,7 +185,7 @@ impl Place {
             Self::Disk(path) => path
                 .try_exists()
                 .map_err(|error| failed("look for", path, &error)),
-            Self::Store(place) => Ok(place.bucket.get(&place.key)?.is_some()),
+            Self::Store(place) => place.bucket.exists(&place.key),
         }
     }
 

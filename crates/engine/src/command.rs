@@ -64,6 +64,11 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether it puts something else in the place of what others read.
+    pub fn replaces(&self) -> bool {
+        matches!(self, Self::ReplaceView(_) | Self::RebuildView(_))
+    }
+
     /// The name of what it makes.
     pub(crate) fn makes(&self) -> Option<&str> {
         match self {

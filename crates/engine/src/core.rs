@@ -82,6 +82,8 @@ pub struct Core {
     /// What was set aside, by source.
     pub(crate) aside: HashMap<String, Aside>,
     next_view: u64,
+    /// The view whose place a new one takes.
+    leaving: Option<u64>,
     next_feed: FeedId,
     /// What the next entry of the journal has.
     logged: Vec<Logged>,
@@ -158,6 +160,7 @@ impl Core {
             feeds: Vec::new(),
             aside: HashMap::new(),
             next_view: 0,
+            leaving: None,
             next_feed: 0,
             logged: Vec::new(),
             events: Vec::new(),
@@ -460,13 +463,16 @@ const WAIT_MICROS: Micros = 50_000;
 /// How soon to tick again while the clock moves a watermark.
 const FOLLOW_MICROS: Micros = 200_000;
 
+fn other_columns(relation: &str) -> Error {
+    let message = format!("the columns of \"{relation}\" are others now");
+    Error::new(SqlState::OBJECT_NOT_READY, message).hint("try again")
+}
+
 /// The leaf's columns of a relation's rows.
 fn project(rows: &RecordBatch, leaf: &Leaf) -> Result<DeltaBatch> {
-    let columns = leaf
-        .columns
-        .iter()
-        .map(|c| Arc::clone(rows.column(*c)))
-        .collect();
+    let columns = leaf.columns.iter();
+    let columns: Option<Vec<_>> = columns.map(|c| rows.columns().get(*c).cloned()).collect();
+    let columns = columns.ok_or_else(|| other_columns(&leaf.relation))?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     let rows = RecordBatch::try_new_with_options(Arc::clone(&leaf.schema), columns, &options)?;
     Ok(DeltaBatch::inserts(rows))

@@ -7,7 +7,7 @@ mod names;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Micros, Result, SqlState};
@@ -23,6 +23,8 @@ use clearing::Clearing;
 use names::parts_path;
 pub(super) use names::{Id, SUFFIX, are_in, list, path};
 
+/// How long an end waits for an object store.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Checkpoints that are kept: when the newest is damaged, the one before it is taken.
 const KEPT: usize = 2;
 /// Bytes that are made and written in a microsecond.
@@ -154,7 +156,10 @@ impl Checkpoints {
     /// Keeps the newest checkpoint under names, if it is followed by the journal's entry `number` and has no parts; gives back what
     /// is still wanted.
     pub(super) fn keep_newest(&self, number: u64, wanted: Vec<Wanted>) -> Vec<Wanted> {
-        let newest = self.kept.last().filter(|_| self.is_newest(number));
+        // In an object store that takes a while: there it is written again, beside what goes on.
+        let is_quick = self.folder.on_disk().is_some();
+        let newest = self.kept.last();
+        let newest = newest.filter(|_| is_quick && self.is_newest(number));
         let is_whole = |kept: &&Kept| kept.files.as_ref().is_some_and(BTreeSet::is_empty);
         match (self.history.savepoints(), newest.filter(is_whole)) {
             (Some(savepoints), Some(kept)) => {
@@ -310,8 +315,24 @@ impl Checkpoints {
 
 impl Drop for Checkpoints {
     fn drop(&mut self) {
+        let writing = self.writing.take();
+        if self.folder.on_disk().is_none() {
+            // A store that is away is not waited for: what is under way there is under names of its own.
+            let until = Instant::now() + LAST_WAIT;
+            let busy = || {
+                let threads = (writing.as_ref(), self.clearing.as_ref());
+                threads.0.is_some_and(|(_, thread)| !thread.is_finished())
+                    || threads.1.is_some_and(|thread| !thread.is_finished())
+            };
+            while busy() {
+                if Instant::now() >= until {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         // The folder is owned until nothing is written there any more.
-        if let Some((id, thread)) = self.writing.take() {
+        if let Some((id, thread)) = writing {
             self.end(id, thread);
         }
         if let Some(thread) = self.clearing.take() {

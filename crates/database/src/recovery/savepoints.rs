@@ -55,8 +55,10 @@ impl Savepoints {
     /// `42602` for a name that no file can have, `42710` when there is one of that name.
     pub(crate) fn ask(&self, name: &str) -> Result<oneshot::Receiver<Result<()>>> {
         check_name(name)?;
+        // The engine looks at what is wanted, and does not wait for this.
+        let exists_already = self.place(name).exists()?;
         let mut wanted = self.wanted();
-        if self.place(name).exists()? || wanted.iter().any(|wanted| wanted.name == name) {
+        if exists_already || wanted.iter().any(|wanted| wanted.name == name) {
             return Err(exists(name));
         }
         let (reply, answer) = oneshot::channel();

@@ -96,9 +96,8 @@ struct State {
 impl Lease {
     /// Claims a folder, after a look at who owns it.
     pub(super) fn claim(folder: &StorePlace, take_over: bool) -> Result<Self> {
-        // One that is taken over may renew just now.
-        let tries = if take_over { TRIES } else { 1 };
-        for _ in 0..tries {
+        // One that is taken over may renew just now, or end.
+        for _ in 0..TRIES {
             let before = read(folder)?;
             if let Some((owner, _)) = &before
                 && !take_over
@@ -194,6 +193,10 @@ impl Lease {
     fn renew(&self, is_free: bool) -> Result<bool> {
         // Nobody else waits for this one's answers.
         let _one = self.renewing.lock();
+        self.say(is_free, TRIES)
+    }
+
+    fn say(&self, is_free: bool, tries: usize) -> Result<bool> {
         let (owner, version) = {
             let state = self.state.lock();
             if state.owner.is_free {
@@ -212,7 +215,14 @@ impl Lease {
             // An answer was lost, or it is another's.
             None => read(&self.folder)?,
         };
-        Ok(self.note(found, asked))
+        let is_said = found
+            .as_ref()
+            .is_some_and(|(owner, _)| owner.is_free == is_free);
+        match self.note(found, asked) {
+            // It is its own of before: once more.
+            true if !is_said && tries > 0 => self.say(is_free, tries - 1),
+            owned => Ok(owned),
+        }
     }
 }
 
@@ -254,6 +264,7 @@ fn wait_for_end(folder: &StorePlace, owner: &Owner) -> Result<()> {
         std::thread::sleep(LOOK);
         match read(folder)? {
             Some((now, _)) if now == *owner => {}
+            Some((now, _)) if now.is_free => return Ok(()),
             _ => return Err(in_use(&Place::Store(folder.clone()))),
         }
     }

@@ -10,6 +10,7 @@ use dataflow::failpoint::{self, Failpoint};
 use dataflow::{Error, Result, SqlState};
 
 use super::{Reading, SUFFIX};
+use crate::bucket::Creating;
 use crate::damaged;
 use crate::frame::{self, Found, HEADER};
 use crate::place::{Place, StorePlace};
@@ -30,6 +31,8 @@ pub(super) struct Objects {
     /// Number of the first record that is not durable.
     first: u64,
     buffer: Vec<u8>,
+    /// What nobody has answered to yet: it is not sent again.
+    pending: Option<Creating>,
 }
 
 /// An object of a log.
@@ -61,6 +64,7 @@ impl Objects {
                 serial,
                 first,
                 buffer: Vec::new(),
+                pending: None,
             };
             end.begin();
             if end.make()? {
@@ -110,10 +114,18 @@ impl Objects {
     }
 
     /// Makes the next object; `false` when another one has its name.
-    fn make(&self) -> Result<bool> {
+    fn make(&mut self) -> Result<bool> {
         let name = format!("{:020}-{:010}{SUFFIX}", self.first, self.serial);
         let StorePlace { bucket, key } = self.folder.join(&name);
-        bucket.create(&key, &Bytes::copy_from_slice(&self.buffer))
+        let pending = self.pending.take();
+        let creating = match pending.filter(|pending| pending.is(&key, &self.buffer)) {
+            Some(pending) => pending,
+            None => bucket.begin_create(&key, &Bytes::copy_from_slice(&self.buffer)),
+        };
+        bucket.created(creating).map_err(|(error, pending)| {
+            self.pending = pending;
+            error
+        })
     }
 }
 

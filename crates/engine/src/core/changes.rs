@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataflow::{Error, Result, SqlState, Watermark};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::max;
-use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use datafusion::arrow::datatypes::{FieldRef, TimestampMicrosecondType};
 use plan::RelationKind;
 
 use super::{Core, FeedSlot, Table, project};
@@ -184,6 +184,9 @@ impl Core {
         let mut view = View::new(spec, pipeline);
         self.keep_late(&mut view);
         let leaves: Vec<Leaf> = view.pipeline.leaves().to_vec();
+        leaves
+            .iter()
+            .try_for_each(|leaf| self.check_columns(leaf))?;
         self.read_history(&mut view, &leaves)?;
         self.views.push((id, view));
         self.inserted = true;
@@ -198,6 +201,26 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Whether a view that is read still has the columns that were planned with: it may have been replaced since.
+    fn check_columns(&self, leaf: &Leaf) -> Result<()> {
+        let view = self.view_named(&leaf.relation);
+        let Some(view) = view.filter(|_| leaf.kind == RelationKind::View) else {
+            return Ok(());
+        };
+        let schema = view.spec.store.schema().fields();
+        let mut columns = leaf.columns.iter().zip(leaf.schema.fields());
+        let is_same = |(at, planned): (&usize, &FieldRef)| {
+            let now = schema.get(*at);
+            now.is_some_and(|now| {
+                now.name() == planned.name() && now.data_type() == planned.data_type()
+            })
+        };
+        match columns.all(is_same) {
+            true => Ok(()),
+            false => Err(super::other_columns(&leaf.relation)),
+        }
     }
 
     /// Gives a new view what tables and views have.
@@ -269,7 +292,13 @@ impl Core {
         if let Some(at) = self.feeds.iter().position(is_shared) {
             let feed = &mut self.feeds[at].feed;
             let is_early = feed.counts().records == 0 || !spec.factory.replays();
-            if is_early && feed.can_serve(&consumer.columns) {
+            let lasts = |id: &u64| {
+                let mut views = self.views.iter();
+                Some(*id) != self.leaving && views.any(|(i, v)| i == id && !v.spec.ephemeral)
+            };
+            // One that goes with the view that is replaced is not there when the journal is run again.
+            let stays = self.leaving.is_none() || feed.consumers.iter().any(|c| lasts(&c.view));
+            if is_early && stays && feed.can_serve(&consumer.columns) {
                 feed.add(consumer)?;
                 self.note_attached(view, leaf_at, at);
                 return Ok(());
@@ -402,9 +431,7 @@ impl Core {
 
 /// What replaces a view stands alone: what others of the same message have done could not be taken back when it fails.
 fn check_alone(changes: &[Change]) -> Result<()> {
-    let replaces =
-        |change: &Change| matches!(change, Change::ReplaceView(_) | Change::RebuildView(_));
-    if !changes.iter().any(replaces) {
+    if !changes.iter().any(Change::replaces) {
         return Ok(());
     }
     let others = changes

@@ -50,7 +50,10 @@ impl Core {
         let at = self.place_of(&name)?;
         let events = self.events.clone();
         self.forget_attached(&name);
-        if let Err(error) = self.create_view(spec) {
+        self.leaving = Some(self.views[at].0);
+        let created = self.create_view(spec);
+        self.leaving = None;
+        if let Err(error) = created {
             self.events = events;
             return Err(error);
         }

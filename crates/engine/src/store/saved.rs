@@ -72,8 +72,8 @@ impl Store {
                 Rows::Append(runs) => runs.push(Run::new(batch, &self.options)),
                 Rows::Updating(rows) => {
                     if at == 0 {
-                        // The first is as large as any.
-                        rows.reserve(batches * batch.num_rows());
+                        // Each has so many rows that differ, at most.
+                        rows.reserve(batches * batch.num_rows().min(super::updating::ROWS));
                     }
                     rows.load(&batch)?;
                 }

@@ -8,7 +8,7 @@ use datafusion::arrow::row::Row;
 use crate::state::keys::{Entries, KeyEncoder, KeyMap};
 
 /// Rows that are made at a time.
-const ROWS: usize = 8192;
+pub(super) const ROWS: usize = 8192;
 
 /// Rows by their bytes, with how often each occurs.
 pub(super) struct Updating {

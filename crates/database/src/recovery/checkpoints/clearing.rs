@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use dataflow::Result;
 use dataflow::failpoint::{self, Failpoint};
+use dataflow::{Result, SqlState};
 use durable::{Claim, Forgetter, Place};
 
 use super::names::{Id, PARTS, list, parts_path, path};
@@ -30,17 +30,22 @@ impl Clearing {
             match &kept.files {
                 Some(files) => self.needed.extend(files),
                 None => {
-                    // Of one that another process has written.
-                    let checkpoint = decode(&path(&self.folder, kept.id))?;
+                    // Of one that another process has written; a damaged one needs nothing.
+                    let checkpoint = match decode(&path(&self.folder, kept.id)) {
+                        Err(error) if error.state() == SqlState::DATA_CORRUPTED => None,
+                        decoded => decoded?,
+                    };
                     let files = checkpoint.map(files_of).transpose()?;
                     self.needed.extend(files.unwrap_or_default());
                 }
             }
         }
+        let found = list(&self.folder, PARTS)?;
+        self.claim.ask()?;
         // Later ones would be another owner's.
-        let newest = self.kept.last().map_or(0, |kept| kept.id.number);
-        for (id, _) in list(&self.folder, PARTS)? {
-            if id.number <= newest && !self.needed.contains(&id.file()) {
+        let newest = self.kept.last().map(|kept| kept.id);
+        for (id, _) in found {
+            if Some(id) <= newest && !self.needed.contains(&id.file()) {
                 parts_path(&self.folder, id.file()).remove()?;
                 failpoint::reached(Failpoint::PartsForgotten);
             }
