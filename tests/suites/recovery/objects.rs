@@ -1,12 +1,15 @@
 //! State in an object store: the same promises as on a disk, with nothing on the machine.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2e::s3::S3;
 use e2e::serve::{Server, StateAt as _};
 use e2e::world::PATIENCE;
 
 use super::{failpoints, with_checkpoints};
+
+/// How long something is watched that must not happen.
+const SHORT: Duration = Duration::from_millis(500);
 
 async fn start() -> S3 {
     tokio::task::spawn_blocking(S3::start).await.unwrap()
@@ -55,10 +58,23 @@ pub(super) async fn store_away() {
         reason.contains("s3://clickmill/away/journal/") && reason.contains("no answer"),
         "{reason}"
     );
+    // Nor is a view replaced before that is acknowledged: others read what it was.
+    let replace = tokio::spawn(async move {
+        let mut wire = e2e::slt::wire::Wire::connect(port).await.unwrap();
+        let replace = "CREATE OR REPLACE MATERIALIZED VIEW v AS SELECT n * 2 AS m, n FROM t";
+        sqllogictest::AsyncDB::run(&mut wire, replace)
+            .await
+            .unwrap();
+    });
+    tokio::time::sleep(SHORT).await;
+    assert!(!replace.is_finished());
     assert!(!insert.is_finished());
     assert_eq!(server.value("SELECT count(*) FROM v").await, rows);
+    assert_eq!(server.query("SELECT * FROM v LIMIT 1").await[0].len(), 1);
     s3.stand_still(false);
     insert.await.unwrap();
+    replace.await.unwrap();
+    assert_eq!(server.query("SELECT * FROM v LIMIT 1").await[0].len(), 2);
     let more = rows.parse::<i64>().unwrap() + 1;
     server
         .await_value("SELECT count(*) FROM v", &more.to_string())
