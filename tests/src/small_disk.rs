@@ -48,9 +48,11 @@ impl SmallDisk {
         PathBuf::from(seen)
     }
 
-    /// Leaves no room.
+    /// Leaves no room, also of what has become free since.
     pub fn fill(&self) {
-        let mut file = fs::File::create(self.here().join("filler")).unwrap();
+        let mut options = fs::OpenOptions::new();
+        let file = options.create(true).append(true);
+        let mut file = file.open(self.here().join("filler")).unwrap();
         for bytes in [1 << 16, 1 << 10, 1] {
             while file.write_all(&vec![0; bytes]).is_ok() {}
         }

@@ -235,15 +235,9 @@ async fn killed_again_and_again(place: &(impl StateAt + ?Sized)) {
     let broker = tokio::task::spawn_blocking(Broker::start).await.unwrap();
     let numbers = Numbers::start(broker.address());
     let mut server = Server::start(place);
-    server.query(&statements(broker.address())).await;
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let files = TempDir::new().unwrap();
-    let outputs = Outputs {
-        broker: broker.address().to_owned(),
-        postgres: &postgres,
-        files: files.path(),
-    };
-    outputs.create(&server).await;
+    let outputs = Outputs::begin(&server, &broker, &postgres, files.path()).await;
     let kills = if long() { 1000 } else { 25 };
     let mut seen = BTreeSet::new();
     let mut moment: u64 = 20_260_101;
@@ -345,14 +339,8 @@ async fn targets_are_killed() {
     let (folder, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let numbers = Numbers::start(broker.address());
     let mut server = Server::start(folder.path());
-    server.query(&statements(broker.address())).await;
     let address = broker.address().to_owned();
-    let outputs = Outputs {
-        broker: address.clone(),
-        postgres: &postgres,
-        files: files.path(),
-    };
-    outputs.create(&server).await;
+    let outputs = Outputs::begin(&server, &broker, &postgres, files.path()).await;
     for round in 0..if long() { 30 } else { 3 } {
         outputs.all_work(&server).await;
         broker.kill();
@@ -385,13 +373,7 @@ async fn taken_over(place: &(impl StateAt + ?Sized)) {
     let files = TempDir::new().unwrap();
     let numbers = Numbers::start(broker.address());
     let mut first = Server::start(place);
-    first.query(&statements(broker.address())).await;
-    let outputs = Outputs {
-        broker: broker.address().to_owned(),
-        postgres: &postgres,
-        files: files.path(),
-    };
-    outputs.create(&first).await;
+    let outputs = Outputs::begin(&first, &broker, &postgres, files.path()).await;
     outputs.all_work(&first).await;
     first.signal("STOP");
     // It was seen a moment ago: refused on a disk, and looked at for a while in an object store.

@@ -78,13 +78,9 @@ impl Bucket {
 
     /// What an object holds; `None` when there is none.
     pub(crate) fn get(&self, key: &Path) -> Result<Option<Bytes>> {
-        Ok(self.get_version(key)?.map(|(bytes, _)| bytes))
-    }
-
-    /// As [`Bucket::get`], with the version.
-    fn get_version(&self, key: &Path) -> Result<Option<Versioned>> {
-        let read = get_version(Arc::clone(&self.store), key.clone());
-        found(self.run(read)).map_err(|error| self.fails("read", key, &error))
+        let read = found(self.run(get_version(Arc::clone(&self.store), key.clone())));
+        let read = read.map_err(|error| self.fails("read", key, &error))?;
+        Ok(read.map(|(bytes, _)| bytes))
     }
 
     /// What a small object holds, and its version; does not wait for long.
@@ -133,7 +129,7 @@ impl Bucket {
 
     /// Writes an object, whether there is one or not.
     pub(crate) fn put(&self, key: &Path, bytes: Bytes) -> Result<()> {
-        self.put_as(key, bytes, PutMode::Overwrite)
+        answer(&self.put_later(key, bytes, PutMode::Overwrite))
             .map(drop)
             .map_err(|error| self.fails("write", key, &error))
     }
@@ -188,10 +184,6 @@ impl Bucket {
             ) => Ok(None),
             Err(error) => Err(self.fails("write", key, &error)),
         }
-    }
-
-    fn put_as(&self, key: &Path, bytes: Bytes, mode: PutMode) -> Result<PutResult, StoreError> {
-        answer(&self.put_later(key, bytes, mode))
     }
 
     fn put_later(

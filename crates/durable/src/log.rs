@@ -221,7 +221,7 @@ impl Log {
         frame::put(record, &mut self.buffer);
         match &mut self.end {
             End::Disk { path, file } => write(file, path, &self.buffer, self.length)?,
-            End::Store(end) => end.append(record),
+            End::Store(end) => end.append(&self.buffer),
         }
         self.length += self.buffer.len() as u64;
         self.next += 1;
@@ -308,12 +308,7 @@ impl Reading {
     }
 
     fn on_disk(files: Vec<(u64, PathBuf)>) -> Self {
-        let files = files.into_iter();
-        Self::of(
-            files
-                .map(|(first, path)| (first, Place::Disk(path)))
-                .collect(),
-        )
+        Self::of(places(files))
     }
 
     fn of(files: Vec<(u64, Place)>) -> Self {
@@ -446,18 +441,20 @@ fn read_some(files: &VecDeque<(u64, Place)>) -> Result<VecDeque<Bytes>> {
 /// The files of a log that have records, with the numbers of their first ones, oldest first.
 fn files(folder: &Place) -> Result<Vec<(u64, Place)>> {
     match folder {
-        Place::Disk(path) => {
-            let files = files_on_disk(path)?.into_iter();
-            Ok(files
-                .map(|(first, path)| (first, Place::Disk(path)))
-                .collect())
-        }
+        Place::Disk(path) => Ok(places(files_on_disk(path)?)),
         Place::Store(place) => {
             let objects = objects::joined(place)?.into_iter();
             let objects = objects.filter(|object| object.has_records);
             Ok(objects.map(objects::Object::place).collect())
         }
     }
+}
+
+fn places(files: Vec<(u64, PathBuf)>) -> Vec<(u64, Place)> {
+    let files = files.into_iter();
+    files
+        .map(|(first, path)| (first, Place::Disk(path)))
+        .collect()
 }
 
 /// As [`files`], on a disk.

@@ -8,7 +8,7 @@ use e2e::serve::{Server, StateAt};
 use tempfile::TempDir;
 
 use super::outputs::Outputs;
-use super::{Follower, all_is_seen, everything, statements};
+use super::{Follower, all_is_seen, everything};
 
 /// What is asked for when the journal is to have a statement.
 const STATEMENT: &str = "CREATE MATERIALIZED VIEW probe AS SELECT count(*) AS n FROM numbers";
@@ -27,13 +27,7 @@ pub(super) async fn ended_at_each(place: &(impl StateAt + ?Sized), without: &[Fa
     let files = TempDir::new().unwrap();
     let numbers = Numbers::start(broker.address());
     let mut server = Server::start(place);
-    server.query(&statements(broker.address())).await;
-    let outputs = Outputs {
-        broker: broker.address().to_owned(),
-        postgres: &postgres,
-        files: files.path(),
-    };
-    outputs.create(&server).await;
+    let outputs = Outputs::begin(&server, &broker, &postgres, files.path()).await;
     outputs.all_work(&server).await;
     server.kill();
     let mut follower = Follower::default();

@@ -10,8 +10,8 @@ use e2e::small_disk::SmallDisk;
 use e2e::world::PATIENCE;
 use tempfile::TempDir;
 
+use super::everything;
 use super::outputs::Outputs;
-use super::{everything, statements};
 
 /// MiB of the disk.
 const SIZE: u32 = 64;
@@ -23,19 +23,14 @@ pub(super) async fn waits_for_room() {
     let disk = SmallDisk::mount(SIZE);
     let numbers = Numbers::start(broker.address());
     let mut server = Server::start(&disk);
-    server.query(&statements(broker.address())).await;
-    let outputs = Outputs {
-        broker: broker.address().to_owned(),
-        postgres: &postgres,
-        files: files.path(),
-    };
-    outputs.create(&server).await;
+    let outputs = Outputs::begin(&server, &broker, &postgres, files.path()).await;
     for round in 0..3 {
         outputs.all_work(&server).await;
-        disk.fill();
-        let records = stands_still(&server).await;
+        let records = stands_still(&disk, &server).await;
         if round == 1 {
             server.kill();
+            // A checkpoint that did not fit may have been removed in between.
+            disk.fill();
             let said = Server::try_start(&disk).map(drop).unwrap_err();
             assert!(said.contains("error[53100]: cannot "), "{said}");
             disk.empty();
@@ -49,11 +44,13 @@ pub(super) async fn waits_for_room() {
     everything(&server, numbers, &outputs).await;
 }
 
-/// Waits until nothing goes on any more; gives the number of records that are shown.
-async fn stands_still(server: &Server) -> i64 {
+/// Fills the disk until nothing goes on any more; gives the number of records that are shown.
+async fn stands_still(disk: &SmallDisk, server: &Server) -> i64 {
     let waiting = "SELECT detail FROM clickmill.jobs WHERE name = 'total' AND state = 'waiting'";
     let begun = Instant::now();
     loop {
+        // Checkpoints that are not needed any more make room.
+        disk.fill();
         if let [row] = server.query(waiting).await.as_slice() {
             assert!(row[0].contains("No space left"), "{row:?}");
             let records = "SELECT max(records) FROM total";

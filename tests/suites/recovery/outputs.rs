@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use e2e::kafka::committed;
+use e2e::kafka::{Broker, committed};
 use e2e::numbers::PARTITIONS;
 use e2e::postgres::Postgres;
 use e2e::serve::Server;
 use e2e::world::PATIENCE;
+
+use super::statements;
 
 /// The targets.
 pub(super) struct Outputs<'a> {
@@ -18,9 +20,25 @@ pub(super) struct Outputs<'a> {
     pub(super) files: &'a Path,
 }
 
-impl Outputs<'_> {
-    /// Makes the tables and the sinks.
-    pub(super) async fn create(&self, server: &Server) {
+impl<'a> Outputs<'a> {
+    /// Makes the source, the views, the tables and the sinks.
+    pub(super) async fn begin(
+        server: &Server,
+        broker: &Broker,
+        postgres: &'a Postgres,
+        files: &'a Path,
+    ) -> Self {
+        server.query(&statements(broker.address())).await;
+        let outputs = Self {
+            broker: broker.address().to_owned(),
+            postgres,
+            files,
+        };
+        outputs.create(server).await;
+        outputs
+    }
+
+    async fn create(&self, server: &Server) {
         let client = self.postgres.connect().await;
         let tables = "CREATE TABLE numbers_out (n bigint, ts timestamptz);
              CREATE TABLE users_out (\"user\" text PRIMARY KEY, records bigint);";

@@ -35,19 +35,12 @@ impl Ddl<'_> {
         reads: &[String],
     ) -> Result<()> {
         let name = &create.name.value;
-        let itself = |read: &String| {
-            read == name
-                || self
-                    .catalog
-                    .dependents(name)
-                    .iter()
-                    .any(|d| d.name == *read)
-        };
+        let dependents = self.catalog.dependents(name);
+        let itself = |read: &String| read == name || dependents.iter().any(|d| d.name == *read);
         if reads.iter().any(itself) {
             let message = format!("view \"{name}\" cannot read itself");
             return Err(Error::new(SqlState("42P17"), message).at(create.name.location));
         }
-        let dependents = self.catalog.dependents(name);
         let mut firm = dependents.iter().filter(|d| d.kind() != ObjectKind::View);
         if let Some(dependent) = firm.next() {
             let (kind, other) = (kind_name(dependent.kind()), &dependent.name);

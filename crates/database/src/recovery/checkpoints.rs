@@ -1,4 +1,4 @@
-//! Checkpoints on disk: each a file that is there whole or not at all, named after the journal's entry that follows it. Rows
+//! Checkpoints: each a file that is there whole or not at all, named after the journal's entry that follows it and its writer. Rows
 //! that were in the checkpoint before are not written again: they are in files of parts, one of each checkpoint that had new ones.
 
 mod clearing;
@@ -228,9 +228,7 @@ impl Checkpoints {
             .name("checkpoint".to_owned())
             .spawn(write);
         match started {
-            Ok(thread) if wait => {
-                self.end(id, thread);
-            }
+            Ok(thread) if wait => self.end(id, thread),
             Ok(thread) => self.writing = Some((id, thread)),
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
         }
@@ -249,18 +247,20 @@ impl Checkpoints {
         if self.is_full {
             self.clear(log);
         }
-        if wait && let Some(thread) = self.clearing.take() {
+        if wait {
+            self.wait_for_clearing();
+        }
+    }
+
+    fn wait_for_clearing(&mut self) {
+        if let Some(thread) = self.clearing.take() {
             // It has told of its own failures.
             let _ = thread.join();
         }
     }
 
     fn clear(&mut self, log: &Log) {
-        if self
-            .clearing
-            .as_ref()
-            .is_some_and(|thread| !thread.is_finished())
-        {
+        if is_running(self.clearing.as_ref()) {
             return;
         }
         self.is_full = false;
@@ -319,12 +319,8 @@ impl Drop for Checkpoints {
         if self.folder.on_disk().is_none() {
             // A store that is away is not waited for: what is under way there is under names of its own.
             let until = Instant::now() + LAST_WAIT;
-            let busy = || {
-                let threads = (writing.as_ref(), self.clearing.as_ref());
-                threads.0.is_some_and(|(_, thread)| !thread.is_finished())
-                    || threads.1.is_some_and(|thread| !thread.is_finished())
-            };
-            while busy() {
+            let writes = writing.as_ref().map(|(_, thread)| thread);
+            while is_running(writes) || is_running(self.clearing.as_ref()) {
                 if Instant::now() >= until {
                     return;
                 }
@@ -335,11 +331,12 @@ impl Drop for Checkpoints {
         if let Some((id, thread)) = writing {
             self.end(id, thread);
         }
-        if let Some(thread) = self.clearing.take() {
-            // It has told of its own failures.
-            let _ = thread.join();
-        }
+        self.wait_for_clearing();
     }
+}
+
+fn is_running<T>(thread: Option<&JoinHandle<T>>) -> bool {
+    thread.is_some_and(|thread| !thread.is_finished())
 }
 
 /// A checkpoint as bytes.

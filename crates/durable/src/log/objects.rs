@@ -51,11 +51,13 @@ impl Objects {
             let (first, serial) = match list(folder)?.pop() {
                 None => (0, 0),
                 Some(last) => {
-                    if last.generation()? > generation {
+                    let serial = last.serial + 1;
+                    let (newest, next) = last.read()?;
+                    if newest > generation {
                         // It has begun, and this one was slow.
                         return Err(taken_over(folder));
                     }
-                    (last.first + last.records()?, last.serial + 1)
+                    (next, serial)
                 }
             };
             let mut end = Self {
@@ -76,9 +78,9 @@ impl Objects {
         Err(Error::new(SqlState::OBJECT_IN_USE, message))
     }
 
-    /// Takes a record, which is not durable.
-    pub(super) fn append(&mut self, record: &[u8]) {
-        frame::put(record, &mut self.buffer);
+    /// Takes a record in its frame, which is not durable.
+    pub(super) fn append(&mut self, framed: &[u8]) {
+        self.buffer.extend_from_slice(framed);
     }
 
     /// Makes an object of what was taken. After an error nothing was taken; it may be there all the same, and is then found when the
@@ -158,29 +160,20 @@ fn taken_over(folder: &StorePlace) -> Error {
 }
 
 impl Object {
-    /// Who made it.
-    fn generation(&self) -> Result<u64> {
-        let bytes = self.place.raw()?.unwrap_or_default();
-        records_at(&Place::Store(self.place.clone()), &bytes)?;
-        let (generation, _) = bytes[HEADER..]
-            .split_first_chunk()
-            .unwrap_or((&[0; 8], &[]));
-        Ok(u64::from_le_bytes(*generation))
-    }
-
     pub(super) fn place(self) -> (u64, Place) {
         (self.first, Place::Store(self.place))
     }
 
-    /// How many records it has.
-    fn records(&self) -> Result<u64> {
-        if !self.has_records {
-            return Ok(0);
-        }
-        let place = Place::Store(self.place.clone());
-        let mut reading = Reading::of(vec![(self.first, place)]);
+    /// The generation of who made it, and the number of the record that follows its own.
+    fn read(self) -> Result<(u64, u64)> {
+        let bytes = self.place.raw()?.unwrap_or_default();
+        let (first, place) = self.place();
+        records_at(&place, &bytes)?;
+        let generation = bytes[HEADER..].first_chunk().copied().unwrap_or_default();
+        let mut reading = Reading::of(vec![(first, place)]);
+        reading.ready.push_back(bytes);
         while reading.next()?.is_some() {}
-        Ok(reading.number() - self.first)
+        Ok((u64::from_le_bytes(generation), reading.number()))
     }
 }
 

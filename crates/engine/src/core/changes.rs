@@ -401,13 +401,17 @@ impl Core {
             self.detach(id)?;
             self.forget_attached(name);
         }
-        // What still reads it runs for a SUBSCRIBE: views that depend on it were dropped before it.
+        self.fail_readers(name, &dropped(name));
+        Ok(())
+    }
+
+    /// What still reads a relation that is gone runs for a SUBSCRIBE: others were dropped before it, or kept it from being replaced.
+    pub(super) fn fail_readers(&mut self, name: &str, why: &Error) {
         for (_, view) in &mut self.views {
             if view.is_alive() && view.spec.plan.reads().iter().any(|n| n == name) {
-                view.fail(dropped(name));
+                view.fail(why.clone());
             }
         }
-        Ok(())
     }
 
     /// Takes a view out of all reads; a read that nobody wants any more ends.

@@ -40,7 +40,7 @@ impl Core {
         (view.spec, view.pipeline) = (spec, pipeline);
         view.touched = true;
         self.inserted = true;
-        self.fail_readers(&name);
+        self.fail_readers(&name, &replaced(&name));
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl Core {
         }
         let (id, old) = self.views.remove(at);
         old.spec.store.end(replaced(&name));
-        self.fail_readers(&name);
+        self.fail_readers(&name, &replaced(&name));
         self.detach(id)
     }
 
@@ -69,15 +69,6 @@ impl Core {
             let message = format!("materialized view \"{name}\" does not exist");
             Error::new(SqlState::UNDEFINED_TABLE, message)
         })
-    }
-
-    /// What reads a view that was replaced runs for a SUBSCRIBE: others would have kept it from being replaced.
-    fn fail_readers(&mut self, name: &str) {
-        for (_, view) in &mut self.views {
-            if view.is_alive() && view.spec.plan.reads().iter().any(|read| read == name) {
-                view.fail(replaced(name));
-            }
-        }
     }
 }
 
