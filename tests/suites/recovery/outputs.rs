@@ -96,6 +96,10 @@ impl<'a> Outputs<'a> {
 
     /// Waits until all of them have committed something since the start.
     pub(super) async fn all_work(&self, server: &Server) {
+        // Says which do not, and why.
+        let others = "SELECT coalesce(string_agg(sink || ' is ' || state || ': ' || coalesce(detail, 'no commit'), ', '), '')
+             FROM clickmill.sinks WHERE state <> 'running' OR commits = 0";
+        server.await_value(others, "(empty)").await;
         let works = "SELECT count(*) FROM clickmill.sinks WHERE state = 'running' AND commits > 0";
         let all = self.names().len().to_string();
         server.await_value(works, &all).await;
